@@ -1,0 +1,23 @@
+# The worker image: `docker build -t flumen-worker .`; it classifies until it is stopped.
+FROM python:3.11-slim-bookworm AS package
+WORKDIR /source
+COPY . .
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM python:3.11-slim-bookworm
+ENV FLUMEN_HOME=/var/lib/flumen FLUMEN_CACHE=/opt/flumen/cache PYTHONUNBUFFERED=1
+COPY requirements.lock /tmp/
+RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
+COPY --from=package /wheels /tmp/wheels
+# The Kudu client's jars are part of the image: a worker that starts needs no artifact repository.
+RUN pip install --no-cache-dir --no-deps /tmp/wheels/*.whl && rm -r /tmp/wheels /tmp/requirements.lock \
+    && python -c "from stack.artifacts import resolve; resolve('kudu-client')" \
+    && useradd --system --home-dir /var/lib/flumen --create-home flumen
+USER flumen
+WORKDIR /var/lib/flumen
+# The shipped model, for a volume that is empty to begin with.
+RUN python -c "from models.repository import Repository; from models.shipped import seed; \
+seed(Repository('/var/lib/flumen/models'))"
+VOLUME /var/lib/flumen
+ENTRYPOINT ["flumen"]
+CMD ["worker"]

@@ -1,0 +1,57 @@
+# The two commands of a newcomer: `make demo` and `make test`. Needs Python 3.11+, make and a package index.
+
+PYTHON ?= python3
+VENV   ?= .venv
+FUZZ_SECONDS ?= 300
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench cost faults fuzz lock clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+
+$(VENV)/.ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "flumen needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.ready ## Start everything, classify 10,000 images, show the result
+	$(BIN)/flumen demo
+
+test: check ## Run every check and every test, on real servers
+	$(BIN)/pytest -n 2 --dist loadfile  # mostly waiting for servers; each half has servers of its own
+
+check: $(VENV)/.ready ## Lint, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.ready ## Measure throughput against a hand-written loop and each stage's limit, and swaps under load
+	$(BIN)/python -m bench.throughput
+	$(BIN)/python -m bench.swap
+
+cost: $(VENV)/.ready ## Measure what each interceptor costs an image
+	$(BIN)/python -m bench.interceptors
+
+fuzz: $(VENV)/.ready ## Fuzz decoding and metadata for FUZZ_SECONDS (300); new inputs and findings go to .fuzz
+	@mkdir -p .fuzz
+	cd tests/fuzz && ../../$(BIN)/python fuzz_decode.py ../../.fuzz corpus -artifact_prefix=../../.fuzz/ \
+		-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -rss_limit_mb=4096
+
+faults: $(VENV)/.ready ## Kill, freeze and starve everything, swap models for a minute (about 25 minutes); writes docs/faults.md
+	FLUMEN_FAULTS=long $(BIN)/pytest tests/faults tests/swaps
+
+lock: $(VENV)/.ready ## Write the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --extra test --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Stop the stack, remove its data and the virtual environment
+	[ ! -x $(BIN)/flumen ] || $(BIN)/flumen down --purge
+	rm -rf $(VENV) .flumen build *.egg-info

@@ -1,0 +1,1 @@
+"""Measurements, side by side with a hand-written loop and with the machine's own limits."""

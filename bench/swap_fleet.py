@@ -1,0 +1,81 @@
+"""What swaps are measured on: workers that read a backlog, and versions to prepare while they do."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.large_model import large_model
+from bench.setting import Setting
+from cli.background import environment_of
+from models.manifest import Manifest
+from models.repository import MODEL_FILE, Repository
+from streams.control.records import ModelRef
+from streams.settings import Settings
+from streams.topics import ensure_control_topics
+
+_PATIENCE_S = 120.0
+
+
+@contextmanager
+def run_workers(settings: Settings, count: int, logs: Path) -> Iterator[None]:
+    """Run workers, and return once all read."""
+    environment = os.environ | environment_of(settings)
+    logs.mkdir(exist_ok=True)
+    paths = [logs / f"bench-worker-{number}.log" for number in range(count)]
+    running: list[subprocess.Popen[bytes]] = []
+    try:
+        for path in paths:
+            with path.open("wb") as log:
+                command = [sys.executable, "-P", "-m", "cli", "worker"]
+                running.append(
+                    subprocess.Popen(
+                        command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                    )
+                )
+        deadline = time.monotonic() + _PATIENCE_S
+        for path, worker in zip(paths, running, strict=True):
+            while "partitions assigned" not in path.read_text():
+                if worker.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"a worker does not read:\n{path.read_text()[-3000:]}")
+                time.sleep(0.05)
+        yield
+    finally:
+        for worker in running:
+            worker.terminate()
+        for worker in running:
+            worker.wait(_PATIENCE_S)
+
+
+def fresh(setting: Setting) -> Settings:
+    """Return settings for this run: tables and an index that are there already, and topics for the control."""
+    settings = setting.fresh()
+    for sink in setting.sinks(settings):
+        sink.close()
+    ensure_control_topics(settings)
+    return settings
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two versions of one size, so that there is always another one to prepare."""
+
+    megabytes: float
+    refs: tuple[ModelRef, ModelRef]
+
+
+def register_pairs(settings: Settings) -> tuple[Pair, Pair]:
+    """Register two small versions, like the one that is shipped, and two large ones."""
+    name, repository = settings.model_name, Repository(settings.model_repository)
+    shipped = repository.manifest(name, 1)
+    content = (Path(settings.model_repository) / name / "1" / MODEL_FILE).read_bytes()
+
+    def register(content: bytes, manifest: Manifest) -> Pair:
+        one, other = (ModelRef(repository.register(content, manifest), manifest.sha256) for _ in range(2))
+        return Pair(len(content) / 1e6, (one, other))
+
+    return register(content, shipped), register(*large_model(shipped))

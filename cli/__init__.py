@@ -1,0 +1,1 @@
+"""The `flumen` command: one thin file a verb group."""

@@ -1,0 +1,5 @@
+"""`python -m cli` is `flumen`."""
+
+from cli.main import run
+
+run()

@@ -1,0 +1,268 @@
+"""`flumen dead`: what could not be classified or stored."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.actor import actor
+from cli.output import AsJson, console, print_json, print_rows, printable, save_bytes
+from streams.errors import NotSaved
+from streams.graveyard import Grave, Graveyard, Outcome, ReplayRules
+from streams.graveyard import park as park_letters
+from streams.graveyard import replay as replay_letters
+from streams.letters import Wanted, parse_moment, to_text
+from streams.settings import load_settings
+
+app = typer.Typer(
+    help="See, replay or set aside what could not be classified or stored.", no_args_is_help=True
+)
+
+_SHOWN_REASON = 300
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return parse_moment(text, datetime.now(UTC))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+Letters = Annotated[
+    list[str] | None, typer.Argument(metavar="LETTER", help="As `flumen dead list` names them: 0/17.")
+]
+Matching = Annotated[
+    bool, typer.Option("--matching", help="All letters that the filters let through, instead of named ones.")
+]
+Reason = Annotated[str | None, typer.Option(help="Part of the reason; capitals do not matter.")]
+Stage = Annotated[str | None, typer.Option(help="Where it died: envelope, decode, classify, kudu, ...")]
+Since = Annotated[
+    datetime | None, typer.Option(metavar="TIME", parser=_moment, help="ISO 8601, or a duration such as 2h.")
+]
+Until = Annotated[datetime | None, typer.Option(metavar="TIME", parser=_moment, help="Likewise; exclusive.")]
+Model = Annotated[
+    str | None, typer.Option(metavar="NAME[@VERSION]", help="The model that was current when it died.")
+]
+Topic = Annotated[str | None, typer.Option(help="The topic the image came from.")]
+Settled = Annotated[bool, typer.Option("--all", help="Also those that were replayed or parked.")]
+
+
+@app.command("list")
+def list_letters(
+    *,
+    reason: Reason = None,
+    stage: Stage = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+    topic: Topic = None,
+    settled: Settled = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="The newest so many.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List dead letters, the newest first."""
+    wanted = Wanted(
+        reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
+    )
+    settings = load_settings()
+    with Graveyard(settings) as graveyard:
+        rows = [_row(grave) for grave in graveyard.find(wanted)]
+    rows.sort(key=lambda row: str(row["time"]), reverse=True)
+    shown = rows[:limit]
+    if as_json:
+        print_json(shown)
+        return
+    if not rows:
+        console.print(f"No such letters in {settings.dead_topic}.", markup=False, highlight=False)
+        return
+    _print_letters(shown)
+    if len(shown) < len(rows):
+        console.print(f"and {len(rows) - len(shown):,} older ones; --limit shows more", highlight=False)
+
+
+@app.command("show")
+def show_letter(
+    letter: Annotated[str, typer.Argument(help="As `flumen dead list` names it: 0/17.")],
+    *,
+    save: Annotated[Path | None, typer.Option(help="Write the original bytes to this file.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Let --save replace a file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show all that is known of one dead letter, and every header; with --save, keep its bytes."""
+    with Graveyard(load_settings()) as graveyard:
+        grave = graveyard.get(letter)
+    if save is not None:
+        _save(grave, save, force)
+    facts = _row(grave) | {
+        "error": grave.letter.error_class,
+        "sha256": grave.letter.sha256,
+        "marked_at": grave.mark.at or None,
+        "marked_by": grave.mark.actor or None,
+        "saved_as": str(save) if save else None,
+    }
+    if as_json:
+        print_json(facts | {"headers": [_exact(name, value) for name, value in grave.raw.headers]})
+        return
+    lines = {name.replace("_", " "): str(fact) for name, fact in facts.items() if fact is not None}
+    _print_pairs(lines.items(), "Dead letter")
+    headers = [(name, "null" if value is None else to_text(value)) for name, value in grave.raw.headers]
+    _print_pairs(headers, "Headers")
+
+
+@app.command("replay")
+def replay(
+    letters: Letters = None,
+    *,
+    matching: Matching = False,
+    reason: Reason = None,
+    stage: Stage = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+    topic: Topic = None,
+    settled: Settled = False,
+    max_attempts: Annotated[
+        int, typer.Option(min=1, help="Letters that have died so often are not replayed.")
+    ] = 3,
+    again: Annotated[bool, typer.Option("--again", help="Also what was replayed or parked.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send images back to the topics they came from, once the cause is removed."""
+    wanted = Wanted(
+        reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
+    )
+    _check_selection(letters, matching, wanted)
+    settings = load_settings()
+    rules = ReplayRules(max_attempts=max_attempts, again=again, dry_run=dry_run)
+    with Graveyard(settings) as graveyard:
+        graves = _select(graveyard, letters, wanted)
+        outcomes = list(replay_letters(graves, settings, rules, actor()))
+    _report(outcomes, "would be replayed" if dry_run else "replayed", as_json)
+
+
+@app.command("park")
+def park(
+    letters: Letters = None,
+    *,
+    matching: Matching = False,
+    reason: Reason = None,
+    stage: Stage = None,
+    since: Since = None,
+    until: Until = None,
+    model: Model = None,
+    topic: Topic = None,
+    settled: Settled = False,
+    as_json: AsJson = False,
+) -> None:
+    """Set letters aside that shall not be replayed: they are copied to a topic where nothing expires."""
+    wanted = Wanted(
+        reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
+    )
+    _check_selection(letters, matching, wanted)
+    settings = load_settings()
+    with Graveyard(settings) as graveyard:
+        outcomes = list(park_letters(_select(graveyard, letters, wanted), settings, actor()))
+    _report(outcomes, "parked", as_json)
+
+
+def _check_selection(letters: list[str] | None, matching: bool, wanted: Wanted) -> None:
+    if bool(letters) == matching:
+        raise typer.BadParameter("name letters, or give --matching and filters; one of the two")
+    if letters and wanted != Wanted():
+        raise typer.BadParameter("filters choose among all letters; leave them out, or give --matching")
+
+
+def _select(graveyard: Graveyard, letters: list[str] | None, wanted: Wanted) -> Iterable[Grave]:
+    if not letters:
+        return graveyard.find(wanted)
+    return [graveyard.get(place) for place in dict.fromkeys(letters)]
+
+
+def _report(outcomes: list[Outcome], done: str, as_json: bool) -> None:
+    """Print what was done with each letter; exit code 1 if not all was."""
+    rows = [
+        {
+            "letter": outcome.letter.place,
+            "key": outcome.letter.key,
+            "origin": outcome.letter.origin,
+            "attempt": outcome.letter.attempt,
+            "outcome": f"not {done}" if outcome.refused else done,
+            "why": outcome.refused,
+        }
+        for outcome in outcomes
+    ]
+    refused = sum(bool(outcome.refused) for outcome in outcomes)
+    if as_json:
+        print_json(rows)
+    else:
+        if rows:
+            print_rows(rows, as_json)
+        console.print(f"{len(rows) - refused:,} of {len(rows):,} letters {done}", highlight=False)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _row(grave: Grave) -> dict[str, Any]:
+    letter = grave.letter
+    return {
+        "letter": letter.place,
+        "time": letter.buried_at.isoformat(timespec="milliseconds"),
+        "key": letter.key,
+        "reason": letter.reason,
+        "stage": letter.stage,
+        "model": letter.model,
+        "origin": letter.origin,
+        "attempt": letter.attempt,
+        "state": str(grave.mark.state),
+        "size_bytes": letter.size_bytes,
+    }
+
+
+def _print_letters(rows: Sequence[dict[str, Any]]) -> None:
+    """Print a table that can be read at 80 columns: key, reason and circumstances below one another."""
+    table = Table(title="Dead letters", title_justify="left", show_lines=True)
+    table.add_column("letter", no_wrap=True)
+    table.add_column("time (UTC)", no_wrap=True)
+    table.add_column("what died of what", overflow="fold")
+    for row in rows:
+        reason = str(row["reason"])
+        short = reason if len(reason) <= _SHOWN_REASON else reason[: _SHOWN_REASON - 1] + "…"
+        where = f"{row['stage']}, {row['model']}, from {row['origin']}, {row['size_bytes']:,} bytes"
+        fate = f"attempt {row['attempt']}, {row['state']}"
+        what = Text.assemble(
+            (printable(str(row["key"])), "bold"),
+            f"\n{printable(short)}\n",
+            (printable(f"{where}, {fate}"), "dim"),
+        )
+        table.add_row(row["letter"], str(row["time"])[:19].replace("T", " "), what)
+    console.print(table)
+
+
+def _print_pairs(pairs: Iterable[tuple[str, str]], title: str) -> None:
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(Text(printable(name)), Text(printable(value)))
+    console.print(table)
+
+
+def _exact(name: str, value: bytes | None) -> dict[str, str | None]:
+    """Return a header for programs: text if it is UTF-8, else its bytes in hexadecimal."""
+    if value is None:
+        return {"name": name, "text": None, "hex": None}
+    try:
+        return {"name": name, "text": value.decode(), "hex": None}
+    except UnicodeDecodeError:
+        return {"name": name, "text": None, "hex": value.hex()}
+
+
+def _save(grave: Grave, path: Path, force: bool) -> None:
+    if grave.raw.value is None:
+        raise NotSaved(f"the letter {grave.letter.place} has no bytes: its message was a tombstone")
+    save_bytes(grave.raw.value, path, force)

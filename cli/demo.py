@@ -1,0 +1,137 @@
+"""`flumen demo`: the whole thing, once, on real images."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.live import Live
+
+from cli.background import BackgroundWorker, background_worker
+from cli.demo_photos import photo_settings, photo_worker, show_photos
+from cli.demo_report import Run, Snapshot, farewell, live_table, show_dead_letter, show_results
+from cli.output import console
+from cli.stack import start_stack
+from models.repository import Repository
+from models.shipped import seed
+from stack import artifacts, local
+from stores.kudu import KuduReader
+from stores.solr import SolrReader
+from streams.errors import SourceUnreadable, StreamError
+from streams.offsets import TopicObserver
+from streams.publish import PublishReport, publish
+from streams.settings import Settings, load_settings
+from streams.sources import SourceOptions, find_files, read_images
+from streams.topics import ensure_topics
+from streams.wire import SourceImage
+
+IMAGES = Path(__file__).parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
+_PATIENCE_S = 120.0
+"""Without a single image more for so long, something is broken."""
+_REFRESH_S = 0.3
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers and the worker running.")] = False,
+) -> None:
+    """Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it."""
+    began = time.monotonic()
+    home = load_settings().home
+    if not IMAGES.exists():
+        raise SourceUnreadable(f"the demo's images are not at {IMAGES}; run it from a clone of the project")
+    start_stack(home)
+    settings = load_settings()
+    seed(Repository(settings.model_repository))
+    ensure_topics(settings)
+    with ExitStack() as closing:
+        if not keep:
+            closing.callback(local.down, home)
+        worker = closing.enter_context(background_worker(home, keep, settings.stop_timeout_s + 10))
+        _wait(worker.is_ready, "the worker to start")
+        photos = photo_settings(settings)
+        photographer = closing.enter_context(photo_worker(photos, settings.stop_timeout_s + 10))
+        run = _open_run(settings, closing)
+        report = _classify(settings, run, worker)
+        problems = show_results(run, expected=report.sent - 1)
+        show_dead_letter(run)
+        _wait(photographer.is_ready, "the worker of photos to start")
+        problems += show_photos(photos, run.solr, photographer)
+    console.print(farewell(settings, keep, time.monotonic() - began))
+    if problems:
+        raise StreamError(" ".join(problems))
+
+
+def _open_run(settings: Settings, closing: ExitStack) -> Run:
+    observer = TopicObserver(settings)
+    closing.callback(observer.close)
+    kudu = KuduReader(settings.kudu_options(tuple(artifacts.resolve("kudu-client"))))
+    closing.callback(kudu.close)
+    solr = SolrReader(settings.solr_options())
+    closing.callback(solr.close)
+    kudu.tables()  # connects, so that the first look at the images is not slow
+    already = {topic: observer.progress(topic) for topic in (settings.images_topic, settings.dead_topic)}
+    return Run(settings, observer, kudu, solr, datetime.now(UTC), already)
+
+
+def _wait(done: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not done():
+        if time.monotonic() > deadline:
+            raise StreamError(
+                f"waited {_PATIENCE_S:.0f} s for {what}. Look at `flumen status` and `flumen doctor`"
+            )
+        time.sleep(0.05)
+
+
+def _classify(settings: Settings, run: Run, worker: BackgroundWorker) -> PublishReport:
+    """Publish the images from a thread, and show how they go through until every one is done."""
+    with ThreadPoolExecutor(1, "publish") as background, Live(console=console, refresh_per_second=8) as live:
+        publishing = background.submit(_publish, settings)
+        before, moved_at = run.snapshot(), time.monotonic()
+        while True:
+            worker.check()
+            now = run.snapshot()
+            live.update(live_table(now))
+            if _is_done(publishing, now):
+                run.solr.commit()
+                live.update(live_table(run.snapshot()))
+                return publishing.result()
+            if now.acknowledged != before.acknowledged:
+                before, moved_at = now, time.monotonic()
+            if time.monotonic() - moved_at > _PATIENCE_S:
+                raise StreamError(
+                    f"no image was finished for {_PATIENCE_S:.0f} s; look at {settings.home}/logs"
+                )
+            time.sleep(_REFRESH_S)
+
+
+def _is_done(publishing: "Future[PublishReport]", now: Snapshot) -> bool:
+    if not publishing.done():
+        return False
+    report = publishing.result()
+    if report.failed:
+        raise StreamError(f"{report.failed} images were not published: {report.failures[0]}")
+    return now.acknowledged == now.published
+
+
+def _publish(settings: Settings) -> PublishReport:
+    def unreadable(error: SourceUnreadable) -> None:
+        raise error
+
+    options = SourceOptions(None, False, settings.max_image_bytes)
+    images = read_images(find_files([IMAGES], unreadable), options, unreadable)
+    first = next(images)
+    everything = chain([first], images, [_broken(first)])
+    return publish(everything, settings.producer_config(), settings.images_topic, None, lambda _: None)
+
+
+def _broken(image: SourceImage) -> SourceImage:
+    """Return the first half of an image, to be refused on purpose."""
+    half = image.content[: len(image.content) // 2]
+    return replace(image, id="broken-on-purpose", name="broken.png", content=half)

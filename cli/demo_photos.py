@@ -1,0 +1,132 @@
+"""The demo's second part: photos, by a model that shares nothing with the article's.
+
+They are drawn here, with all that a camera writes into them, and go through a worker of their own into the same
+tables and the same index.
+"""
+
+import io
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+import numpy as np
+from PIL import Image
+
+from cli.background import BackgroundWorker, background_worker
+from cli.output import console, print_rows
+from models.shapes import LABELS, draw_photo
+from stores.solr import SolrReader
+from stores.solr.search import Search, parse_near
+from streams.errors import StreamError
+from streams.offsets import TopicObserver
+from streams.publish import publish
+from streams.settings import Settings
+from streams.topics import ensure_topics
+from streams.wire import SourceImage
+
+MODEL = "shapes"
+SEARCH = "label:star AND aperture:[0 TO 2.8]"
+FACETS = ("dominant_color", "camera_model")
+NEAR = "52.5,13.4,10km"
+_COUNT = 50
+_SIZE = (640, 480)
+_PATIENCE_S = 120.0
+_CAMERAS = (("flumen", "Demo One"), ("flumen", "Demo Two"))
+_PLACES = ((52.52, 13.4), (52.5, 13.35), (45.46, 9.19))
+_MAKE, _MODEL, _EXIF, _GPS = 0x010F, 0x0110, 0x8769, 0x8825
+_F_NUMBER, _TAKEN_AT, _OFFSET = 0x829D, 0x9003, 0x9011
+
+
+def photo_settings(settings: Settings) -> Settings:
+    """Return the settings of the worker of photos: another model, topic and group, the same stores."""
+    other = {
+        "model_name": MODEL,
+        "images_topic": f"{settings.images_topic}.photos",
+        "group_id": f"{settings.group_id}-photos",
+    }
+    return settings.model_copy(update=other)
+
+
+def photo_worker(settings: Settings, grace_s: float) -> AbstractContextManager[BackgroundWorker]:
+    """Start a worker for photos; it is stopped at the end."""
+    ensure_topics(settings)
+    names = ("model_name", "images_topic", "group_id")
+    environment = {f"FLUMEN_{name.upper()}": str(getattr(settings, name)) for name in names}
+    return background_worker(
+        settings.home, keep=False, grace_s=grace_s, name="worker-photos", settings=environment
+    )
+
+
+def show_photos(settings: Settings, solr: SolrReader, worker: BackgroundWorker) -> list[str]:
+    """Publish photos, wait until they are stored, and show what can be asked; return what is not as it must be."""
+    observer = TopicObserver(settings)
+    try:
+        before = observer.progress(settings.images_topic).acknowledged
+        report = publish(_photos(), settings.producer_config(), settings.images_topic, None, lambda _: None)
+        deadline = time.monotonic() + _PATIENCE_S
+        while observer.progress(settings.images_topic).acknowledged < before + report.sent:
+            worker.check()
+            if time.monotonic() > deadline:
+                raise StreamError(
+                    f"the photos were not finished in {_PATIENCE_S:.0f} s; look at {worker.log}"
+                )
+            time.sleep(0.05)
+    finally:
+        observer.close()
+    solr.commit()
+    total, right = solr.count(f"model:{MODEL}"), solr.count(f"model:{MODEL} AND correct:true")
+    console.print(
+        f"\nPhotos: {report.sent} JPEG images of {_SIZE[0]}x{_SIZE[1]} in colour, by the model [bold]{MODEL}[/], "
+        f"which reads 32x32 in RGB; [bold]{right}[/] of {total} are right.",
+        highlight=False,
+    )
+    _ask(solr)
+    return [] if total >= report.sent else [f"Solr holds {total} photos of {report.sent}."]
+
+
+def _ask(solr: SolrReader) -> None:
+    found = solr.find(Search(query=SEARCH, near=parse_near(NEAR), facets=FACETS, rows=3))
+    options = " ".join(f"--facet {name}" for name in FACETS)
+    console.print(f"[dim]flumen search '{SEARCH}' {options} --near {NEAR}[/]", highlight=False)
+    columns = ("id", "label", "aperture", *FACETS, "distance_km")
+    print_rows(
+        [{name: row.get(name) for name in columns} for row in found.rows], as_json=False, columns=columns
+    )
+    for name, values in found.facets.items():
+        counts = ", ".join(f"{value} {count}" for value, count in values)
+        console.print(f"{name.replace('_', ' ')}: {counts}", highlight=False)
+
+
+def _photos() -> Iterator[SourceImage]:
+    random = np.random.default_rng(7)
+    for number in range(_COUNT):
+        label = number % len(LABELS)
+        content = io.BytesIO()
+        draw_photo(label, *_SIZE, random).save(content, "JPEG", quality=90, exif=_exif(number))
+        name = f"{label}_{number:03d}.jpg"
+        yield SourceImage(
+            f"photos/{name}", content.getvalue(), name, "demo", "image/jpeg", label, datetime.now(UTC)
+        )
+
+
+def _exif(number: int) -> Image.Exif:
+    """Return what a camera would write: itself, the aperture, the time, the place."""
+    exif = Image.Exif()
+    exif[_MAKE], exif[_MODEL] = _CAMERAS[number % len(_CAMERAS)]
+    exif.get_ifd(_EXIF).update(
+        {
+            _F_NUMBER: (1.8, 2.8, 5.6)[number % 3],
+            _TAKEN_AT: f"2024:05:{1 + number % 28:02d} 12:00:00",
+            _OFFSET: "+02:00",
+        }
+    )
+    latitude, longitude = _PLACES[number % len(_PLACES)]
+    exif.get_ifd(_GPS).update({1: "N", 2: _degrees(latitude), 3: "E", 4: _degrees(longitude)})
+    return exif
+
+
+def _degrees(value: float) -> tuple[float, float, float]:
+    """Return degrees, minutes and seconds."""
+    minutes = value % 1 * 60
+    return int(value), int(minutes), minutes % 1 * 60

@@ -1,0 +1,128 @@
+"""How the fleet is shown: a table that changes on a terminal, else a line for each change."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.output import console, printable
+from streams.control.fleet import FleetView, Seen
+from streams.control.records import ModelRef
+
+COLUMNS = ("worker", "state", "model", "prepared", "challenger", "revision", "images/s", "age s", "problem")
+SILENT = "silent"
+NUMBERS = ("revision", "images/s", "age s")
+
+
+def worker_row(seen: Seen) -> dict[str, Any]:
+    """Return what is known of a worker, for programs."""
+    status = seen.status
+    refused = status.refused
+    return {
+        "worker": status.worker,
+        "state": SILENT if seen.is_silent else str(status.state),
+        "model": named(status.model, status.champion),
+        "prepared": named(status.model, status.prepared),
+        "challenger": named(status.model, status.challenger),
+        "refused": None
+        if refused is None
+        else {
+            "model": named(status.model, refused.ref),
+            "revision": refused.revision,
+            "reason": refused.reason,
+            "message": refused.message,
+        },
+        "revision": status.revision,
+        "images_per_s": status.images_per_s,
+        "age_s": round(seen.age_s, 1),
+        "started_at": status.started_at,
+    }
+
+
+def named(model: str, ref: ModelRef | None) -> str | None:
+    """Return `mnist@2`, or None."""
+    return None if ref is None else f"{model}@{ref.version}"
+
+
+def fleet_table(view: FleetView) -> Table:
+    """Return the workers of one model as a table, under what they shall run."""
+    table = Table(title=Text(headline(view)), title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
+    for seen in view.workers:
+        table.add_row(
+            *map(Text, _cells(seen)), style="" if seen.is_live and not seen.status.refused else "red"
+        )
+    return table
+
+
+def headline(view: FleetView) -> str:
+    """Say in a line what the workers of a model shall run."""
+    desired = view.desired
+    if desired is None:
+        return f"{view.model}: no state is written; workers take the alias champion"
+    parts = [f"{view.model}: revision {desired.revision}", f"champion {desired.champion.version}"]
+    if desired.challenger is not None:
+        parts.append(f"challenger {desired.challenger.version}")
+    if desired.prepare is not None:
+        parts.append(f"to prepare {desired.prepare.version}")
+    return ", ".join(parts) + f" (by {printable(desired.actor)} at {desired.at[:19]}Z)"
+
+
+@contextmanager
+def watching(quiet: bool) -> Iterator[Callable[[FleetView, str], None]]:
+    """Yield what shows a fleet and what is waited for; nothing if `quiet`."""
+    if quiet:
+        yield lambda _view, _words: None
+    elif console.is_terminal:
+        with Live(console=console, refresh_per_second=8) as live:
+            yield lambda view, words: live.update(Group(fleet_table(view), Text(f"Waiting {words} ...")))
+    else:
+        yield _Lines().show
+
+
+class _Lines:
+    """Prints a line where something is not as it was in the line before: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._words = ""
+        self._shown: dict[str, str] = {}
+
+    def show(self, view: FleetView, words: str) -> None:
+        if words != self._words:
+            self._words = words
+            console.print(f"Waiting {words}", markup=False, highlight=False, soft_wrap=True)
+        for seen in view.workers:
+            line = _line(seen)
+            if self._shown.get(seen.status.worker) != line:
+                self._shown[seen.status.worker] = line
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(seen: Seen) -> str:
+    row = worker_row(seen)
+    parts = [f"{row['worker']}: {row['state']}, {row['model'] or 'no model'}, revision {row['revision']}"]
+    parts += [f"{name} {row[name]}" for name in ("prepared", "challenger") if row[name]]
+    return ", ".join(parts) + (f", refused: {_problem(row)}" if row["refused"] else "")
+
+
+def _cells(seen: Seen) -> list[str]:
+    row = worker_row(seen)
+    return [
+        row["worker"],
+        row["state"],
+        *(row[name] or "" for name in ("model", "prepared", "challenger")),
+        f"{row['revision']:,}",
+        f"{row['images_per_s']:,.0f}",
+        f"{row['age_s']:.1f}",
+        _problem(row),
+    ]
+
+
+def _problem(row: dict[str, Any]) -> str:
+    refused = row["refused"]
+    return "" if refused is None else printable(f"{refused['reason']}: {refused['message']}")

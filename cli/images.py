@@ -1,0 +1,88 @@
+"""`flumen images`: what the stores hold of one image, and the image itself."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.output import AsJson, console, print_json, printable, save_bytes
+from stack import artifacts
+from stores.errors import StoreRefused
+from stores.kudu import KuduReader
+from streams.settings import load_settings
+
+app = typer.Typer(help="See one image: what is known of it, and its bytes.", no_args_is_help=True)
+
+ImageId = Annotated[str, typer.Argument(metavar="ID", help="The image's id, as `flumen search` shows it.")]
+
+
+@app.command("get")
+def get_image(
+    image_id: ImageId,
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, and not to standard output.")
+    ] = None,
+    view: Annotated[
+        bool, typer.Option("--view", help="What the classifier saw instead, as PGM or PPM.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Let --output replace a file.")] = False,
+) -> None:
+    """Write an image as it was published, byte for byte, put together again where it lies in pieces."""
+    if output is None and sys.stdout.isatty():
+        raise typer.BadParameter("a terminal shows no image; give --output FILE, or send it on with > or |")
+    with _reader() as reader:
+        try:
+            content = reader.read_view(image_id) if view else reader.read_image(image_id)
+        except KeyError:
+            raise _nobody(image_id) from None
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        save_bytes(content, output, force)
+
+
+@app.command("show")
+def show_image(image_id: ImageId, *, as_json: AsJson = False) -> None:
+    """Show every column of an image's row in Kudu."""
+    with _reader() as reader:
+        row = reader.get(image_id)
+    if row is None:
+        raise _nobody(image_id)
+    shown = {name: _shown(value) for name, value in row.items()}
+    if as_json:
+        print_json(shown)
+        return
+    table = Table(show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in shown.items():
+        if value is not None:
+            table.add_row(name, Text(printable(str(value))))
+    console.print(table)
+
+
+@contextmanager
+def _reader() -> Iterator[KuduReader]:
+    reader = KuduReader(load_settings().kudu_options(tuple(artifacts.resolve("kudu-client"))))
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+def _nobody(image_id: str) -> StoreRefused:
+    return StoreRefused(
+        f"there is no image {image_id!r} in Kudu; `flumen search '*:*'` lists ids, and `flumen dead list` what "
+        "was refused"
+    )
+
+
+def _shown(value: Any) -> Any:
+    return f"{len(value):,} bytes" if isinstance(value, bytes) else value

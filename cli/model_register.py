@@ -1,0 +1,152 @@
+"""`flumen models register`: an ONNX file that was made elsewhere, and what is to be known of it."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.output import AsJson, console, print_json
+from interceptor.classifier import Preprocess
+from models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
+from models.errors import FileUnreadable, ManifestInvalid
+from models.manifest import Manifest, check_preprocess, from_json
+from models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
+from models.structure import Signature, read_signature
+from models.verify import MAX_MODEL_BYTES, check_size
+from streams.settings import load_settings
+
+MAX_LABELS_BYTES = 4 * 1024 * 1024
+
+
+def register(
+    file: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="The model, with its weights inside.")],
+    *,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Its manifest as JSON, in place of all other facts.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call the model.")] = None,
+    labels: Annotated[str | None, typer.Option(help="Its classes in order, with commas between.")] = None,
+    labels_file: Annotated[Path | None, typer.Option(help="Or a file of them, one a line.")] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of an image in pixels, where the file does not say.")
+    ] = None,
+    channels: Annotated[
+        int | None, typer.Option(min=1, max=3, help="1 grey, 3 RGB, where the file does not say.")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="flat, nchw or nhwc, where the file does not say.")
+    ] = None,
+    resize: Annotated[
+        str | None, typer.Option(help="Images of other proportions: stretch, crop or pad; stretch.")
+    ] = None,
+    crop: Annotated[
+        float | None, typer.Option(help="With crop: the share a side to take of the middle, as 0.875; 1.")
+    ] = None,
+    fill: Annotated[int | None, typer.Option(help="With pad: the value around the image; 0.")] = None,
+    resampling: Annotated[str | None, typer.Option(help="bilinear, bicubic or nearest; bilinear.")] = None,
+    threshold: Annotated[int | None, typer.Option(help="Values above it become 1, others 0.")] = None,
+    scale: Annotated[float | None, typer.Option(help="Else (value * scale - mean) / std; 1/255.")] = None,
+    mean: Annotated[
+        str | None, typer.Option(metavar="M[,M,M]", help="One number, or one a channel; 0.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Likewise; 1.")] = None,
+    output: Annotated[str | None, typer.Option(help="The tensor to read, where there are several.")] = None,
+    golden: Annotated[
+        list[Path] | None,
+        typer.Option(help="An image whose answer is kept, to know the model by; repeat it. Else made ones."),
+    ] = None,
+    root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Verify an ONNX file and keep it as the next version of a model; the first becomes the champion."""
+    settings = load_settings()
+    content = read_file(file, MAX_MODEL_BYTES + 1)
+    check_size(content, str(file))
+    look = Look(_size(size), channels, layout)
+    picture = {"resize": resize, "crop": crop, "fill": fill, "resampling": resampling}
+    values = {"threshold": threshold, "scale": scale, "mean": _numbers(mean), "std": _numbers(std)}
+    if manifest is not None:
+        facts = (name, labels, labels_file, size, channels, layout, output, golden)
+        if any(fact is not None for fact in (*facts, *picture.values(), *values.values())):
+            raise typer.BadParameter("--manifest says everything; leave the other facts out, or leave out it")
+        described = from_json(_read(manifest, MAX_MANIFEST_BYTES), str(manifest))
+    else:
+        if name is None or (labels is None) == (labels_file is None):
+            raise typer.BadParameter("give --manifest, or --name and --labels or --labels-file")
+        signature = _with_output(read_signature(content, str(file)), output)
+        preprocess = _preprocess(look, picture, values, signature)
+        images = read_images(golden, preprocess, settings.limits()) if golden else make_images(preprocess)
+        described = describe_model(content, name, _labels(labels, labels_file), preprocess, signature, images)
+    _keep(Repository(root or settings.model_repository), content, described, as_json)
+
+
+def _keep(repository: Repository, content: bytes, described: Manifest, as_json: bool) -> None:
+    name = described.name
+    version = repository.register(content, described)
+    is_first = repository.alias(name, CHAMPION) is None
+    if is_first:
+        repository.set_alias(name, CHAMPION, version)
+    if as_json:
+        print_json({"name": name, "version": version, "sha256": described.sha256, "champion": is_first})
+        return
+    console.print(f"Registered {name}@{version} in {repository.url}", markup=False, highlight=False)
+    say = (
+        "It is the champion." if is_first else f"`flumen models activate {name}@{version}` lets it classify."
+    )
+    console.print(say, markup=False, highlight=False)
+
+
+def _preprocess(
+    look: Look, picture: dict[str, Any], values: dict[str, Any], signature: Signature
+) -> Preprocess:
+    given = {key: value for key, value in values.items() if value is not None}
+    if "threshold" in given and len(given) > 1:
+        raise typer.BadParameter("--threshold makes values 0 or 1: leave --scale, --mean and --std out")
+    for option, mode in (("crop", "crop"), ("fill", "pad")):
+        if picture[option] is not None and picture["resize"] != mode:
+            raise typer.BadParameter(f"--{option} is for --resize {mode}: give both, or leave it out")
+    given |= {key: value for key, value in picture.items() if value is not None}
+    preprocess = replace(complete_look(look, signature), **given)
+    check_preprocess(preprocess, "what the options say of an image")
+    return preprocess
+
+
+def _with_output(signature: Signature, output: str | None) -> Signature:
+    return signature if output is None else replace(signature, outputs=(output,))
+
+
+def _labels(listed: str | None, file: Path | None) -> list[str]:
+    if file is None:
+        return [label.strip() for label in (listed or "").split(",")]
+    try:
+        lines = _read(file, MAX_LABELS_BYTES).decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise ManifestInvalid(f"the labels in {file} are not UTF-8: {error.reason}") from error
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _read(path: Path, at_most: int) -> bytes:
+    content = read_file(path, at_most + 1)
+    if len(content) > at_most:
+        raise FileUnreadable(f"{path} has more than {at_most:,} bytes, the most that is read of it")
+    return content
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,3})x([1-9]\d{0,3})", text)
+    if found is None:
+        raise typer.BadParameter(f"--size {text!r}: give width x height in pixels, as in 28x28")
+    return int(found[1]), int(found[2])
+
+
+def _numbers(text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r}: give one number, or three with commas between") from error

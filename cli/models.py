@@ -1,0 +1,155 @@
+"""`flumen models`: what the repository holds. The other verbs have files of their own."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from cli.model_fleet import history, status
+from cli.model_register import register
+from cli.model_swap import activate, rollback, shadow
+from cli.output import AsJson, console, errors, print_json, print_rows
+from cli.train import print_confusion
+from models.errors import ModelError
+from models.manifest import Manifest, to_json
+from models.repository import Repository
+from streams.settings import load_settings
+
+app = typer.Typer(help="See, register and swap models.", no_args_is_help=True)
+
+Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
+COLUMNS = ("model", "version", "aliases", "accuracy", "images", "rate", "seed", "sha256")
+PROBLEM = "problem"
+MAX_LABELS_SHOWN = 20
+
+
+@app.command("list")
+def list_models(*, root: Root = None, as_json: AsJson = False) -> None:
+    """List all versions of all models: accuracy on test images, training images, and what tells them apart."""
+    repository = _open(root)
+    rows = [
+        _row(repository, name, version)
+        for name in repository.names()
+        for version in repository.versions(name)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    if not rows:
+        console.print(f"There are none in {repository.url}; `flumen train` makes one.", markup=False)
+        return
+    print_rows([{name: row[name] for name in COLUMNS} for row in rows], as_json, title="Models")
+    for row in rows:
+        if row[PROBLEM]:
+            errors.print(f"{row['model']}@{row['version']}: {row[PROBLEM]}", markup=False, highlight=False)
+
+
+@app.command("show")
+def show_model(
+    reference: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Without a version, the champion.")
+    ],
+    *,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a model reads, how it was made and how good it is; with --json, its whole manifest."""
+    repository = _open(root)
+    manifest = repository.resolve(reference)
+    if as_json:
+        sys.stdout.write(to_json(manifest).decode())
+        return
+    table = Table(title=str(manifest), title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in _facts(manifest, repository.aliases(manifest.name, manifest.version)).items():
+        # A manifest comes from outside: in a Text, square brackets are not taken for markup.
+        table.add_row(Text(name), Text(str(value)))
+    console.print(table)
+    if manifest.scores is not None:
+        print_confusion(list(manifest.labels), [list(row) for row in manifest.scores.confusion])
+
+
+app.command("register")(register)
+app.command("activate")(activate)
+app.command("shadow")(shadow)
+app.command("rollback")(rollback)
+app.command("status")(status)
+app.command("history")(history)
+
+
+def _open(root: str | None) -> Repository:
+    return Repository(root or load_settings().model_repository)
+
+
+def _row(repository: Repository, name: str, version: int) -> dict[str, Any]:
+    """Return one version's row. A damaged one is listed with its problem, and does not hide the others."""
+    row: dict[str, Any] = dict.fromkeys((*COLUMNS, PROBLEM)) | {"model": name, "version": version}
+    try:
+        row["aliases"] = ", ".join(repository.aliases(name, version))
+        manifest = repository.manifest(name, version)
+    except ModelError as error:
+        return row | {PROBLEM: str(error)}
+    training = manifest.training
+    return row | {
+        "accuracy": manifest.scores.accuracy if manifest.scores else None,
+        "images": training.images if training else None,
+        "rate": training.parameters.get("rate") if training else None,
+        "seed": str(training.seed) if training else None,
+        "sha256": manifest.sha256[:12],
+    }
+
+
+def _facts(manifest: Manifest, aliases: list[str]) -> dict[str, object]:
+    preprocess = manifest.input.preprocess
+    shape = ", ".join(map(str, manifest.input.shape))
+    more = len(manifest.labels) - MAX_LABELS_SHOWN
+    facts: dict[str, object] = {
+        "aliases": ", ".join(aliases) or "none",
+        "sha256": manifest.sha256,
+        "input": f"{manifest.input.tensor} {manifest.input.dtype} [n, {shape}]",
+        "output": f"{manifest.output.tensor} float32 [n, {len(manifest.labels)}]",
+        "image": f"{preprocess.width}x{preprocess.height}, {'grey' if preprocess.channels == 1 else 'RGB'}",
+        "resized": _describe_resizing(manifest),
+        "values": _describe_values(manifest),
+        "labels": ", ".join(manifest.labels[:MAX_LABELS_SHOWN]) + (f" and {more} more" if more > 0 else ""),
+        "golden images": len(manifest.golden),
+    }
+    if manifest.training is not None:
+        facts |= {
+            "trained on": manifest.training.data,
+            "its sha256": manifest.training.data_sha256,
+            "seed": manifest.training.seed,
+            **manifest.training.parameters,
+            "training took": f"{manifest.training.duration_s} s",
+            "software": ", ".join(
+                f"{name} {version}" for name, version in manifest.training.software.items()
+            ),
+        }
+    if manifest.scores is not None:
+        scores = manifest.scores
+        measures = {name: getattr(scores, name) for name in ("accuracy", "precision", "recall", "f1")}
+        facts |= {name: f"{value:.4f}" for name, value in measures.items()}
+        facts["tested on"] = f"{scores.images} images"
+    return facts
+
+
+def _describe_resizing(manifest: Manifest) -> str:
+    preprocess = manifest.input.preprocess
+    match preprocess.resize:
+        case "crop":
+            how = f"crop, {preprocess.crop:g} of a side"
+        case "pad":
+            how = f"pad with {preprocess.fill}"
+        case _:
+            how = preprocess.resize
+    return f"{how}, {preprocess.resampling}"
+
+
+def _describe_values(manifest: Manifest) -> str:
+    preprocess = manifest.input.preprocess
+    if preprocess.threshold is not None:
+        return f"1 above {preprocess.threshold}, else 0"
+    return f"(value * {preprocess.scale:.6g} - {list(preprocess.mean)}) / {list(preprocess.std)}"

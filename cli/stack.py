@@ -1,0 +1,146 @@
+"""`flumen up`, `down`, `status` and `doctor`: the servers on this machine, or through Docker."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from typing import Annotated
+
+import typer
+from rich.filesize import decimal
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+import stores.solr
+from cli.background import stop_kept_worker
+from cli.output import AsJson, errors, print_rows
+from stack import docker as containers
+from stack import doctor as checks
+from stack import local, readings
+from stack.layout import Endpoints, Layout
+from stack.progress import Progress as Listener
+from streams.settings import Settings, load_settings
+
+SOLR_CONFIGSET = Path(stores.solr.__file__).parent / "configset"
+NEXT = "Next: `flumen worker` classifies, `flumen produce PATH` publishes images, `flumen down` stops the servers."
+NOT_STARTED = "No stack was started from here; `flumen up` starts one."
+
+
+def up(
+    docker: Annotated[bool, typer.Option("--docker", help="Run the servers in containers.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Start Kafka, Kudu and Solr, and wait until each of them answers. Those that run already are left alone."""
+    home = load_settings().home
+    if docker:
+        containers.up(home)
+    else:
+        start_stack(home)
+    _print_servers(home, as_json)
+    if not as_json:
+        errors.print(NEXT, highlight=False, soft_wrap=True)
+
+
+def down(
+    purge: Annotated[bool, typer.Option("--purge", help="Remove data and logs too.")] = False,
+) -> None:
+    """Stop the servers; their data stays, unless purged."""
+    home = load_settings().home
+    stop_kept_worker(home)
+    if _through(home) == "docker":
+        containers.down(home, purge)
+        stopped = ["the containers"]
+    else:
+        stopped = local.down(home, purge)
+    gone = f"{home.absolute() / 'stack'} is removed" if purge else "data and logs are kept"
+    errors.print(
+        f"Stopped: {', '.join(stopped) or 'nothing, no server was running'}; {gone}.", highlight=False
+    )
+
+
+def status(as_json: AsJson = False) -> None:
+    """Ask every server how it does."""
+    home = load_settings().home
+    if not _print_servers(home, as_json) and not as_json:
+        errors.print(NOT_STARTED, highlight=False)
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look for what would stop the servers: memory, disk, ports, Java, downloads. Exit code 1 if something would."""
+    settings = load_settings()
+    findings = checks.examine(readings.read(settings.home, _wanted_ports(settings)))
+    print_rows([asdict(finding) for finding in findings], as_json)
+    if any(finding.result == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+def start_stack(home: Path) -> Endpoints:
+    """Start the local stack in `home`, after a look for what would stop it; show downloads and starts.
+
+    Raises:
+        StackError: the stack cannot be started here; the message says why and what to do.
+    """
+    if not local.is_running(home):
+        checks.require(home)
+    with _progress_bars() as listener:
+        return local.up(home, SOLR_CONFIGSET, listener)
+
+
+def _wanted_ports(settings: Settings) -> dict[str, int]:
+    return {"http_port": settings.http_port} if settings.http_port else {}
+
+
+def _through(home: Path) -> str:
+    record = Layout(home.absolute()).read_endpoints()
+    return record[1] if record else "local"
+
+
+def _print_servers(home: Path, as_json: bool) -> int:
+    """Print how every server does; return how many there are."""
+    if _through(home) == "docker":
+        rows = [asdict(container) for container in containers.status()]
+        print_rows(rows, as_json, columns=["name", "state"])
+        return len(rows)
+    servers = local.status(home)
+    if as_json:
+        print_rows([asdict(server) for server in servers], as_json)
+    elif servers:
+        print_rows([_for_people(server) for server in servers], as_json)
+        errors.print(f"Logs: {Path(servers[0].log).parent}", highlight=False, soft_wrap=True)
+    return len(servers)
+
+
+def _for_people(server: local.ServerStatus) -> dict[str, str]:
+    """Return what fits into a narrow terminal; `--json` has the rest."""
+    return {
+        "server": server.name,
+        "state": server.state,
+        "address": server.address,
+        "pid": str(server.pid or ""),
+        "memory": decimal(server.memory_bytes) if server.memory_bytes else "",
+    }
+
+
+@contextmanager
+def _progress_bars() -> Iterator[Listener]:
+    """Show what the stack is doing: a bar for each download, a spinner for each server; on a terminal only."""
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    lock = Lock()
+    with Progress(*columns, console=errors, disable=not errors.is_terminal) as bars:
+
+        def listen(task: str, done: int, total: int, unit: str) -> None:
+            note = f"{decimal(done)} of {decimal(total)}" if unit == "bytes" else ""
+            with lock:
+                if task not in tasks:
+                    tasks[task] = bars.add_task(task, total=None, note=note)
+                started = unit == "bytes" or done
+                bars.update(tasks[task], completed=done, total=total if started else None, note=note)
+
+        yield listen

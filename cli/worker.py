@@ -1,0 +1,20 @@
+"""`flumen worker`."""
+
+from typing import Annotated
+
+import typer
+
+from stack import artifacts
+from streams.logs import configure_logs
+from streams.settings import load_settings
+
+
+def worker(
+    http_port: Annotated[int | None, typer.Option(help="Answer /metrics and /health on this port.")] = None,
+) -> None:
+    """Classify what arrives, until stopped by SIGTERM or Ctrl-C."""
+    from streams.worker import run_worker
+
+    settings = load_settings(http_port=http_port)
+    configure_logs(settings.log_level)
+    run_worker(settings, kudu_classpath=artifacts.resolve("kudu-client"))

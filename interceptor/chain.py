@@ -1,0 +1,122 @@
+"""The chain of interceptors: what one is, how they are found by name, and how a batch goes through them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Protocol
+
+from interceptor.batch import Batch, Intercepted, Reject, joined
+from interceptor.classifier import Classifier, Preprocess
+from interceptor.columns import Column, merge_columns
+from interceptor.errors import UnknownInterceptor
+
+if TYPE_CHECKING:
+    from interceptor.decoding import Decoded
+
+ENTRY_POINT_GROUP = "flumen.interceptors"
+PART_BYTES = 4 * 1024 * 1024
+DEFAULT_CHAIN = ("envelope", "decode", "statistics", "metadata", "classify")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What an image may be, and what decoding one may take.
+
+    Sizes in bytes and in pixels (width x height). `max_decode_memory_bytes` and `max_decode_time_s` (seconds of
+    processor time) hold the decoder in a process of its own; only what is foreseen of them holds without one.
+    """
+
+    max_image_bytes: int = 16 * 1024 * 1024
+    max_image_pixels: int = 64_000_000
+    formats: frozenset[str] = frozenset({"JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "PPM", "AVIF"})
+    max_image_frames: int = 10_000
+    max_decode_memory_bytes: int = 640 * 1024 * 1024
+    max_decode_time_s: float = 5.0
+
+
+class Decoder(Protocol):
+    """Decodes one image, here or elsewhere; `interceptor.decoding.decode_image` is the plain one."""
+
+    def __call__(self, content: bytes, limits: Limits, preprocess: Preprocess) -> "Decoded":
+        """Return what is told by an image's bytes, and its pixels at the model's size.
+
+        Raises:
+            Unclassifiable: it is refused.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What holds for a whole batch: one classifier, one time (microseconds since the epoch), one set of limits.
+
+    `decoder` is None where images are decoded in this thread, whatever that takes.
+    `control_revision` is that of the control record the classifier answers for; 0 where there is none.
+    """
+
+    classifier: Classifier
+    classified_at: int
+    limits: Limits = field(default_factory=Limits)
+    control_revision: int = 0
+    decoder: Decoder | None = None
+
+
+class Interceptor(Protocol):
+    """One step: a batch in, the same images out, each either enriched or rejected.
+
+    It never raises for what an image contains; an exception is a defect of the interceptor and stops the worker.
+    """
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns it adds that are to be stored."""
+
+    def intercept(self, batch: Batch, context: Context) -> Intercepted:
+        """Return what goes on and what is rejected; together as many as came in."""
+
+
+def load_chain(names: Sequence[str] = DEFAULT_CHAIN) -> tuple[Interceptor, ...]:
+    """Find interceptors by name in the entry point group `flumen.interceptors`, and make one of each, in order.
+
+    Raises:
+        UnknownInterceptor: no installed package registers that name.
+        ColumnConflict: two of them declare the same column.
+    """
+    known = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    for name in names:
+        if name not in known:
+            raise UnknownInterceptor(
+                f"no interceptor is named {name!r}; installed are: {', '.join(sorted(known))}. "
+                f"A package registers one under the entry point group {ENTRY_POINT_GROUP!r}"
+            )
+    chain = tuple(known[name].load()() for name in names)
+    merge_columns(interceptor.columns for interceptor in chain)
+    return chain
+
+
+def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> Intercepted:
+    """Send a batch through the chain: n images in, `len(oks) + len(errs) == n` out.
+
+    Large images go in parts of some MiB, so that what is made of them on the way does not pile up: a photo's pixels
+    take ten times what its file takes.
+    """
+    errs: list[Reject] = []
+    parts = []
+    for rows in _parts(batch):
+        part = batch.take(rows)
+        for interceptor in chain:
+            step = interceptor.intercept(part, context)
+            part = step.oks
+            errs.extend(step.errs)
+        parts.append(part)
+    return Intercepted(joined(parts), errs)
+
+
+def _parts(batch: Batch) -> Iterator[Sequence[int]]:
+    """Yield the rows of each part; those of an empty batch once."""
+    start = size = 0
+    for row, image in enumerate(batch.images):
+        if size + len(image.content) > PART_BYTES and row > start:
+            yield range(start, row)
+            start, size = row, 0
+        size += len(image.content)
+    yield range(start, len(batch))

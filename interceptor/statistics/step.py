@@ -1,0 +1,173 @@
+"""The interceptor `statistics`: groups of images of one shape, each group measured at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interceptor.batch import Batch, ColumnValues, Intercepted, plain
+from interceptor.chain import Context
+from interceptor.columns import Column, Kind
+from interceptor.errors import InterceptorError
+from interceptor.statistics import colours, light, shapes
+from interceptor.statistics.colours import Colour
+
+_CHANNELS = ("red", "green", "blue")
+
+_GROUP_PIXELS = 2_000_000
+"""So many pixels are measured at once: what lies between takes up to 30 bytes a pixel."""
+
+_DECIMALS = 10_000
+
+_OF_LUMINANCE = (
+    Column("luminance_mean", Kind.FLOAT, "mean luminance, 0 to 255"),
+    Column("luminance_std", Kind.FLOAT, "its standard deviation"),
+    Column("luminance_min", Kind.INT32, "the darkest pixel's luminance"),
+    Column("luminance_max", Kind.INT32, "the brightest pixel's luminance"),
+)
+_OF_CHANNELS = tuple(
+    column
+    for channel in _CHANNELS
+    for column in (
+        Column(f"{channel}_mean", Kind.FLOAT, f"mean {channel}, 0 to 255; null for a grey image"),
+        Column(f"{channel}_std", Kind.FLOAT, "its standard deviation"),
+        Column(f"{channel}_min", Kind.INT32, f"the least {channel} of a pixel"),
+        Column(f"{channel}_max", Kind.INT32, f"the greatest {channel} of a pixel"),
+    )
+)
+
+
+class Statistics:
+    """Measures what an image's pixels say by themselves; rejects nothing."""
+
+    columns = (
+        *_OF_LUMINANCE,
+        *_OF_CHANNELS,
+        Column(
+            "luminance_histogram", Kind.JSON, "the shares of 16 equal ranges of luminance, dark to bright"
+        ),
+        Column("entropy", Kind.FLOAT, "Shannon's entropy of the luminance, 0 to 8 bits"),
+        Column("contrast", Kind.FLOAT, "root-mean-square contrast, 0 to 0.5"),
+        Column("brightness", Kind.STRING, "the quarter of mean luminance: dark, dim, light or bright"),
+        Column("colorfulness", Kind.FLOAT, "Hasler and Suesstrunk's colourfulness; 0 is grey"),
+        Column("dominant_color", Kind.STRING, "the CSS name nearest to the most frequent colour"),
+        Column("dominant_colors", Kind.STRINGS, "the CSS names of up to five dominant colours"),
+        Column("palette", Kind.JSON, "these colours: name, #rrggbb, share of the pixels"),
+        Column("foreground", Kind.FLOAT, "the share of pixels that stand out from the background, 0 to 1"),
+        Column("objects", Kind.INT32, "in how many connected pieces"),
+        Column("sharpness", Kind.FLOAT, "the variance of the Laplacian of the luminance"),
+    )
+
+    def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
+        """Add the columns, and take `views` away: they are large, and nothing is stored of them.
+
+        Raises:
+            InterceptorError: no interceptor before it made `views`.
+        """
+        if "views" not in batch.columns:
+            raise InterceptorError("statistics needs views; put decode before it in the setting interceptors")
+        views = batch.columns["views"]
+        nothing: dict[str, ColumnValues] = {column.name: [None] * len(batch) for column in self.columns}
+        measured = [(rows, measure(np.stack([views[row] for row in rows]))) for rows in _groups(views)]
+        if len(measured) == 1:  # all of one shape: the columns are there already
+            columns = nothing | measured[0][1]
+        else:
+            columns = nothing
+            for rows, values in measured:
+                _scatter(rows, values, columns)
+        return Intercepted(batch.without("views").with_columns(**columns), ())
+
+
+def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
+    """Measure n images of one shape: uint8, n x height x width (grey) or n x height x width x 3 (RGB).
+
+    A grey image has no values of channels: its colourfulness is 0 and its colours are greys.
+    """
+    luminance = light.luminance(pixels)
+    histogram = light.histograms(luminance)
+    of_light = light.levels(histogram)
+    standing_out = shapes.foreground(luminance, light.otsu(histogram))
+    return {
+        **_level_columns("luminance", of_light),
+        "luminance_histogram": _json_rows(light.bins(histogram)),
+        "entropy": light.entropy(histogram),
+        "contrast": light.contrast(of_light),
+        "brightness": light.brightness(of_light),
+        "foreground": standing_out.reshape(len(pixels), -1).mean(axis=1).astype(np.float32),
+        "objects": shapes.count_objects(standing_out),
+        "sharpness": shapes.sharpness(luminance),
+        **(_grey_columns(histogram) if light.is_grey(pixels) else _colour_columns(pixels)),
+    }
+
+
+def _grey_columns(histogram: NDArray[np.int64]) -> Mapping[str, ColumnValues]:
+    return {
+        "colorfulness": np.zeros(len(histogram), dtype=np.float32),
+        **_palette_columns(colours.dominant_greys(histogram)),
+    }
+
+
+def _colour_columns(pixels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
+    of_channels: dict[str, ColumnValues] = {}
+    for position, name in enumerate(_CHANNELS):
+        histogram = light.histograms(np.ascontiguousarray(pixels[..., position]))
+        of_channels |= _level_columns(name, light.levels(histogram))
+    return {
+        **of_channels,
+        "colorfulness": colours.colorfulness(pixels),
+        **_palette_columns(colours.dominant(pixels)),
+    }
+
+
+def _level_columns(name: str, levels: light.Levels) -> Mapping[str, ColumnValues]:
+    return {
+        f"{name}_mean": levels.mean,
+        f"{name}_std": levels.std,
+        f"{name}_min": levels.least,
+        f"{name}_max": levels.greatest,
+    }
+
+
+def _palette_columns(palettes: Sequence[Sequence[Colour]]) -> Mapping[str, ColumnValues]:
+    return {
+        "dominant_color": [palette[0].name for palette in palettes],
+        "dominant_colors": [list(dict.fromkeys(colour.name for colour in palette)) for palette in palettes],
+        "palette": [f"[{','.join(map(_colour_json, palette))}]" for palette in palettes],
+    }
+
+
+def _colour_json(colour: Colour) -> str:
+    return f'{{"name":"{colour.name}","color":"{colour.code}","share":{colour.share:.4f}}}'
+
+
+def _json_rows(shares: NDArray[np.float64]) -> list[str]:
+    """Return each row as a JSON array, to four decimals: few enough to be written once and looked up."""
+    texts = _decimals()
+    places = np.round(shares * _DECIMALS).astype(np.intp).tolist()
+    return [f"[{','.join([texts[place] for place in row])}]" for row in places]
+
+
+@lru_cache(maxsize=1)
+def _decimals() -> list[str]:
+    return [f"{place / _DECIMALS:g}" for place in range(_DECIMALS + 1)]
+
+
+def _scatter(
+    rows: Sequence[int], measured: Mapping[str, ColumnValues], columns: dict[str, ColumnValues]
+) -> None:
+    for name, values in measured.items():
+        column = columns[name]
+        for row, value in zip(rows, plain(values), strict=True):
+            column[row] = value
+
+
+def _groups(views: ColumnValues) -> Iterator[Sequence[int]]:
+    """Yield the rows of images of one shape, not too many pixels at once."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for row, view in enumerate(views):
+        by_shape.setdefault(view.shape, []).append(row)
+    for shape, rows in by_shape.items():
+        size = max(1, _GROUP_PIXELS // (shape[0] * shape[1]))
+        for start in range(0, len(rows), size):
+            yield rows[start : start + size]

@@ -1,0 +1,1 @@
+"""What a model is: its manifest, ONNX Runtime, the repository, the current slot; training and evaluation."""

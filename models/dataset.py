@@ -1,0 +1,81 @@
+"""A labelled data set in the four IDX files of MNIST."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from interceptor.classifier import Preprocess
+from models.errors import DatasetInvalid
+from models.idx import read_idx
+
+IMAGE_DIMENSIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Images with their labels. `pixels`: uint8, n x height x width [x 3]. `labels`: uint8, n."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+
+    @property
+    def sha256(self) -> str:
+        """A fingerprint of shape, pixels and labels: the same for the same images, compressed or not."""
+        digest = hashlib.sha256(f"{self.pixels.shape}".encode())
+        digest.update(self.pixels.tobytes())
+        digest.update(self.labels.tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Images to learn from, and others to test on.
+
+    `labels` names the classes; without names they are called by their numbers. `preprocess` is how a model sees the
+    images; None is the article's way, whatever their size.
+    """
+
+    train: Labelled
+    test: Labelled
+    labels: tuple[str, ...] = ()
+    preprocess: Preprocess | None = None
+
+
+def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
+    """Read `{train,t10k}-{images-idx3,labels-idx1}-ubyte`, each plain or with `.gz`, from a folder.
+
+    Raises:
+        IdxInvalid: a file is missing or damaged.
+        DatasetInvalid: the files do not belong together.
+    """
+    root = Path(folder)
+    dataset = Dataset(train=_read(root, "train"), test=_read(root, "t10k"))
+    if dataset.train.pixels.shape[1:] != dataset.test.pixels.shape[1:]:
+        raise DatasetInvalid(f"the images to learn from and to test on in {root} have different sizes")
+    return dataset
+
+
+def _read(root: Path, part: str) -> Labelled:
+    images = _find(root / f"{part}-images-idx3-ubyte")
+    pixels = read_idx(images)
+    labels = read_idx(_find(root / f"{part}-labels-idx1-ubyte"))
+    if pixels.ndim != IMAGE_DIMENSIONS or 0 in pixels.shape:
+        raise DatasetInvalid(f"{images} holds values of shape {pixels.shape}, not n x height x width")
+    if labels.shape != pixels.shape[:1]:
+        raise DatasetInvalid(
+            f"{images} has {len(pixels):,} images, and there are labels of shape {labels.shape}"
+        )
+    return Labelled(pixels, labels)
+
+
+def _find(path: Path) -> Path:
+    compressed = path.with_name(f"{path.name}.gz")
+    if not path.is_file() and not compressed.is_file():
+        raise DatasetInvalid(
+            f"there is neither {path} nor {compressed.name} beside it; name the data set's folder with --data"
+        )
+    return path if path.is_file() else compressed

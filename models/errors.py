@@ -1,0 +1,138 @@
+"""The errors of the models.
+
+ModelError
+├── BadModelName           a name, version or alias that may not be one
+├── ModelNotFound          the repository has no such model, version or alias
+├── RepositoryUnavailable  the repository's storage does not answer, or refuses; retriable
+├── AliasInvalid           an alias does not hold a version
+├── FileUnreadable         a file to make a version of cannot be read
+├── ManifestInvalid        a manifest that cannot be read, or contradicts itself
+├── IdxInvalid             a file that is not IDX, or is cut short
+├── DatasetInvalid         images and labels that do not belong together
+├── TrainingFailed         the network's weights left the range of numbers
+├── InferenceFailed        a verified model could not classify a batch
+└── ModelRefused           a model file that is not safe, or not what its manifest says
+    ├── ModelTooLarge      more bytes than the limit
+    ├── ModelCorrupt       its sha256 is not the manifest's
+    ├── ModelDiffers       its sha256 is not that of the model that was asked for
+    ├── ModelEmpty         it has no bytes
+    ├── NotOnnx            truncated, or not ONNX at all
+    ├── ExternalData       it refers to files beside it
+    ├── CustomOperator     it needs operators that ONNX Runtime does not bring by standard
+    ├── WrongSignature     its input or output is not what the manifest says
+    ├── WrongLabelCount    it has more or fewer outputs than the manifest has labels
+    ├── NotRunnable        ONNX Runtime does not load or run it
+    ├── NotFinite          its outputs are NaN or infinite
+    ├── NotADistribution   its outputs are numbers, and not probabilities
+    └── GoldenMismatch     it does not answer the golden images as it did when it was made
+"""
+
+from typing import ClassVar
+
+
+class ModelError(Exception):
+    """Base of all errors of this package. `retriable`: the same call may succeed later, unchanged."""
+
+    retriable: ClassVar[bool] = False
+
+
+class BadModelName(ModelError):
+    """A name, version or alias that may not be one."""
+
+
+class ModelNotFound(ModelError):
+    """The repository has no such model, version or alias."""
+
+
+class RepositoryUnavailable(ModelError):
+    """The repository's storage does not answer, or refuses."""
+
+    retriable: ClassVar[bool] = True
+
+
+class AliasInvalid(ModelError):
+    """An alias does not hold a version."""
+
+
+class FileUnreadable(ModelError):
+    """A model file, a manifest or a golden image to make a version of cannot be read."""
+
+
+class ManifestInvalid(ModelError):
+    """A manifest that cannot be read, or contradicts itself."""
+
+
+class IdxInvalid(ModelError):
+    """A file that is not IDX, or is cut short."""
+
+
+class DatasetInvalid(ModelError):
+    """Images and labels that do not belong together."""
+
+
+class TrainingFailed(ModelError):
+    """The network's weights left the range of numbers: the rate is too high."""
+
+
+class InferenceFailed(ModelError):
+    """A verified model could not classify a batch."""
+
+
+class ModelRefused(ModelError):
+    """A model file that is not safe, or not what its manifest says. The class is the reason."""
+
+
+class ModelTooLarge(ModelRefused):
+    """The file has more bytes than the limit."""
+
+
+class ModelCorrupt(ModelRefused):
+    """The file's sha256 is not the manifest's."""
+
+
+class ModelDiffers(ModelRefused):
+    """The version is another file than the one that was asked for."""
+
+
+class ModelEmpty(ModelRefused):
+    """The file has no bytes."""
+
+
+class NotOnnx(ModelRefused):
+    """The file is truncated, or not ONNX at all."""
+
+
+class ExternalData(ModelRefused):
+    """The file refers to weights in other files."""
+
+
+class CustomOperator(ModelRefused):
+    """The file needs operators outside the standard domains."""
+
+
+class WrongSignature(ModelRefused):
+    """The file's input or output is not what the manifest says."""
+
+
+class WrongLabelCount(ModelRefused):
+    """The file has more or fewer outputs than the manifest has labels."""
+
+
+class NotRunnable(ModelRefused):
+    """ONNX Runtime does not load or run the file."""
+
+
+class TooSlow(ModelRefused):
+    """A batch takes longer than any model should; a graph may loop for ever."""
+
+
+class NotFinite(ModelRefused):
+    """The outputs are not numbers: NaN or infinity."""
+
+
+class NotADistribution(ModelRefused):
+    """The outputs are numbers, and not probabilities: outside 0..1, or not of sum 1."""
+
+
+class GoldenMismatch(ModelRefused):
+    """The model does not answer the golden images as it did when it was made."""

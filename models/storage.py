@@ -1,0 +1,190 @@
+"""Where a repository's files lie: a folder on this machine, or any storage that fsspec knows.
+
+Both do the same four things. On this machine a folder is published in one step, by a rename. Elsewhere
+folders cannot be renamed, so files are created in order, each only if it is not there: the first claims the
+folder, the last completes it.
+"""
+
+import errno
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from models.errors import ModelNotFound, RepositoryUnavailable
+
+
+class FolderTaken(Exception):
+    """Somebody else published this folder first. Caught in this package, never seen by a user."""
+
+
+class Storage(Protocol):
+    """Files in folders under one root. Paths are relative, with `/`; the caller has checked their parts.
+
+    Every method raises RepositoryUnavailable where the storage does not answer or refuses.
+    """
+
+    def entries(self, path: str) -> list[str]:
+        """Return the names of what lies directly in a folder; none if it is not there."""
+
+    def read(self, path: str, at_most: int) -> bytes | None:
+        """Return a file's first `at_most` bytes, or None if there is no such file."""
+
+    def publish(self, path: str, files: Mapping[str, bytes]) -> None:
+        """Make a folder of these files, complete or not at all visible by its last file.
+
+        Raises:
+            FolderTaken: it is already there.
+        """
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write a file; a reader sees the old content or the new one, never a part."""
+
+
+def open_storage(url: str | os.PathLike[str]) -> Storage:
+    """Return the storage behind a path or an fsspec URL (`s3://bucket/models`).
+
+    Raises:
+        RepositoryUnavailable: the URL's protocol is unknown or its driver is not installed.
+    """
+    try:
+        filesystem, root = fsspec.url_to_fs(os.fspath(url))
+    except (ValueError, ImportError, OSError) as error:
+        raise RepositoryUnavailable(
+            f"the model repository {os.fspath(url)!r} cannot be opened: {error}. Set FLUMEN_MODELS_ROOT to a "
+            "folder, or to a URL of a protocol whose fsspec driver is installed"
+        ) from error
+    return (
+        LocalFolder(Path(root)) if isinstance(filesystem, LocalFileSystem) else RemoteFolder(filesystem, root)
+    )
+
+
+class LocalFolder:
+    """A folder on this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def entries(self, path: str) -> list[str]:
+        """Return the names of what lies directly in a folder; none if it is not there."""
+        with _translated(self._root):
+            folder = self._inside(path)
+            return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
+
+    def read(self, path: str, at_most: int) -> bytes | None:
+        """Return a file's first `at_most` bytes, or None if there is no such file."""
+        with _translated(self._root):
+            file = self._inside(path)
+            # is_file: opening a pipe that somebody put there would wait for ever.
+            if not file.is_file():
+                return None
+            with file.open("rb") as stream:
+                return stream.read(at_most)
+
+    def publish(self, path: str, files: Mapping[str, bytes]) -> None:
+        """Write to a hidden folder, then rename it: a reader sees all of the files or none."""
+        with _translated(self._root):
+            target = self._inside(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            hidden = target.parent / f".{uuid.uuid4().hex}"
+            hidden.mkdir()
+            try:
+                for name, content in files.items():
+                    _write_through(hidden / name, content)
+                hidden.rename(target)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise FolderTaken(path) from error
+                raise
+            finally:
+                shutil.rmtree(hidden, ignore_errors=True)
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Write to a hidden file, then rename it over the old one."""
+        with _translated(self._root):
+            target = self._inside(path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            hidden = target.parent / f".{uuid.uuid4().hex}"
+            try:
+                _write_through(hidden, content)
+                hidden.replace(target)
+            finally:
+                hidden.unlink(missing_ok=True)
+
+    def _inside(self, path: str) -> Path:
+        # Names are checked before; a symbolic link could still lead outside.
+        target = self._root / path
+        if not target.resolve().is_relative_to(self._root.resolve()):
+            raise ModelNotFound(
+                f"{target} is a link that leads outside of the model repository; it is not followed"
+            )
+        return target
+
+
+class RemoteFolder:
+    """A folder of an object store, or of anything else that fsspec knows."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str) -> None:
+        self._filesystem = filesystem
+        self._root = root.rstrip("/")
+
+    def entries(self, path: str) -> list[str]:
+        """Return the names of what lies directly in a folder; none if it is not there."""
+        with _translated(self._root):
+            self._filesystem.invalidate_cache()
+            try:
+                found = self._filesystem.ls(self._at(path), detail=False)
+            except FileNotFoundError:
+                return []
+            return [str(name).rstrip("/").rpartition("/")[2] for name in found]
+
+    def read(self, path: str, at_most: int) -> bytes | None:
+        """Return a file's first `at_most` bytes, or None if there is no such file."""
+        with _translated(self._root):
+            try:
+                with self._filesystem.open(self._at(path), "rb") as stream:
+                    return bytes(stream.read(at_most))
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError):
+                # The last is what fsspec's memory says of a path that goes on below a file.
+                return None
+
+    def publish(self, path: str, files: Mapping[str, bytes]) -> None:
+        """Create the files in order, each only if it is not there."""
+        with _translated(self._root):
+            for name, content in files.items():
+                try:
+                    self._filesystem.pipe_file(self._at(f"{path}/{name}"), content, mode="create")
+                except FileExistsError as error:
+                    raise FolderTaken(path) from error
+
+    def replace(self, path: str, content: bytes) -> None:
+        """Put the file; object stores replace an object in one step."""
+        with _translated(self._root):
+            self._filesystem.pipe_file(self._at(path), content)
+
+    def _at(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
+
+
+def _write_through(path: Path, content: bytes) -> None:
+    with path.open("xb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+@contextmanager
+def _translated(root: object) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RepositoryUnavailable(
+            f"the model repository {root} cannot be used: {error}. Check that it is there, and that you may "
+            "read and write it (setting models_root)"
+        ) from error

@@ -1,0 +1,163 @@
+"""SQL over what Kudu holds: DuckDB computes, Kudu's scanners deliver the columns and rows that are needed."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from replay.errors import BadQuery
+from replay.pushdown import push_down
+from replay.readonly import check_read_only
+from stores.errors import StoreError
+from stores.kudu import KuduReader, Predicate
+
+if TYPE_CHECKING:
+    import duckdb
+
+TABLES = ("images", "predictions", "image_chunks", "view_chunks")
+# The article's table: its column names, and ours.
+ARTICLE_COLUMNS = {
+    "id": "id",
+    "image_as_png": "image",
+    "image_as_pgm": "image_as_pgm",
+    "prediction": "prediction",
+    "knownlabel": "knownlabel",
+}
+# No files, no extensions, no Python variables. One thread: Kudu's drivers are used by one at a time.
+_DUCKDB_SETTINGS: Mapping[str, Any] = {
+    "enable_external_access": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "allow_community_extensions": False,
+    "python_enable_replacements": False,
+    "temp_directory": "",
+    "threads": 1,
+}
+
+
+@dataclass(slots=True)
+class Scan:
+    """One scan that a query made: what was pushed down to Kudu, and how many rows came back."""
+
+    table: str
+    columns: Sequence[str]
+    predicates: Sequence[Predicate]
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a query returned: unique column names, a tuple a row, and the scans it made."""
+
+    columns: Sequence[str]
+    rows: Sequence[tuple[Any, ...]]
+    scans: Sequence[Scan] = field(default_factory=tuple)
+
+
+def query(reader: KuduReader, sql: str) -> Result:
+    """Run one read-only statement over the tables of `TABLES` and the view `mnist`.
+
+    Args:
+        reader: the Kudu to read.
+        sql: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN; a semicolon at the end is welcome.
+
+    Raises:
+        BadQuery: another statement, or one that DuckDB refuses.
+        StoreError: Kudu cannot be read.
+    """
+    import duckdb
+
+    schemas = {table: reader.schema(table) for table in _present(reader)}
+    tables = {name: _KuduTable(reader, name, schema) for name, schema in schemas.items()}
+    connection = duckdb.connect(":memory:", config=dict(_DUCKDB_SETTINGS))
+    try:
+        check_read_only(connection, sql)
+        _register(connection, tables)
+        result = connection.sql(sql)
+        rows = result.to_arrow_table() if result is not None else pa.table({})
+    except duckdb.Error as error:
+        for table in tables.values():
+            if table.failure is not None:
+                raise table.failure from error
+        raise BadQuery(f"{error}\n{_catalogue(schemas)}") from error
+    finally:
+        connection.close()
+    columns = [[_plain(value) for value in column.to_pylist()] for column in rows.columns]
+    scans = [scan for table in tables.values() for scan in table.scans]
+    return Result(_unique(rows.column_names), list(zip(*columns, strict=True)), scans)
+
+
+def _present(reader: KuduReader) -> Sequence[str]:
+    there = set(reader.tables())
+    present = [table for table in TABLES if table in there]
+    if "images" not in present:
+        raise BadQuery(
+            "there is no table of images in Kudu yet: start a worker with `flumen worker`, it creates the tables; "
+            "or check the table prefix in the settings"
+        )
+    return present
+
+
+def _register(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, "_KuduTable"]) -> None:
+    for name, table in tables.items():
+        connection.register(name, table)
+    if set(ARTICLE_COLUMNS.values()) <= set(tables["images"].schema.names):
+        columns = ", ".join(f"{ours} AS {theirs}" for theirs, ours in ARTICLE_COLUMNS.items())
+        connection.execute(f"CREATE VIEW mnist AS SELECT {columns} FROM images")  # noqa: S608 - our own constants
+    connection.execute("SET lock_configuration = true")
+
+
+class _KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
+    """A Kudu table as DuckDB scans it: it asks a pyarrow data set for columns and a filter."""
+
+    def __init__(self, reader: KuduReader, name: str, schema: pa.Schema) -> None:
+        self._reader = reader
+        self._name = name
+        self._schema = schema
+        self.scans: list[Scan] = []
+        self.failure: StoreError | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._schema
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:  # noqa: A002
+        """Return the rows of these columns that pass the filter. DuckDB relies on the filter: it tests no row again."""
+        wanted = list(self._schema.names if columns is None else columns)
+        pushed = push_down(filter, self._schema)
+        scan = Scan(self._name, list(dict.fromkeys([*wanted, *pushed.columns])), pushed.predicates)
+        self.scans.append(scan)
+        schema = pa.schema([self._schema.field(name) for name in scan.columns])
+        return ds.Scanner.from_batches(self._batches(scan), schema=schema, columns=wanted, filter=filter)
+
+    def _batches(self, scan: Scan) -> Iterator[pa.RecordBatch]:
+        try:
+            for batch in self._reader.scan(scan.table, scan.columns, scan.predicates):
+                scan.rows += batch.num_rows
+                yield batch
+        except StoreError as error:
+            self.failure = error
+            raise
+
+
+def _catalogue(schemas: Mapping[str, pa.Schema]) -> str:
+    lines = [f"  {table}({', '.join(schema.names)})" for table, schema in schemas.items()]
+    if set(ARTICLE_COLUMNS.values()) <= set(schemas["images"].names):
+        lines.append(f"  mnist({', '.join(ARTICLE_COLUMNS)})")
+    return "\n".join(["There are these tables and columns:", *lines])
+
+
+def _plain(value: Any) -> Any:
+    """Return DuckDB's whole numbers (a sum is a decimal of scale 0) as int."""
+    return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
+
+
+def _unique(names: Sequence[str]) -> Sequence[str]:
+    unique: list[str] = []
+    for name in names:
+        number = sum(1 for other in unique if other == name or other.startswith(f"{name}:"))
+        unique.append(f"{name}:{number}" if name in unique else name)
+    return unique

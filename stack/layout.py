@@ -1,0 +1,129 @@
+"""Where the stack keeps its things under `home`, and what it records there."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stack.errors import StackError
+from stack.process import ProcessId
+
+DEFAULT_HOME = ".flumen"
+
+
+def default_home() -> Path:
+    """Return the folder of everything flumen keeps: `FLUMEN_HOME`, or `.flumen` in the current folder."""
+    return Path(os.environ.get("FLUMEN_HOME", DEFAULT_HOME)).absolute()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where clients reach the servers: two times `host:port`, and a URL that ends in `/solr`."""
+
+    kafka: str
+    kudu_masters: str
+    solr_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What runs: a port for each listener, and a process for each server by its name."""
+
+    ports: Mapping[str, int] = field(default_factory=dict)
+    processes: Mapping[str, ProcessId] = field(default_factory=dict)
+
+    def running(self) -> dict[str, ProcessId]:
+        """Return the processes that still run."""
+        return {name: process for name, process in self.processes.items() if process.find()}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The files under `home/stack`."""
+
+    home: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder of the stack: `down --purge` removes it."""
+        return self.home / "stack"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the stack is changed."""
+        return self.home / "stack.lock"
+
+    def data(self, name: str) -> Path:
+        """Return the data folder of a server."""
+        return self.root / name
+
+    def log(self, name: str) -> Path:
+        """Return the log of a server since its last start; the one before has `.1` behind its name."""
+        return self.root / "logs" / f"{name}.log"
+
+    def read_endpoints(self) -> tuple[Endpoints, str] | None:
+        """Return the recorded endpoints and what serves them, `local` or `docker`; None after `down`.
+
+        Raises:
+            StackError: the record cannot be read.
+        """
+        record = self._read("endpoints.json")
+        if record is None:
+            return None
+        through = record.pop("through")
+        return Endpoints(**record), through
+
+    def write_endpoints(self, endpoints: Endpoints, through: str) -> None:
+        """Record the endpoints, for every other command to find."""
+        self._write("endpoints.json", {**asdict(endpoints), "through": through})
+
+    def require_no_other(self, through: str) -> None:
+        """Return if nothing else than `through` serves this home.
+
+        Raises:
+            StackError: the other one does.
+        """
+        record = self.read_endpoints()
+        if record is not None and record[1] != through:
+            where = {"local": "on this machine", "docker": "in containers"}[record[1]]
+            raise StackError(f"the servers of {self.home} already run {where}; `flumen down` stops them")
+
+    def forget_endpoints(self) -> None:
+        """Remove the record of the endpoints; the ports stay recorded for the next start."""
+        (self.root / "endpoints.json").unlink(missing_ok=True)
+
+    def read_state(self) -> State:
+        """Return the recorded state, an empty one where nothing ever ran.
+
+        Raises:
+            StackError: the record cannot be read.
+        """
+        record = self._read("servers.json")
+        if record is None:
+            return State()
+        processes = {name: ProcessId(**process) for name, process in record["processes"].items()}
+        return State(record["ports"], processes)
+
+    def write_state(self, state: State) -> None:
+        """Record the state."""
+        self._write("servers.json", asdict(state))
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        path = self.root / name
+        try:
+            record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise StackError(
+                f"{path} is damaged ({error}); end the servers it named, remove it, try again"
+            ) from error
+        return record
+
+    def _write(self, name: str, record: Mapping[str, Any]) -> None:
+        self.root.mkdir(parents=True, exist_ok=True)
+        draft = self.root / f"{name}.new"
+        draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        draft.replace(self.root / name)

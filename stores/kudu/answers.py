@@ -1,0 +1,45 @@
+"""Writing a challenger's answers into Kudu: a row each in `predictions`, beside the champion's."""
+
+from interceptor.batch import Batch
+from stores.errors import StoreClosed
+from stores.kudu.driver import Driver, Write, open_driver
+from stores.kudu.options import KuduOptions
+from stores.kudu.rows import Part, build
+from stores.kudu.schema import predictions_table
+from stores.kudu.writing import ensure_table, flush, prediction_columns
+
+
+class KuduAnswers:
+    """`stores.sink.AnswerSink` for Kudu. A row that Kudu refuses is left out."""
+
+    name = "kudu"
+
+    def __init__(self, options: KuduOptions) -> None:
+        self._options = options
+        self._table = predictions_table(options.table_prefix)
+        self._driver: Driver | None = None
+
+    def connect(self) -> None:
+        """Open a driver of its own: the images' one is another thread's."""
+        if self._driver is None:
+            driver = open_driver(self._options)
+            try:
+                ensure_table(driver, self._table)
+            except BaseException:
+                driver.close()
+                raise
+            self._driver = driver
+
+    def write(self, batch: Batch) -> None:
+        """Upsert every row, under the id, the model and its version."""
+        if self._driver is None:
+            raise StoreClosed("the Kudu store is not connected; call connect() first")
+        rows, refused = build(self._table, prediction_columns(batch), len(batch))
+        good = [row for row in range(len(batch)) if row not in refused]
+        flush(self._driver, [Part(Write(self._table.name, rows.take(good)), good)] if good else [])
+
+    def close(self) -> None:
+        """Release the connection. A second call does nothing."""
+        if self._driver is not None:
+            driver, self._driver = self._driver, None
+            driver.close()

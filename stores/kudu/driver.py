@@ -1,0 +1,183 @@
+"""The seam under the Kudu store: what both drivers do, and which of them is taken.
+
+Rows go in and out as Arrow record batches, so a driver never sees an image, only columns.
+"""
+
+import importlib.util
+import socket
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from stores.errors import StoreError, StoreRefused, StoreUnavailable
+from stores.kudu.options import KuduOptions
+from stores.kudu.schema import Table
+
+# A flush of more is split: Kudu's servers refuse requests over 50 MiB.
+FLUSH_BYTES = 4 * 1024 * 1024
+FLUSH_ROWS = 10_000
+
+DEFAULT_PORT = "7051"
+
+# The one status of a row that a retry does not change: a cell or key too large.
+ROW_IS_TO_BLAME = "Invalid argument"
+# The one of a row that was to be deleted and is not there.
+ROW_IS_GONE = "Not found: key not found"
+# The statuses of a request that a retry does not change.
+REFUSALS = ("Invalid argument", "Not authorized", "Not found", "Not supported")
+# The Java client tells the whole story of its retries; the beginning says what happened.
+STATUS_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Rows to upsert into one table, by its columns' names; no array has an offset.
+
+    With `delete` they are deleted: the key columns suffice then, and a key that is not there is no failure.
+    """
+
+    table: str
+    rows: pa.RecordBatch
+    delete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """One condition that Kudu's scanner tests.
+
+    `operator` is one of `=`, `<`, `<=`, `>`, `>=`, `in`, `is null`, `is not null`; `values` holds the one operand,
+    the members of the list, or nothing: str, bytes, bool, int, float, microseconds as int for a timestamp.
+    """
+
+    column: str
+    operator: str
+    values: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        if self.operator == "in":
+            return f"{self.column} in ({', '.join(map(repr, self.values))})"
+        return " ".join([self.column, self.operator, *map(repr, self.values)])
+
+
+class Driver(Protocol):
+    """One connection to Kudu. One thread at a time uses it; a scan is read to its end before the next call.
+
+    Every method raises StoreUnavailable where the server does not answer, StoreRefused where it refuses for good.
+    """
+
+    def tables(self) -> Sequence[str]:
+        """Return the names of all tables of the cluster, sorted."""
+
+    def describe(self, table: str) -> Table | None:
+        """Return what a table looks like, or None where there is none of that name."""
+
+    def create(self, table: Table) -> None:
+        """Create a table, and wait until it can be written. One that exists is left as it is."""
+
+    def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
+        """Upsert all rows, in order, in one flush; at most about `FLUSH_BYTES`.
+
+        Returns:
+            One mapping for each write: row to reason, for the rows the server refused for good.
+
+        Raises:
+            StoreUnavailable: nothing is known about any row.
+        """
+
+    def scan(
+        self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Read the columns of all rows that meet every predicate, batch by batch, in no particular order."""
+
+    def close(self) -> None:
+        """Release the connection. A second call does nothing."""
+
+
+def native_is_installed() -> bool:
+    """Whether kudu-python can be imported here."""
+    return importlib.util.find_spec("kudu") is not None
+
+
+def open_driver(options: KuduOptions) -> Driver:
+    """Connect with the driver that the options name; `auto` takes `native` where it is installed, else `jvm`.
+
+    Raises:
+        DriverMissing: the driver, or what it needs, is not installed.
+        StoreUnavailable: no master answers.
+    """
+    if options.driver == "native" or (options.driver == "auto" and native_is_installed()):
+        from stores.kudu.native import NativeDriver
+
+        return NativeDriver(options)
+    from stores.kudu.jvm import JvmDriver
+
+    return JvmDriver(options)
+
+
+def check_listening(options: KuduOptions) -> None:
+    """Fail at once where no master listens; Kudu's clients try again until their time is over.
+
+    Raises:
+        StoreUnavailable: not one of the masters takes a connection.
+    """
+    refused = []
+    for address in options.addresses:
+        host, port = address.rsplit(":", 1) if ":" in address else (address, DEFAULT_PORT)
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=options.timeout_s).close()
+        except OSError as error:
+            refused.append(f"{address}: {error}")
+        else:
+            return
+    raise status_error(f"Network error: {'; '.join(refused)}", options)
+
+
+def missing_table(table: str) -> StoreRefused:
+    """Return the error for a table that is not there (any more)."""
+    return StoreRefused(
+        f"there is no Kudu table {table!r}; start a worker, it creates its tables, or check the table prefix"
+    )
+
+
+def status_error(status: str, options: KuduOptions) -> StoreError:
+    """Turn a Kudu status, written as `Code: message`, into the error to raise."""
+    message = textwrap.shorten(status, STATUS_CHARACTERS, placeholder=" ...")
+    if status.startswith(REFUSALS):
+        return StoreRefused(f"Kudu at {options.masters} refused: {message}")
+    return StoreUnavailable(
+        f"Kudu at {options.masters} does not answer: {message}. Check that it runs (`flumen status`; "
+        f"`flumen up` starts one on this machine) and that the address is right"
+    )
+
+
+def _is_gone(status: str) -> bool:
+    """Say whether a row that was to be deleted was not there; nothing else answers so."""
+    return status.startswith(ROW_IS_GONE)
+
+
+def row_failures(
+    statuses: Sequence[str | None], rows: Sequence[int], options: KuduOptions
+) -> Sequence[Mapping[int, str]]:
+    """Turn the server's answer for each row of a flush into the rows refused for good, a mapping for each write.
+
+    Args:
+        statuses: one a row, all writes one after another; None = stored.
+        rows: how many rows each write has.
+        options: where the rows went, for the message.
+
+    Raises:
+        StoreError: an answer that says nothing about its row: the server is overloaded, the table is gone.
+    """
+    failures: list[dict[int, str]] = []
+    start = 0
+    for count in rows:
+        answers = enumerate(statuses[start : start + count])
+        failures.append({row: status for row, status in answers if status and not _is_gone(status)})
+        start += count
+    for status in (status for failed in failures for status in failed.values()):
+        if not status.startswith(ROW_IS_TO_BLAME):
+            raise status_error(status, options)
+    return failures

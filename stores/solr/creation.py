@@ -1,0 +1,92 @@
+"""Making sure of the index: one that is there is checked, one that is not is created from the config set."""
+
+import io
+import time
+import zipfile
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from stores.errors import StoreError, StoreRefused, StoreUnavailable
+from stores.solr.schema import CONFIGSET, IndexField, check_schema
+from stores.solr.server import Refusal, SolrServer, shorten
+
+_APPEARS_WITHIN_S = 30.0
+_POLL_S = 0.1
+
+
+def prepare_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
+    """Create the index where there is none, and check its fields in any case.
+
+    Raises:
+        StoreUnavailable: the server does not answer.
+        StoreRefused: it is no Solr, access is refused, or the config set is not on it.
+        SchemaMismatch: the index has other fields.
+    """
+    schema = server.read_schema()
+    if schema is None:
+        schema = _create_index(server)
+    check_schema(schema, fields, server.index_url)
+
+
+def _create_index(server: SolrServer) -> dict[str, Any]:
+    system = server.ask(f"{server.url}/admin/info/system")
+    if isinstance(system, Refusal):
+        raise server.store_error(system)
+    answer = _create_collection(server) if system.get("mode") == "solrcloud" else _create_core(server)
+    # Another worker may have been first, or be at it: what counts is that the index appears.
+    if isinstance(answer, Refusal) and not _exists_already(answer):
+        raise _creation_error(server, answer)
+    deadline = time.monotonic() + _APPEARS_WITHIN_S
+    while (schema := server.read_schema()) is None:
+        if time.monotonic() > deadline:
+            reason = answer.reason if isinstance(answer, Refusal) else "it was created"
+            raise StoreUnavailable(f"the Solr index {server.index_url} does not appear: {shorten(reason)}")
+        time.sleep(_POLL_S)
+    return schema
+
+
+def _create_core(server: SolrServer) -> Any:
+    options = server.options
+    params = {"action": "CREATE", "name": options.core, "configSet": options.config_set}
+    return server.ask(f"{server.url}/admin/cores", params)
+
+
+def _create_collection(server: SolrServer) -> Any:
+    options = server.options
+    upload = {"action": "UPLOAD", "name": options.config_set, "overwrite": "false"}
+    answer = server.ask(f"{server.url}/admin/configs", upload, body=_zipped_configset())
+    if isinstance(answer, Refusal) and not _exists_already(answer):
+        return answer
+    create: dict[str, str | int] = {
+        "action": "CREATE",
+        "name": options.core,
+        "numShards": 1,
+        "collection.configName": options.config_set,
+    }
+    return server.ask(f"{server.url}/admin/collections", create)
+
+
+def _exists_already(refusal: Refusal) -> bool:
+    """Tell by the text: the status is 400, 409 or 500, depending on what is there or in the making."""
+    return "already" in refusal.reason.casefold()
+
+
+def _zipped_configset() -> bytes:
+    """Return the config set as SolrCloud takes it: a zip of what lies in `conf`."""
+    conf = CONFIGSET / "conf"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(conf.rglob("*")):
+            archive.write(path, path.relative_to(conf).as_posix())
+    return buffer.getvalue()
+
+
+def _creation_error(server: SolrServer, refusal: Refusal) -> StoreError:
+    if refusal.status != HTTPStatus.BAD_REQUEST:
+        return server.store_error(refusal)
+    return StoreRefused(
+        f"Solr at {server.url} could not create {server.options.core!r}: {shorten(refusal.reason)}. "
+        f"Copy {CONFIGSET} to <Solr home>/configsets/{server.options.config_set} on the server, "
+        "or create the index yourself; docs/solr.md says how"
+    )

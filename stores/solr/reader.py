@@ -1,0 +1,98 @@
+"""Looking at what the index holds: documents, counts and facets, by the columns' own names."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pysolr
+
+from stores.errors import StoreClosed
+from stores.solr.options import SolrOptions
+from stores.solr.schema import column_name, index_name, is_timestamp, named_fields
+from stores.solr.search import EVERYTHING, Found, Search, read_facets
+from stores.solr.server import SolrServer
+
+_INTERNAL = frozenset({"_version_", "name_text", "location_map", "words"})
+
+
+class SolrReader:
+    """Reads one index. See `stores.sink.Reader`; every method raises what `SolrServer.store_error` names.
+
+    Queries are in Solr's own language and see what is committed; `get` sees a document once it is written.
+    """
+
+    def __init__(self, options: SolrOptions) -> None:
+        self._server = SolrServer(options)
+        self._client: pysolr.Solr | None = self._server.open_index()
+
+    def count(self, query: str = EVERYTHING) -> int:
+        """Return how many documents match."""
+        with self._server.translated():
+            return int(self._index.search(query, rows=0).hits)
+
+    def get(self, image_id: str) -> Mapping[str, Any] | None:
+        """Return the row of one image, committed or not. Images themselves are not in the index."""
+        with self._server.translated():
+            answer = self._index.search("", search_handler="get", id=image_id)
+        document = answer.raw_response["doc"]
+        return None if document is None else _row(document)
+
+    def search(
+        self, query: str = EVERYTHING, rows: int = 10, sort: str = "id asc", start: int = 0
+    ) -> Sequence[Mapping[str, Any]]:
+        """Return the rows that match, at most `rows` of them after the first `start`."""
+        with self._server.translated():
+            answer = self._index.search(query, rows=rows, sort=sort, start=start)
+        return [_row(document) for document in answer.docs]
+
+    def find(self, search: Search) -> Found:
+        """Ask a question, and return what was found.
+
+        Raises:
+            StoreRefused: Solr does not understand it, or there is no such field.
+        """
+        with self._server.translated():
+            answer = self._index.search(**search.parameters())
+        rows = [_row(document) for document in answer.docs]
+        return Found(int(answer.hits), rows, read_facets(answer.raw_response, search.facets))
+
+    def facet_counts(self, field: str, query: str = EVERYTHING, limit: int = 1000) -> dict[str, int]:
+        """Return how many matching documents have each value of a column or field, the most frequent first.
+
+        Values are text, as Solr writes them: `"7"`, `"true"`. At most `limit` values are returned.
+        """
+        name = index_name(field)
+        facet = {"facet": "true", "facet.field": name, "facet.limit": limit, "facet.mincount": 1}
+        with self._server.translated():
+            answer = self._index.search(query, rows=0, **facet)
+        flat = answer.facets["facet_fields"][name]
+        return dict(zip(flat[::2], flat[1::2], strict=True))
+
+    def commit(self) -> None:
+        """Make every document written so far visible to queries, and durable; wait until it is."""
+        with self._server.translated():
+            self._index.commit()
+
+    def close(self) -> None:
+        """Close the connections. A second call does nothing."""
+        self._server.close()
+        self._client = None
+
+    @property
+    def _index(self) -> pysolr.Solr:
+        if self._client is None:
+            raise StoreClosed("the Solr reader was closed; make a new one")
+        return self._client
+
+
+def _row(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document by column name; a named field that it lacks is null."""
+    row: dict[str, Any] = {column_name(name): None for name in named_fields() if name not in _INTERNAL}
+    for name, value in document.items():
+        if name not in _INTERNAL:
+            row[column_name(name)] = _microseconds(value) if is_timestamp(name) else value
+    return row
+
+
+def _microseconds(time: str) -> int:
+    return int(np.datetime64(time.removesuffix("Z"), "us").astype(np.int64))

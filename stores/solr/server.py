@@ -1,0 +1,202 @@
+"""Talking to a Solr server: one session, JSON by orjson, and every failure translated here, once."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+import pysolr
+import requests
+
+from stores.errors import StoreError, StoreRefused, StoreUnavailable
+from stores.solr.options import SolrOptions
+
+# pysolr logs each failed request at ERROR with its whole body; here failures are raised or returned instead.
+logging.getLogger("pysolr").setLevel(logging.CRITICAL)
+
+_CONNECT_TIMEOUT_S = 5.0
+_CORE_NOT_LOADED = re.compile(r"SolrCore '[^']*' is not available due to init failure")
+_REASON_HEAD, _REASON_TAIL = 150, 350
+_ASKS_TO_WAIT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_NO_ACCESS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+# pysolr hands over text alone: "Solr responded with an error (HTTP 400): [Reason: ...]".
+_SOLR_ERROR = re.compile(r"\(HTTP (?P<status>\d{3})\): \[Reason: (?P<reason>.*)\]", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a failed request came back with. `status` is None where nothing answered."""
+
+    status: int | None
+    reason: str
+
+
+class SolrServer:
+    """A Solr server, and one index (a core, or a collection of SolrCloud) on it."""
+
+    def __init__(self, options: SolrOptions) -> None:
+        self.options = options
+        self._session = requests.Session()
+        if options.username is not None:
+            self._session.auth = (options.username, options.password or "")
+        if options.ca_file is not None:
+            self._session.verify = str(options.ca_file)
+            # Else REQUESTS_CA_BUNDLE of the environment would win over the setting.
+            self._session.trust_env = False
+
+    @property
+    def url(self) -> str:
+        """The server's address, without a slash at its end."""
+        return self.options.url.rstrip("/")
+
+    @property
+    def index_url(self) -> str:
+        """The address of the core or collection."""
+        return f"{self.url}/{quote(self.options.core, safe='')}"
+
+    def open_index(self) -> pysolr.Solr:
+        """Return pysolr's client of the index. Nothing is asked of the server yet."""
+        return pysolr.Solr(
+            self.index_url,
+            encoder=_OrjsonEncoder(),
+            decoder=_OrjsonDecoder(),
+            timeout=self._timeout,
+            auth=self._session.auth,
+            session=self._session,
+        )
+
+    def ask(self, url: str, params: Mapping[str, str | int] | None = None, body: bytes | None = None) -> Any:
+        """Send a request that pysolr has none for, and return the JSON that came back, or a `Refusal`.
+
+        It is a POST where there is a body.
+        """
+        method = "GET" if body is None else "POST"
+        try:
+            answer = self._session.request(method, url, params=params, data=body, timeout=self._timeout)
+        except requests.RequestException as error:
+            return read_error(error)
+        try:
+            content = orjson.loads(answer.content)
+        except ValueError:
+            content = None
+        if not isinstance(content, dict):
+            return Refusal(answer.status_code, f"{answer.reason}; the answer is not Solr's")
+        if answer.status_code != HTTPStatus.OK:
+            return Refusal(answer.status_code, str(content.get("error", {}).get("msg", answer.reason)))
+        return content
+
+    def read_schema(self) -> dict[str, Any] | None:
+        """Return the index's schema as Solr's Schema API describes it, or None where there is no such index.
+
+        Raises:
+            StoreUnavailable, StoreRefused: as `store_error` says.
+        """
+        answer = self.ask(f"{self.index_url}/schema")
+        if not isinstance(answer, Refusal):
+            return dict(answer["schema"])
+        if answer.status == HTTPStatus.NOT_FOUND:
+            return None
+        raise self.store_error(answer)
+
+    def store_error(self, refusal: Refusal) -> StoreError:
+        """Return the error to raise for a refusal, with what to do about it.
+
+        `StoreUnavailable` where the same request may succeed later, else `StoreRefused`.
+        """
+        status, reason = refusal.status, shorten(refusal.reason)
+        if status is None:
+            return StoreUnavailable(
+                f"Solr at {self.url} does not answer: {reason}. "
+                "Start it with `flumen up`, or correct FLUMEN_SOLR_URL"
+            )
+        where = f"Solr at {self.index_url} answers HTTP {status}: {reason}"
+        if _CORE_NOT_LOADED.match(reason):
+            return StoreRefused(f"{where}. Solr could not load this core; its log says why")
+        if status in _ASKS_TO_WAIT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return StoreUnavailable(where)
+        if status in _NO_ACCESS:
+            return StoreRefused(
+                f"{where}. Set FLUMEN_SOLR_USERNAME and FLUMEN_SOLR_PASSWORD to a user who may write"
+            )
+        if status == HTTPStatus.NOT_FOUND:
+            return StoreRefused(f"{where}. Check FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE")
+        return StoreRefused(where)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn what pysolr raises into the errors of the stores."""
+        try:
+            yield
+        except (pysolr.SolrError, requests.RequestException) as error:
+            raise self.store_error(read_error(error)) from error
+
+    def close(self) -> None:
+        """Close the connections that are kept open."""
+        self._session.close()
+
+    @property
+    def _timeout(self) -> tuple[float, float]:
+        """Seconds to connect, and seconds to wait for an answer."""
+        return min(_CONNECT_TIMEOUT_S, self.options.timeout_s), self.options.timeout_s
+
+
+def read_error(error: Exception) -> Refusal:
+    """Take status and reason out of the text of pysolr's error, or tell why nothing answered."""
+    found = _SOLR_ERROR.search(str(error))
+    if found is None:
+        return Refusal(None, str(_system_error(error) or error))
+    status = int(found["status"])
+    reason = found["reason"]
+    return Refusal(status, _phrase(status) if reason == "None" else reason)
+
+
+def shorten(reason: str) -> str:
+    """Cut a long reason in its middle: a document's id may fill it, and what went wrong stands last."""
+    if len(reason) <= _REASON_HEAD + _REASON_TAIL:
+        return reason
+    return f"{reason[:_REASON_HEAD]} ... {reason[-_REASON_TAIL:]}"
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """Return what the operating system said, under what requests and pysolr wrapped around it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and not isinstance(cause, requests.RequestException):
+            return cause
+        cause = cause.__context__
+    return None
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "no reason given"
+
+
+class _Json(bytes):
+    """JSON in UTF-8 that passes through pysolr's `.encode("utf-8")` as it is."""
+
+    __slots__ = ()
+
+    def encode(self, _encoding: str) -> bytes:
+        return self
+
+
+class _OrjsonEncoder:
+    """What pysolr asks of an encoder. orjson escapes control characters; pysolr would drop them."""
+
+    def encode(self, documents: object) -> _Json:
+        return _Json(orjson.dumps(documents, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+class _OrjsonDecoder:
+    """What pysolr asks of a decoder."""
+
+    def decode(self, text: str) -> Any:
+        return orjson.loads(text)

@@ -1,0 +1,143 @@
+"""Writing micro-batches into Solr."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import pysolr
+import requests
+
+from interceptor.batch import Batch
+from interceptor.columns import Column
+from stores.errors import StoreClosed
+from stores.sink import Failure
+from stores.solr.creation import prepare_index
+from stores.solr.documents import build_documents, int32_overflows
+from stores.solr.options import SolrOptions
+from stores.solr.schema import index_fields
+from stores.solr.server import Refusal, SolrServer, read_error, shorten
+
+# Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
+_SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+_COMMIT = b'{"commit": {"openSearcher": false}}'
+# A reason quotes ids and values of documents, so only its end can be relied on.
+_UNKNOWN_FIELD = re.compile(r"\] unknown field '\w+'\Z")
+
+
+class SolrSink:
+    """Upserts one document an image, under the image's id, as `stores.sink.Sink` promises."""
+
+    name = "solr"
+
+    def __init__(self, options: SolrOptions, columns: Sequence[Column]) -> None:
+        self._options = options
+        self._fields = index_fields(columns)
+        self._server: SolrServer | None = None
+        self._index: pysolr.Solr | None = None
+        # After an error of Solr's own, a full disk above all, its update log may be torn. Replayed after a crash, it
+        # ends at the tear, and what was acknowledged behind it would be gone. A hard commit begins a new log. Whether
+        # there was such an error before this sink came, nobody knows: so the first write is in doubt as well.
+        self._log_in_doubt = True
+
+    def connect(self) -> None:
+        """Check the index, or create it from the config set.
+
+        Raises:
+            StoreUnavailable: the server does not answer.
+            StoreRefused: access is refused, or the config set is not on the server.
+            SchemaMismatch: the index has other fields.
+        """
+        self.close()
+        server = SolrServer(self._options)
+        try:
+            prepare_index(server, self._fields)
+        except BaseException:
+            server.close()
+            raise
+        self._server, self._index, self._log_in_doubt = server, server.open_index(), True
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        """Upsert every row and return those refused for good, in order of rows.
+
+        Raises:
+            StoreUnavailable: the server does not answer or asks to wait; write the batch again.
+            StoreRefused: the index is gone, its schema has changed, or access is refused.
+            StoreClosed: not connected.
+        """
+        if self._index is None:
+            raise StoreClosed("the Solr sink is not connected: call connect() first")
+        if not len(batch):
+            return ()
+        overflows = int32_overflows(batch, self._fields)
+        documents = build_documents(batch, self._fields)
+        rows = [row for row in range(len(batch)) if row not in overflows]
+        failures = [Failure(row, reason) for row, reason in overflows.items()]
+        failures.extend(self._store(rows, documents))
+        if self._log_in_doubt:
+            self._begin_new_log()
+        return sorted(failures, key=lambda failure: failure.row)
+
+    def remove(self, batch: Batch) -> None:
+        """Delete the documents of these images; they are gone from queries with the next soft commit.
+
+        Raises:
+            StoreUnavailable: the server does not answer or asks to wait; remove the batch again.
+            StoreRefused: the index is gone, or access is refused.
+            StoreClosed: not connected.
+        """
+        if self._server is None or self._index is None:
+            raise StoreClosed("the Solr sink is not connected: call connect() first")
+        if len(batch):
+            # Not by pysolr: it deletes in XML, which cannot carry every id.
+            body = orjson.dumps({"delete": [image.id for image in batch.images]})
+            answer = self._server.ask(f"{self._server.index_url}/update/json", body=body)
+            if isinstance(answer, Refusal):
+                raise self._server.store_error(answer)
+
+    def close(self) -> None:
+        """Close the connections. A second call does nothing."""
+        if self._server is not None:
+            self._server.close()
+        self._server = self._index = None
+
+    def _store(self, rows: Sequence[int], documents: Sequence[dict[str, Any]]) -> list[Failure]:
+        """Send these rows in one request; where it is refused, halve it until bad documents stand alone."""
+        if not rows:
+            return []
+        reason = self._add([documents[row] for row in rows])
+        if reason is None:
+            return []
+        if len(rows) == 1:
+            return [Failure(rows[0], reason)]
+        middle = len(rows) // 2
+        return self._store(rows[:middle], documents) + self._store(rows[middle:], documents)
+
+    def _begin_new_log(self) -> None:
+        """Commit hard: what is in the index by then needs no update log any more."""
+        assert self._server is not None
+        answer = self._server.ask(f"{self._server.index_url}/update/json", body=_COMMIT)
+        if isinstance(answer, Refusal):
+            raise self._server.store_error(answer)
+        self._log_in_doubt = False
+
+    def _add(self, documents: list[dict[str, Any]]) -> str | None:
+        """Send one request. Return None when all are stored, else why at least one of them is refused."""
+        assert self._server is not None
+        assert self._index is not None
+        try:
+            # An empty `fieldUpdates` saves pysolr's look at each cell for nulls: Solr drops them as well.
+            self._index.add(
+                documents, commitWithin=self._options.commit_within_ms, overwrite=True, fieldUpdates={}
+            )
+        except orjson.JSONEncodeError as error:
+            return str(error)
+        except (pysolr.SolrError, requests.RequestException) as error:
+            refusal = read_error(error)
+            # All documents have the same fields, so an unknown one is the index's fault and not a document's.
+            self._log_in_doubt |= (refusal.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+            if refusal.status not in _SPLIT or _UNKNOWN_FIELD.search(refusal.reason):
+                raise self._server.store_error(refusal) from error
+            return shorten(refusal.reason)
+        return None

@@ -1,0 +1,1 @@
+"""The live path, and the only package that knows Faust and Kafka."""

@@ -1,0 +1,92 @@
+"""Kafka's side of reading: whether a broker is there, and what its errors mean for the worker."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from streams.errors import KafkaUnavailable, StreamError, TopicMissing
+from streams.health import Pulse
+
+log = structlog.get_logger(__name__)
+
+KAFKA = "kafka"
+_ASK_TIMEOUT_S = 0.5
+
+
+class Brokers:
+    """Hears what librdkafka says of the brokers, and notes in the pulse whether they are waited for."""
+
+    def __init__(self, topic: str, servers: str, pulse: Pulse, end: Callable[[Exception], None]) -> None:
+        """Listen for the topic at these servers. `end` is called with what no waiting mends."""
+        self._topic = topic
+        self._servers = servers
+        self._pulse = pulse
+        self._end = end
+
+    def failed(self, error: KafkaError) -> None:
+        """Hear an error of the connection: librdkafka's `error_cb`."""
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            if self._pulse.waits_for(KAFKA, f"no broker answers at {self._servers}"):
+                log.warning("no broker answers; waiting", servers=self._servers)
+        elif error.fatal():
+            self._end(KafkaUnavailable(error.str()))
+
+    def answered(self) -> None:
+        """Note that something came from a broker."""
+        if (waited_s := self._pulse.waits_no_more(KAFKA)) is not None:
+            log.info("a broker answers again", waited_s=round(waited_s, 1))
+
+    def ask(self, consumer: Consumer) -> None:
+        """Ask whether a broker is back, where one is waited for: without new images nothing else would tell."""
+        if not self._pulse.is_waiting_for(KAFKA):
+            return
+        try:
+            consumer.list_topics(self._topic, timeout=_ASK_TIMEOUT_S)
+        except KafkaException:
+            return
+        self.answered()
+
+    def is_error(self, error: KafkaError | None) -> bool:
+        """Say whether a message is an error in place of one; a passing error is logged and left out.
+
+        Raises:
+            StreamError: reading cannot go on.
+        """
+        if error is None:
+            return False
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise TopicMissing(
+                f"the topic {self._topic!r} does not exist any more; create it and start again"
+            )
+        if error.fatal():
+            raise StreamError(f"reading from {self._topic!r} failed for good: {error.str()}")
+        log.warning("kafka reports a passing error", error=error.str())
+        return True
+
+
+def callback(function: Callable[..., None], end: Callable[[Exception], None]) -> Callable[..., None]:
+    """Return a callback for librdkafka that raises nothing: what it would raise goes to `end`.
+
+    The binding hands an exception that leaves a callback on to whoever polls, but one that C code raised comes out
+    as its bare argument, a `KafkaError`, which is no exception: no `except` clause catches that.
+    """
+
+    def call(*args: Any) -> None:
+        try:
+            function(*args)
+        except Exception as error:  # noqa: BLE001 - see above; `end` raises it where it can be caught
+            end(error)
+
+    return call
+
+
+def read_lag(consumer: Consumer) -> int:
+    """Return how many messages of the assigned partitions were not taken yet, as far as the consumer knows."""
+    lag = 0
+    for position in consumer.position(consumer.assignment()):
+        known = consumer.get_watermark_offsets(position, cached=True)
+        if known is not None and position.offset >= 0:
+            lag += max(0, known[1] - position.offset)
+    return lag

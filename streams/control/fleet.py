@@ -1,0 +1,181 @@
+"""The fleet from an operator's side: what its workers shall run, what they run, and who is still there."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from streams.control.follower import Follower
+from streams.control.keys import Keyring
+from streams.control.reader import Gate
+from streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
+from streams.errors import ControlRefused
+from streams.sending import Outgoing, Sender
+from streams.settings import Settings
+from streams.wire import RawMessage
+
+MISSED_HEARTBEATS = 5
+"""A worker is silent after so many heartbeats that did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One worker: what it said last, how many seconds ago, and whether that is too long ago for one that runs."""
+
+    status: WorkerStatus
+    age_s: float
+    is_silent: bool
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it runs. One that an error has stopped said so with its last word."""
+        return not self.is_silent and self.status.state is not WorkerState.STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """The fleet of one model at one moment. `desired` is null where nobody has written a state yet."""
+
+    model: str
+    desired: DesiredState | None
+    workers: tuple[Seen, ...]
+
+    @property
+    def live(self) -> tuple[WorkerStatus, ...]:
+        """What the workers say that run."""
+        return tuple(seen.status for seen in self.workers if seen.is_live)
+
+    @property
+    def silent(self) -> tuple[Seen, ...]:
+        """The workers that may be dead."""
+        return tuple(seen for seen in self.workers if seen.is_silent)
+
+    @property
+    def revision(self) -> int:
+        """The revision of the desired state; 0 where there is none."""
+        return self.desired.revision if self.desired else NO_REVISION
+
+
+class Roll:
+    """Keeps what each worker said last, and when that was heard.
+
+    Machines disagree about the time. So what a worker says while somebody listens is dated by the listener's clock;
+    what was said before is taken to be as old as it says, and the worker has two heartbeats' time to say something new.
+    """
+
+    def __init__(
+        self,
+        heartbeat_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._heartbeat_s = heartbeat_s
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._started = clock()
+        self._said: dict[str, tuple[WorkerStatus, float]] = {}
+
+    def hear(self, raw: RawMessage, is_news: bool) -> None:
+        """Take a record of the status topic. One that is no status is left out: it is about nobody."""
+        worker = (raw.key or b"").decode(errors="replace")
+        if raw.value is None:
+            self._said.pop(worker, None)
+            return
+        try:
+            status = parse_status(raw.value)
+        except ControlRefused:
+            return
+        if status.worker == worker:
+            age_s = 0.0 if is_news else max(0.0, self._wall_clock() - raw.timestamp_ms / 1000)
+            self._said[worker] = (status, self._clock() - age_s)
+
+    def workers(self, model: str) -> tuple[Seen, ...]:
+        """Return the workers of a model, by name. One that has stopped in order is not among them."""
+        has_listened = self._clock() - self._started >= 2 * self._heartbeat_s
+        return tuple(
+            Seen(status, self._clock() - heard_at, has_listened and self._is_old(status, heard_at))
+            for _, (status, heard_at) in sorted(self._said.items())
+            if status.model == model
+        )
+
+    def has_doubts(self) -> bool:
+        """Say whether somebody's last word is old, and it was not listened for long enough to call them silent."""
+        if self._clock() - self._started >= 2 * self._heartbeat_s:
+            return False
+        return any(self._is_old(status, heard_at) for status, heard_at in self._said.values())
+
+    def models(self) -> Iterable[str]:
+        """Return the models that some worker runs."""
+        return {status.model for status, _ in self._said.values()}
+
+    def _is_old(self, status: WorkerStatus, heard_at: float) -> bool:
+        silent_after_s = MISSED_HEARTBEATS * self._heartbeat_s
+        return status.state is not WorkerState.STOPPED and self._clock() - heard_at > silent_after_s
+
+
+class Fleet:
+    """Follows the topics of control and status."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read both topics to their ends.
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            TopicMissing: one of the topics is not there.
+        """
+        self._settings = settings
+        self._keyring = Keyring(settings.control_public_keys)
+        self._gates: dict[str, Gate] = {}
+        self._desired: dict[str, DesiredState] = {}
+        self._roll = Roll(settings.heartbeat_s)
+        self._follower = Follower(settings, (settings.control_topic, settings.status_topic))
+        try:
+            for raw in self._follower.read_to_end():
+                self._take(raw, is_news=False)
+        except BaseException:
+            self._follower.close()
+            raise
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._follower.close()
+
+    def view(self, model: str) -> FleetView:
+        """Return the fleet of a model as it was last heard of."""
+        return FleetView(model, self._desired.get(model), self._roll.workers(model))
+
+    def models(self) -> list[str]:
+        """Return every model that somebody wants or runs, by name."""
+        return sorted({*self._desired, *self._roll.models()})
+
+    def listen(self, timeout_s: float) -> None:
+        """Take what is new; wait for at most so many seconds where nothing is."""
+        for raw in self._follower.news(timeout_s):
+            self._take(raw, is_news=True)
+
+    def settle(self) -> None:
+        """Listen until it is known who is silent: two heartbeats where somebody's last word is old, else no time."""
+        while self._roll.has_doubts():
+            self.listen(self._settings.heartbeat_s / 4)
+
+    def _take(self, raw: RawMessage, is_news: bool) -> None:
+        if raw.topic == self._settings.status_topic:
+            self._roll.hear(raw, is_news)
+            return
+        model = (raw.key or b"").decode(errors="replace")
+        gate = self._gates.setdefault(model, Gate(raw.topic, model, self._keyring))
+        try:
+            state = gate.admit(raw)
+        except ControlRefused:  # as every worker does; their statuses say so
+            return
+        if state is not None:
+            self._desired[model] = state
+
+
+def forget(settings: Settings, workers: Sequence[str]) -> None:
+    """Take dead workers off the status topic. One that lives after all is back with its next heartbeat."""
+    Sender(settings).send([Outgoing(settings.status_topic, worker.encode(), None, []) for worker in workers])

@@ -1,0 +1,198 @@
+"""Writing the desired state: by one operator at a time, and together with its line in the audit trail.
+
+The exclusive right is Kafka's: a producer with a transactional id shuts out whoever used the same id before. Who has it
+reads the newest state and writes the next one; whoever writes between the two has shut him out, and his transaction
+fails. So two operators can never both write the same revision.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from streams.control.follower import Follower
+from streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
+from streams.control.reader import Gate
+from streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
+from streams.control.trail import describe_change
+from streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
+from streams.settings import Settings
+from streams.wire import SentHeaders
+
+_TIMEOUT_S = 30.0
+_ATTEMPTS = 3
+_SHUT_OUT = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+
+_SILENCE = logging.Logger("librdkafka")
+"""To be shut out is an error to librdkafka, that it prints as critical; here it is what tells two operators apart."""
+
+_SILENCE.addHandler(logging.NullHandler())
+
+Signer = Callable[[str, bytes, bytes], SentHeaders]
+"""Returns the headers of a record, from its topic, its key and its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A desired state without its revision and its time, which it gets when it is written; and the command."""
+
+    command: Command
+    model: str
+    champion: ModelRef
+    challenger: ModelRef | None
+    prepare: ModelRef | None
+    actor: str
+    reason: str
+
+
+def make_signer(settings: Settings) -> Signer:
+    """Return what signs records, or what does not where no key is set.
+
+    Raises:
+        BadKey: the workers want signed records, and there is no private key, or it is not one of theirs.
+    """
+    public_keys = settings.control_public_keys
+    if settings.control_private_key_file is None:
+        if public_keys:
+            raise BadKey(
+                "the workers take signed records only (control_public_keys is set), and there is no key to sign with: "
+                "set FLUMEN_CONTROL_PRIVATE_KEY_FILE to the file that `flumen keys new` wrote"
+            )
+        return lambda *_: []
+    private = read_private_key(settings.control_private_key_file)
+    if public_keys and public_key(private) not in public_keys:
+        known = ", ".join(map(key_id, public_keys))
+        raise BadKey(
+            f"the key in {settings.control_private_key_file} ({key_id(public_key(private))}) is not one that the "
+            f"workers take ({known}): use another, or add {public_key(private)} to control_public_keys, theirs as well"
+        )
+    return lambda topic, key, value: sign(private, topic, key, value)
+
+
+class _ShutOut(Exception):
+    """Somebody else has taken the exclusive right."""
+
+
+class Pen:
+    """The exclusive right to change what the workers of one model shall run. Taken with the first change."""
+
+    def __init__(self, settings: Settings, model: str, signer: Signer) -> None:
+        self._settings = settings
+        self._model = model
+        self._signer = signer
+        self._producer: Producer | None = None
+        self._newest: DesiredState | None = None
+
+    def write(self, wish: Wish, seen: DesiredState | None, at_least: int = NO_REVISION) -> DesiredState:
+        """Write a state, if the newest is still the one that was seen; return it with its revision.
+
+        `at_least`: a revision that the new one has to be above, where workers know a higher one than the topic.
+
+        Raises:
+            StateChanged: it is another; nothing was written.
+            KafkaUnavailable: no broker answers. Whether the state was written then shows `flumen models status`.
+        """
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._write(wish, seen, at_least)
+            except _ShutOut:  # but has he written anything?
+                self._producer = None
+        raise StateChanged(
+            f"others change what {self._model} shall run at the same time, again and again; try later"
+        )
+
+    def _write(self, wish: Wish, seen: DesiredState | None, at_least: int) -> DesiredState:
+        if self._newest != seen:
+            self._producer = None  # what this pen read is older, or newer: look again
+        producer = self._taken()
+        former = self._newest
+        if former != seen:
+            raise StateChanged(_tell(self._model, former, seen))
+        state = DesiredState(
+            model=wish.model,
+            champion=wish.champion,
+            challenger=wish.challenger,
+            prepare=wish.prepare,
+            revision=max(former.revision if former else NO_REVISION, at_least) + 1,
+            actor=wish.actor,
+            reason=wish.reason,
+            at=now(),
+        )
+        self._commit(producer, wish.command, state, former)
+        self._newest = state
+        return state
+
+    def _taken(self) -> Producer:
+        """Take the exclusive right, and only then read the newest state: nobody else can change it from now on."""
+        if self._producer is None:
+            producer = Producer(
+                {
+                    **self._settings.producer_config(),
+                    "transactional.id": f"flumen-{self._settings.control_topic}",
+                    "transaction.timeout.ms": int(_TIMEOUT_S * 1000),
+                    "linger.ms": 0,
+                },
+                logger=_SILENCE,
+            )
+            try:
+                producer.init_transactions(_TIMEOUT_S)
+            except KafkaException as error:
+                raise self._translated(error) from error
+            self._newest = read_newest(self._settings, self._model)
+            self._producer = producer
+        return self._producer
+
+    def _commit(
+        self, producer: Producer, command: Command, state: DesiredState, former: DesiredState | None
+    ) -> None:
+        """Write the state and its line in the audit trail: both or none."""
+        key = self._model.encode()
+        records = {
+            self._settings.control_topic: to_json(state),
+            self._settings.audit_topic: to_json(Desired(command=command, state=state, former=former)),
+        }
+        try:
+            producer.begin_transaction()
+            for topic, value in records.items():
+                producer.produce(topic, key=key, value=value, headers=self._signer(topic, key, value))
+            producer.commit_transaction(_TIMEOUT_S)
+        except KafkaException as error:
+            self._producer = None  # what it has in hand is given up, by the broker at the latest
+            raise self._translated(error) from error
+
+    def _translated(self, error: KafkaException) -> Exception:
+        if error.args[0].code() in _SHUT_OUT:
+            return _ShutOut()
+        return KafkaUnavailable.at(self._settings.kafka_servers, error.args[0].str())
+
+
+def read_newest(settings: Settings, model: str) -> DesiredState | None:
+    """Return the newest state of a model that workers with these settings would take, None if there is none.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: there is no control topic.
+    """
+    gate = Gate(settings.control_topic, model, Keyring(settings.control_public_keys))
+    follower = Follower(settings, (settings.control_topic,))
+    newest = None
+    try:
+        for raw in follower.read_to_end():
+            try:
+                newest = gate.admit(raw) or newest
+            except ControlRefused:
+                continue
+    finally:
+        follower.close()
+    return newest
+
+
+def _tell(model: str, newest: DesiredState | None, seen: DesiredState | None) -> str:
+    if newest is None:
+        return f"the state of {model} is gone from the control topic. Look at `flumen models status`, then try again"
+    return (
+        f"{newest.actor} changed {model} to revision {newest.revision} at {newest.at}: {describe_change(newest, seen)} "
+        f"({newest.reason or 'no reason given'}). That stands, and nothing of yours was written. "
+        "Look at `flumen models history`, then decide anew"
+    )

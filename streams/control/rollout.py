@@ -1,0 +1,269 @@
+"""Changing the model of a whole fleet: write what is wanted, and wait until every worker has done it.
+
+`activate` has two phases. First every worker loads and verifies the version while it goes on with the old one; only
+when all are ready, all are told to let it classify. Whatever goes wrong in the first phase, nothing has changed.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from models.repository import CHAMPION, Repository
+from streams.control.fleet import Fleet, FleetView
+from streams.control.pen import Pen, Wish
+from streams.control.records import NO_REVISION, Command, DesiredState, ModelRef, Refused, WorkerStatus
+from streams.control.trail import describe_change
+from streams.errors import (
+    KafkaUnavailable,
+    NoModel,
+    RolloutTimedOut,
+    StateChanged,
+    WorkerRefused,
+    WorkerSilent,
+)
+
+_LOOK_EVERY_S = 0.25
+
+Show = Callable[[FleetView, str], None]
+"""Takes the fleet, and what it is waited for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """Who changes a model and why, how many seconds a phase may take, and whether to go on without silent workers."""
+
+    command: Command
+    model: str
+    actor: str
+    reason: str
+    timeout_s: float
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What every worker shall have reached. `words` say it; `otherwise` what became of the change where one has not."""
+
+    words: str
+    state: DesiredState
+    is_reached: Callable[[WorkerStatus], bool]
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A change that every worker has made. `left_out` are silent ones; the seconds are those of the two phases."""
+
+    state: DesiredState | None
+    workers: tuple[str, ...]
+    left_out: tuple[str, ...]
+    prepare_s: float = 0.0
+    swap_s: float = 0.0
+
+
+class Rollout:
+    """Carries out one order on the fleet of one model."""
+
+    def __init__(self, fleet: Fleet, pen: Pen, order: Order, show: Show) -> None:
+        self._fleet = fleet
+        self._pen = pen
+        self._order = order
+        self._show = show
+
+    def activate(self, ref: ModelRef, standing: ModelRef) -> Outcome:
+        """Let a version classify, on every worker or on none.
+
+        Args:
+            ref: the version.
+            standing: the champion of a model that nobody has written a state of.
+
+        Raises:
+            RolloutFailed: the subclass is the reason. In the first phase nothing has changed then; in the second the
+                state stands, and the message names the workers where it did not take effect.
+            StateChanged: somebody else has written a state meanwhile; his stands.
+            KafkaUnavailable: no broker answers.
+        """
+        view = self._look()
+        started = time.monotonic()
+        if view.desired and (view.desired.champion, view.desired.prepare) == (ref, None):
+            return _outcome(view.desired, self._wait(self._serving(view.desired, ref)))
+        base = self._wish(view, standing)
+        prepared = self._pen.write(replace(base, prepare=ref), view.desired, _highest(view))
+        try:
+            self._wait(self._ready(prepared, ref))
+        except StateChanged:
+            raise
+        except BaseException:  # an interrupt from the keyboard too
+            self._undo(replace(base, reason=f"{ref.version} was not prepared everywhere"), prepared)
+            raise
+        prepare_s = time.monotonic() - started
+        challenger = None if base.challenger == ref else base.challenger
+        state = self._pen.write(replace(base, champion=ref, challenger=challenger), prepared)
+        view = self._wait(self._serving(state, ref))
+        return _outcome(state, view, prepare_s, time.monotonic() - started - prepare_s)
+
+    def shadow(self, ref: ModelRef | None, standing: ModelRef) -> Outcome:
+        """Let a version be scored in shadow, or none. Where a worker refuses it, the former challenger is put back.
+
+        Takes and raises the same as `activate`.
+        """
+        view = self._look()
+        if ref == (view.desired.challenger if view.desired else None):
+            return _outcome(view.desired, view)
+        base = self._wish(view, standing)
+        state = self._pen.write(replace(base, challenger=ref), view.desired, _highest(view))
+        try:
+            return _outcome(state, self._wait(self._scoring(state, ref)))
+        except StateChanged:
+            raise
+        except BaseException:
+            self._undo(
+                replace(base, reason=f"{ref.version if ref else 'none'} is no challenger everywhere"), state
+            )
+            raise
+
+    def _look(self) -> FleetView:
+        self._fleet.settle()
+        view = self._fleet.view(self._order.model)
+        self._refuse_silent(view, "Nothing was written")
+        return view
+
+    def _wish(self, view: FleetView, standing: ModelRef) -> Wish:
+        """Return the state as it is, to be written with changes. What somebody left half prepared is given up."""
+        desired = view.desired
+        return Wish(
+            command=self._order.command,
+            model=self._order.model,
+            champion=desired.champion if desired else standing,
+            challenger=desired.challenger if desired else None,
+            prepare=None,
+            actor=self._order.actor,
+            reason=self._order.reason,
+        )
+
+    def _wait(self, goal: Goal) -> FleetView:
+        deadline = time.monotonic() + self._order.timeout_s
+        before = {status.worker: status.refused for status in self._fleet.view(self._order.model).live}
+        while True:
+            view = self._fleet.view(self._order.model)
+            self._show(view, goal.words)
+            if view.desired and view.revision > goal.state.revision:
+                raise StateChanged(_say_changed(view.desired, goal))
+            waiting = [status for status in view.live if not goal.is_reached(status)]
+            refusals = {
+                status.worker: refused for status in waiting if (refused := _refusal(status, goal, before))
+            }
+            if refusals:
+                raise WorkerRefused(_say_refused(refusals, view, goal))
+            self._refuse_silent(view, goal.otherwise)
+            if not waiting:
+                return view
+            if time.monotonic() > deadline:
+                listed = ", ".join(status.worker for status in waiting)
+                raise RolloutTimedOut(
+                    f"waited {self._order.timeout_s:g} s {goal.words}, and not so far: {listed}. {goal.otherwise}. "
+                    "Look at `flumen models status` and at their logs; --timeout waits longer"
+                )
+            self._fleet.listen(_LOOK_EVERY_S)
+
+    def _refuse_silent(self, view: FleetView, otherwise: str) -> None:
+        if view.silent and not self._order.force:
+            listed = ", ".join(f"{seen.status.worker} ({seen.age_s:.0f} s)" for seen in view.silent)
+            raise WorkerSilent(
+                f"not heard of any more: {listed}. {otherwise}. Start them again, or look whether they are dead: "
+                "then --force goes on without them, and they are forgotten"
+            )
+
+    def _undo(self, wish: Wish, written: DesiredState) -> None:
+        try:
+            self._pen.write(wish, written)
+        except StateChanged:
+            return  # somebody else has decided meanwhile
+        except KafkaUnavailable as error:
+            raise KafkaUnavailable(
+                f"revision {written.revision} of {wish.model} could not be taken back, and stands: {error}"
+            ) from error
+
+    def _ready(self, state: DesiredState, ref: ModelRef) -> Goal:
+        return Goal(
+            f"for all workers to be ready with {self._order.model}@{ref.version}",
+            state,
+            lambda status: ref in (status.prepared, status.champion),
+            "The preparation is taken back, and nothing has changed",
+        )
+
+    def _serving(self, state: DesiredState, ref: ModelRef) -> Goal:
+        return Goal(
+            f"for all workers to classify with {self._order.model}@{ref.version}",
+            state,
+            lambda status: status.champion == ref and status.revision >= state.revision,
+            f"The state stands at revision {state.revision}; `flumen models rollback` goes back",
+        )
+
+    def _scoring(self, state: DesiredState, ref: ModelRef | None) -> Goal:
+        what = f"score {self._order.model}@{ref.version} in shadow" if ref else "score nothing in shadow"
+        return Goal(
+            f"for all workers to {what}",
+            state,
+            lambda status: status.challenger == ref and status.revision >= state.revision,
+            "The former challenger is put back",
+        )
+
+
+def standing_champion(view: FleetView, repository: Repository) -> ModelRef:
+    """Return the champion of a model without a state: the workers', where all have the same, else the alias's.
+
+    Raises:
+        NoModel: there is neither.
+        ModelError: the repository does not answer, or the alias is damaged.
+    """
+    if view.desired is not None:
+        return view.desired.champion
+    running = {status.champion for status in view.live if status.champion is not None}
+    if len(running) == 1:
+        return running.pop()
+    version = repository.alias(view.model, CHAMPION)
+    if version is None:
+        raise NoModel(
+            f"{view.model} has no champion in {repository.url}, and no worker runs it. Make a first one there: "
+            "`flumen models register` and `flumen train` do where there is none"
+        )
+    return ModelRef(version, repository.manifest(view.model, version).sha256)
+
+
+def _refusal(status: WorkerStatus, goal: Goal, before: Mapping[str, Refused | None]) -> Refused | None:
+    """Return why a worker does not do it. A record that it cannot even trust has no revision: then it must be news."""
+    refused = status.refused
+    if refused is None or refused.revision == goal.state.revision:
+        return refused
+    is_news = refused.revision == NO_REVISION and refused != before.get(status.worker)
+    return refused if is_news and status.revision < goal.state.revision else None
+
+
+def _say_changed(newest: DesiredState, goal: Goal) -> str:
+    return (
+        f"{newest.actor} changed {newest.model} to revision {newest.revision} while this waited {goal.words}: "
+        f"{describe_change(newest, goal.state)} ({newest.reason or 'no reason given'}). "
+        "That stands. Look at `flumen models history`, then decide anew"
+    )
+
+
+def _say_refused(refusals: Mapping[str, Refused], view: FleetView, goal: Goal) -> str:
+    listed = "".join(f"\n  {worker}: {one.reason}: {one.message}" for worker, one in sorted(refusals.items()))
+    return f"{len(refusals)} of {len(view.live)} workers refused. {goal.otherwise}.{listed}"
+
+
+def _highest(view: FleetView) -> int:
+    """Return the highest revision that a worker knows: more than the topic's where that was made anew."""
+    return max((seen.status.revision for seen in view.workers), default=NO_REVISION)
+
+
+def _outcome(state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0) -> Outcome:
+    live, silent = view.live, view.silent
+    return Outcome(
+        state,
+        tuple(status.worker for status in live),
+        tuple(seen.status.worker for seen in silent),
+        prepare_s,
+        swap_s,
+    )

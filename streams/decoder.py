@@ -1,0 +1,175 @@
+"""Decoding beside the worker: what may take long, much memory or the process itself goes to a helper process.
+
+Small images (`interceptor.decoding.is_small`) are decoded here, in the thread that asks: going elsewhere would cost
+more than they do. The helper holds itself to the limits (streams/decoder_process.py); this side starts it, sees how
+it ended, and blames the image only for what the image did.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+
+import structlog
+
+from interceptor import Limits, Preprocess
+from interceptor.decoding import SMALL_BYTES, Decoded, open_image
+from interceptor.errors import DecoderDied, DecodeTooLong
+from streams.errors import DecoderUnavailable
+
+log = structlog.get_logger(__name__)
+
+_START_S = 120.0
+_TIMES_SILENT = 10
+_SILENT_S = 30.0
+"""The helper's limit is processor time, so a machine that is short of it costs no image. A helper that is silent for
+ten times as long and half a minute hangs; it is ended, and the image gets another one."""
+_END_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Helper:
+    process: subprocess.Popen[bytes]
+    connection: Connection
+
+    def end(self) -> int:
+        """End it, and return its exit code; a negative one is the signal that ended it."""
+        self.connection.close()  # an idle one ends by this
+        try:
+            return self.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+
+class GuardedDecoder:
+    """`interceptor.chain.Decoder` with a helper process, which is started for the first image that needs it.
+
+    One thread at a time decodes; `close` may be called from any other. `on_progress` is called after each image that
+    the helper was busy with, whatever came of it.
+    """
+
+    def __init__(self, on_progress: Callable[[], None] = lambda: None) -> None:
+        self._on_progress = on_progress
+        self._helper: _Helper | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @property
+    def helper_pid(self) -> int | None:
+        """The helper's process id, where there is one."""
+        helper = self._helper
+        return None if helper is None else helper.process.pid
+
+    def __call__(self, content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
+        """Decode an image, here if it is small.
+
+        Raises:
+            Unclassifiable: it is refused; `DecodeTooLong` and `DecoderDied` are the helper's alone.
+            DecoderUnavailable: there is no helper: it does not start, or this decoder is closed.
+        """
+        if len(content) <= SMALL_BYTES:
+            opened = open_image(content, limits)
+            if opened.is_small:
+                return opened.decode(preprocess)
+        try:
+            return self._elsewhere(content, limits, preprocess)
+        finally:
+            self._on_progress()
+
+    def close(self) -> None:
+        """End the helper, also one that is busy: its image is not decoded. A second call does nothing."""
+        with self._lock:
+            self._closed = True
+            helper, self._helper = self._helper, None
+        if helper is not None:
+            # The connection is left to the thread that may be waiting at it.
+            helper.process.kill()
+            helper.process.wait()
+
+    def _elsewhere(self, content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
+        for attempt in ("first", "second"):
+            helper = self._started()
+            answer = self._ask(helper, content, limits, preprocess)
+            if isinstance(answer, Decoded):
+                return answer
+            if isinstance(answer, Exception):
+                raise answer
+            self._forget(helper)
+            code = helper.process.returncode
+            if code == -signal.SIGPROF:
+                raise DecodeTooLong(
+                    f"to decode it takes more than {limits.max_decode_time_s:g} s, which is max_decode_time_s; "
+                    "publish a smaller version or raise the limit"
+                )
+            # Not the image's fault, if another process ended the helper: so it is asked once more.
+            log.warning(
+                "the decoding helper ended", attempt=attempt, exit_code=code, image_bytes=len(content)
+            )
+        raise DecoderDied(
+            f"it has twice ended the process that decodes it (exit code {code}); keep it for whoever maintains "
+            "Pillow, and publish it in another format"
+        )
+
+    def _ask(
+        self, helper: _Helper, content: bytes, limits: Limits, preprocess: Preprocess
+    ) -> Decoded | Exception | None:
+        """Let the helper decode. None where it did not answer; it has ended then."""
+        silent_s = _TIMES_SILENT * limits.max_decode_time_s + _SILENT_S
+        try:
+            helper.connection.send((limits, preprocess))
+            helper.connection.send_bytes(content)
+            if helper.connection.poll(silent_s):
+                answer: Decoded | Exception = helper.connection.recv()
+                return answer
+            helper.process.kill()
+        except (EOFError, OSError):
+            pass
+        helper.end()
+        return None
+
+    def _started(self) -> _Helper:
+        with self._lock:
+            if self._closed:
+                raise DecoderUnavailable("the worker is stopping, and decodes nothing more")
+            if self._helper is None:
+                self._helper = _start()
+            return self._helper
+
+    def _forget(self, helper: _Helper) -> None:
+        with self._lock:
+            if self._helper is helper:
+                self._helper = None
+
+
+def _start() -> _Helper:
+    ours, theirs = Pipe()
+    # More threads and arenas are of no use to it, and would take address space from the image.
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    # -P: no module is taken from the folder that the worker was started in.
+    command = [sys.executable, "-P", "-m", "streams.decoder_process", str(theirs.fileno())]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, and a number
+            command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment
+        )
+    except OSError as error:
+        ours.close()
+        raise DecoderUnavailable(f"the decoding helper does not start: {error}") from error
+    finally:
+        theirs.close()
+    helper = _Helper(process, ours)
+    try:
+        if ours.poll(_START_S):
+            ours.recv()
+            return helper
+    except (EOFError, OSError):
+        pass
+    process.kill()
+    code = helper.end()
+    raise DecoderUnavailable(
+        f"the decoding helper ended while it started (exit code {code}); see its message above"
+    )

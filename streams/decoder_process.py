@@ -1,0 +1,55 @@
+"""The helper of `streams.decoder`: it decodes one image after another, and holds itself to their limits.
+
+    python -m streams.decoder_process FD
+
+It limits its own memory, and lets the kernel end it by SIGPROF where an image takes too much processor time: that
+holds in any C code, and also where nobody waits for the answer any more.
+"""
+
+import contextlib
+import resource
+import signal
+import sys
+from multiprocessing.connection import Connection
+
+import psutil
+from PIL import Image
+
+from interceptor import Limits, Preprocess
+from interceptor.decoding import Decoded, decode_image
+from interceptor.errors import InterceptorError
+
+_READY = "ready"
+
+
+def serve(connection: Connection) -> None:
+    """Answer requests, limits and then content, until the other end closes the connection or is gone."""
+    # Both may be sent to the whole process group. The worker then finishes what it holds, and needs its helper.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    Image.init()  # whatever is loaded later would count as an image's
+    connection.send(_READY)
+    while True:
+        limits, preprocess = connection.recv()
+        connection.send(_answer(connection.recv_bytes(), limits, preprocess))
+
+
+def _answer(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded | InterceptorError:
+    allowed, most = resource.getrlimit(resource.RLIMIT_AS)
+    memory = psutil.Process().memory_info().vms + limits.max_decode_memory_bytes
+    bounded = memory if allowed == resource.RLIM_INFINITY else min(allowed, memory)
+    resource.setrlimit(resource.RLIMIT_AS, (bounded, most))
+    signal.setitimer(signal.ITIMER_PROF, limits.max_decode_time_s)
+    try:
+        return decode_image(content, limits, preprocess)
+    except InterceptorError as error:
+        return error
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_AS, (allowed, most))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(EOFError, OSError):
+        serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,149 @@
+"""The errors of the live path.
+
+StreamError
+├── BadSetting          a setting that is out of bounds or of the wrong kind
+├── KafkaUnavailable    no broker answers at the configured address; retriable
+├── DeadLettersUnavailable  the dead-letter topic takes nothing; retriable
+├── PublishFailed       the broker did not acknowledge a message
+├── TopicMissing        a topic that must exist does not, and may not be created
+├── TopicTooSmall       a topic does not take messages as large as those that it must take
+├── NoSuchLetter        there is no dead letter at the place that was named
+├── NotSaved            an image's bytes cannot be written to a file
+├── SourceUnreadable    a folder, file or archive to publish cannot be read
+├── NotRemembered       a watched folder's record of what was published cannot be written
+├── DecoderUnavailable  the process that decodes large images does not start
+├── StateChanged        somebody else changed what the workers shall run
+├── RolloutFailed       the workers did not all do what they were told; the subclass is the reason
+│   ├── WorkerRefused       a worker refused it
+│   ├── WorkerSilent        a worker has not been heard of for too long
+│   └── RolloutTimedOut     it took a worker too long
+├── NothingBefore       there is no champion to go back to
+├── NoModel             there is no verified model to classify with
+├── BadKey              a key that signs or checks control records cannot be used
+├── ControlRefused      a control record that changes nothing; the subclass is the reason
+│   ├── RecordMalformed     not JSON, or not as docs/control.md says
+│   ├── RecordForged        unsigned, or signed by nobody who may
+│   ├── RecordStale         its revision is not above the one that counts
+│   └── RecordMisplaced     it is about another model than its key
+└── Stalled             the worker got nothing done for too long, and no server explains it
+"""
+
+from typing import ClassVar
+
+
+class StreamError(Exception):
+    """Base of all errors of this package. `retriable`: the same call may succeed later, unchanged."""
+
+    retriable: ClassVar[bool] = False
+
+
+class BadSetting(StreamError):
+    """A setting is out of bounds or of the wrong kind; the message names it, its value and what is allowed."""
+
+
+class KafkaUnavailable(StreamError):
+    """No broker answers at the configured address."""
+
+    retriable: ClassVar[bool] = True
+
+    @classmethod
+    def at(cls, servers: object, reason: str) -> "KafkaUnavailable":
+        """Name the address that did not answer, and what to do."""
+        return cls(
+            f"no Kafka broker answers at {servers} ({reason}). "
+            "Start one with `flumen up`, or set FLUMEN_KAFKA_SERVERS"
+        )
+
+
+class DeadLettersUnavailable(StreamError):
+    """The dead-letter topic takes nothing: its broker is down, or there is no such topic."""
+
+    retriable: ClassVar[bool] = True
+
+
+class PublishFailed(StreamError):
+    """The broker did not acknowledge a message."""
+
+
+class TopicMissing(StreamError):
+    """A topic that must exist does not, and may not be created."""
+
+
+class TopicTooSmall(StreamError):
+    """A topic does not take messages as large as those that it must take."""
+
+
+class SourceUnreadable(StreamError):
+    """A folder, file or archive to publish cannot be read."""
+
+
+class NoSuchLetter(StreamError):
+    """There is no dead letter at the place that was named."""
+
+
+class NotSaved(StreamError):
+    """An image's bytes cannot be written to a file."""
+
+
+class NotRemembered(StreamError):
+    """A watched folder's record of what was published cannot be written: it would be published over and over."""
+
+
+class DecoderUnavailable(StreamError):
+    """The process that decodes large images does not start, or is not wanted any more."""
+
+
+class StateChanged(StreamError):
+    """Somebody else changed what the workers shall run, since it was looked at."""
+
+
+class RolloutFailed(StreamError):
+    """The workers did not all do what they were told."""
+
+
+class WorkerRefused(RolloutFailed):
+    """A worker refused it, and said why."""
+
+
+class WorkerSilent(RolloutFailed):
+    """A worker has not been heard of for too long, and did not say that it stops."""
+
+
+class RolloutTimedOut(RolloutFailed):
+    """It took a worker too long."""
+
+
+class NothingBefore(StreamError):
+    """The audit trail knows no champion before the present one."""
+
+
+class NoModel(StreamError):
+    """There is no verified model to classify with."""
+
+
+class BadKey(StreamError):
+    """A key that signs or checks control records cannot be read, or is none."""
+
+
+class ControlRefused(StreamError):
+    """A control record that changes nothing."""
+
+
+class RecordMalformed(ControlRefused):
+    """The record is not JSON, is too large, or is not as docs/control.md says."""
+
+
+class RecordForged(ControlRefused):
+    """The record is not signed, or not by a key that may."""
+
+
+class RecordStale(ControlRefused):
+    """The record's revision is not above the one that counts already."""
+
+
+class RecordMisplaced(ControlRefused):
+    """The record is about another model than its key."""
+
+
+class Stalled(StreamError):
+    """The worker got nothing done for too long, and no server that is down explains it."""

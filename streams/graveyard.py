@@ -1,0 +1,204 @@
+"""The dead letters from an operator's side: find them, send them back to where they came from, or set them aside."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+
+from streams.errors import NoSuchLetter, PublishFailed
+from streams.letters import Letter, Wanted, original_headers, parse_place, read_letter
+from streams.marks import UNMARKED, Mark, State, mark_message, new_mark, read_marks
+from streams.offsets import TopicObserver
+from streams.sending import Outgoing, Sender
+from streams.settings import Settings
+from streams.topics import ensure_marks_topic, ensure_parked_topic, existing_topics
+from streams.wire import RawMessage
+
+_MOST_AT_ONCE = 200
+_MOST_BYTES_AT_ONCE = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Grave:
+    """A dead letter, what has become of it, and the message as it lies in the topic."""
+
+    letter: Letter
+    mark: Mark
+    raw: RawMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was done with a letter. `refused` is why it was not done, with what to do; empty if it was."""
+
+    letter: Letter
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayRules:
+    """What may be sent again: letters that died fewer than `max_attempts` times.
+
+    `again` lets those through that are replayed or parked already; with `dry_run` nothing is sent.
+    """
+
+    max_attempts: int = 3
+    again: bool = False
+    dry_run: bool = False
+
+
+class Graveyard:
+    """Finds letters in the dead-letter topic, with their marks as they were when it was opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._topic = settings.dead_topic
+        self._observer = TopicObserver(settings)
+        self._marks = read_marks(self._observer, settings.marks_topic)
+
+    def __enter__(self) -> "Graveyard":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._observer.close()
+
+    def find(self, wanted: Wanted) -> Iterator[Grave]:
+        """Read the topic to the end it has now. A letter that was delivered twice is found once.
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            TopicMissing: there is no such topic.
+        """
+        seen: set[str] = set()
+        for raw in self._observer.read(self._topic):
+            grave = self._open(raw)
+            if wanted.takes(grave.letter) and grave.letter.identity not in seen:
+                seen.add(grave.letter.identity)
+                if wanted.settled or grave.mark.state is State.DEAD:
+                    yield grave
+
+    def get(self, place: str) -> Grave:
+        """Return the letter at one place, as `0/17`.
+
+        Raises:
+            NoSuchLetter: there is none.
+            KafkaUnavailable: no broker answers.
+            TopicMissing: there is no such topic.
+        """
+        parsed = parse_place(place)
+        raw = self._observer.read_one(self._topic, *parsed) if parsed else None
+        if raw is None:
+            raise NoSuchLetter(
+                f"there is no letter {place!r} in {self._topic!r}. A letter is named by partition/offset, as in 0/17; "
+                "`flumen dead list --all` shows those there are"
+            )
+        return self._open(raw)
+
+    def _open(self, raw: RawMessage) -> Grave:
+        letter = read_letter(raw)
+        return Grave(letter, self._marks.get(letter.identity, UNMARKED), raw)
+
+
+def replay(graves: Iterable[Grave], settings: Settings, rules: ReplayRules, actor: str) -> Iterator[Outcome]:
+    """Send images back to the topics they came from, each as it was before it died.
+
+    A letter is marked as replayed once the broker has acknowledged its image. A crash in between leaves it unmarked;
+    to send an image twice does no harm, as the stores keep one of an id.
+
+    Raises:
+        PublishFailed: a letter was sent and could not be marked.
+        KafkaUnavailable: no broker answers.
+    """
+    topics = existing_topics(settings)
+
+    def refuse(grave: Grave) -> str:
+        return refusal(grave, rules, topics)
+
+    def copy(grave: Grave) -> Outgoing:
+        raw = grave.raw
+        return Outgoing(grave.letter.origin_topic, raw.key, raw.value, original_headers(raw))
+
+    if rules.dry_run:
+        return (Outcome(grave.letter, refuse(grave)) for grave in graves)
+    return _settle(graves, settings, refuse, copy, new_mark(State.REPLAYED, actor))
+
+
+def park(graves: Iterable[Grave], settings: Settings, actor: str) -> Iterator[Outcome]:
+    """Copy letters, as they are, to the topic where nothing expires, and mark them as parked.
+
+    Raises:
+        PublishFailed: a letter was copied and could not be marked.
+        KafkaUnavailable: no broker answers.
+        TopicMissing: the topic of parked letters is not there and may not be created.
+    """
+    ensure_parked_topic(settings)
+
+    def refuse(grave: Grave) -> str:
+        return "it is parked already" if grave.mark.state is State.PARKED else ""
+
+    def copy(grave: Grave) -> Outgoing:
+        return Outgoing(settings.parked_topic, grave.raw.key, grave.raw.value, list(grave.raw.headers))
+
+    return _settle(graves, settings, refuse, copy, new_mark(State.PARKED, actor))
+
+
+def refusal(grave: Grave, rules: ReplayRules, topics: frozenset[str]) -> str:
+    """Say why a letter must not be replayed, and what to do; empty if it may be."""
+    letter, mark = grave.letter, grave.mark
+    if letter.attempt >= rules.max_attempts:
+        return (
+            f"it has died {letter.attempt} times, and --max-attempts is {rules.max_attempts}. "
+            "Remove the cause and raise that, or park it"
+        )
+    if mark.state is not State.DEAD and not rules.again:
+        return f"it was {mark.state} on {mark.at} by {mark.actor}; --again sends it nevertheless"
+    if not letter.origin:
+        return "it does not say which topic it came from; save its bytes with `flumen dead show --save`"
+    if letter.origin_topic not in topics:
+        return f"there is no topic {letter.origin_topic!r} any more; create it and replay once more"
+    return ""
+
+
+def _settle(
+    graves: Iterable[Grave],
+    settings: Settings,
+    refuse: Callable[[Grave], str],
+    copy: Callable[[Grave], Outgoing],
+    mark: Mark,
+) -> Iterator[Outcome]:
+    """Send what may be sent, a bounded number of bytes at a time; mark what was acknowledged."""
+    ensure_marks_topic(settings)
+    sender = Sender(settings)
+    for some in _portions(graves):
+        refused = [refuse(grave) for grave in some]
+        sent = [grave for grave, reason in zip(some, refused, strict=True) if not reason]
+        failures = sender.send([copy(grave) for grave in sent])
+        there = [grave.letter for grave, failure in zip(sent, failures, strict=True) if not failure]
+        _mark(sender, settings.marks_topic, there, mark)
+        yield from (Outcome(grave.letter, why) for grave, why in zip(some, refused, strict=True) if why)
+        for grave, failure in zip(sent, failures, strict=True):
+            why = f"it was not acknowledged ({failure}) and is not marked; run this again" if failure else ""
+            yield Outcome(grave.letter, why)
+
+
+def _mark(sender: Sender, topic: str, letters: Sequence[Letter], mark: Mark) -> None:
+    failures = sender.send([mark_message(topic, letter, mark) for letter in letters])
+    missing = [letter.place for letter, failure in zip(letters, failures, strict=True) if failure]
+    if missing:
+        raise PublishFailed(
+            f"{', '.join(missing)}: done, but not marked as {mark.state} in {topic!r} "
+            f"({next(filter(None, failures))}). They are still listed as dead; to do it again does no harm"
+        )
+
+
+def _portions(graves: Iterable[Grave]) -> Iterator[list[Grave]]:
+    portion: list[Grave] = []
+    size_bytes = 0
+    for grave in graves:
+        portion.append(grave)
+        size_bytes += grave.letter.size_bytes
+        if len(portion) == _MOST_AT_ONCE or size_bytes >= _MOST_BYTES_AT_ONCE:
+            yield portion
+            portion, size_bytes = [], 0
+    if portion:
+        yield portion

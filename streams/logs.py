@@ -1,0 +1,51 @@
+"""Structured logs: one JSON object a line on standard error, coloured text where that is a terminal."""
+
+import logging
+import sys
+
+import structlog
+
+
+def configure_logs(level: str) -> None:
+    """Send our own lines and those of the libraries through one renderer."""
+    shared: list[structlog.types.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    terminal = sys.stderr.isatty()
+    renderer: structlog.types.Processor = (
+        structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    for noisy in ("faust", "mode", "aiokafka", "urllib3"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong with an image, its dead letter says
+    logging.getLogger("pysolr").setLevel(
+        logging.CRITICAL
+    )  # a line for each retry; `patience` has one for all
+    logging.getLogger("librdkafka").addFilter(_is_no_failed_connection)
+
+
+def _is_no_failed_connection(line: logging.LogRecord) -> bool:
+    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once."""
+    return not line.getMessage().startswith("FAIL ")

@@ -1,0 +1,91 @@
+"""What Prometheus sees: seconds and counts, prefix `flumen_`. One registry a worker."""
+
+import time
+from collections.abc import Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from interceptor import Batch, Classifier, Column, Context, Intercepted, Interceptor
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_MODEL = ("model_name", "model_version")
+
+
+class Metrics:
+    """The worker's counters, gauges and histograms. `images` over `batches` is the mean batch."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+
+        def seconds(name: str, doc: str, *labels: str) -> Histogram:
+            return Histogram(f"flumen_{name}_seconds", doc, labels, buckets=_SECONDS, registry=registry)
+
+        self.images = Counter("flumen_images", "Images in every store.", _MODEL, registry=registry)
+        self.batches = Counter("flumen_batches", "Micro-batches done.", _MODEL, registry=registry)
+        self.record_errors = Counter(
+            "flumen_record_errors", "Images refused.", ("stage", "class"), registry=registry
+        )
+        self.dead_letters = Counter("flumen_dead_letters", "Acknowledged dead letters.", registry=registry)
+        self.retries = Counter(
+            "flumen_retries", "Calls that a server did not answer.", ("server",), registry=registry
+        )
+        self.lag = Gauge("flumen_consumer_lag", "Messages not yet taken.", registry=registry)
+        self.in_flight = Gauge(
+            "flumen_in_flight_bytes", "Bytes taken and not yet acknowledged.", registry=registry
+        )
+        self.active_model = Gauge("flumen_active_model_info", "The champion.", _MODEL, registry=registry)
+        self.swaps = Counter("flumen_model_swaps", "Champions taken in place of others.", registry=registry)
+        self.models_refused = Counter(
+            "flumen_models_refused", "Models that were not loaded.", ("class",), registry=registry
+        )
+        self.shadow_images = Counter(
+            "flumen_shadow_images", "Images a challenger answered.", _MODEL, registry=registry
+        )
+        self.shadow_disagreements = Counter(
+            "flumen_shadow_disagreements", "Of these, answered otherwise.", _MODEL, registry=registry
+        )
+        self.shadow_dropped = Counter(
+            "flumen_shadow_dropped",
+            "Images a challenger was to answer and did not: `behind`, or an error's class.",
+            ("reason",),
+            registry=registry,
+        )
+        self.queue_seconds = seconds("queue", "From taken to intercepted.")
+        self.stage_seconds = seconds("stage", "One interceptor, one micro-batch.", "stage")
+        self.sink_seconds = seconds("sink", "One write of one micro-batch.", "store")
+        self.end_to_end_seconds = seconds(
+            "end_to_end", "From Kafka's timestamp of a batch's oldest image to done."
+        )
+        self.shadow_seconds = seconds("shadow", "A challenger's answers to a micro-batch's sample, stored.")
+        self.load_seconds = seconds("model_load", "Loading, verifying and warming up a model.")
+
+    def stored(self) -> float:
+        """Return how many images were stored so far."""
+        samples = (sample for metric in self.images.collect() for sample in metric.samples)
+        return sum(sample.value for sample in samples if sample.name == "flumen_images_total")
+
+    def serve(self, model: Classifier) -> None:
+        """Let this be the one active model."""
+        self.active_model.clear()
+        self.active_model.labels(model.name, model.version).set(1)
+
+
+class Timed:
+    """An interceptor and a histogram of the seconds it takes for a batch. The interceptors have no clock."""
+
+    def __init__(self, stage: str, interceptor: Interceptor, metrics: Metrics) -> None:
+        self._interceptor = interceptor
+        self._seconds = metrics.stage_seconds.labels(stage)
+
+    @property
+    def columns(self) -> Sequence[Column]:
+        """The columns of the interceptor within."""
+        return self._interceptor.columns
+
+    def intercept(self, batch: Batch, context: Context) -> Intercepted:
+        """Intercept, and observe how long it took."""
+        started = time.perf_counter()
+        try:
+            return self._interceptor.intercept(batch, context)
+        finally:
+            self._seconds.observe(time.perf_counter() - started)

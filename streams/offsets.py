@@ -1,0 +1,168 @@
+"""Looking at topics from outside: how far a group has come, and what they hold."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from streams.errors import KafkaUnavailable, TopicMissing
+from streams.settings import Settings
+from streams.wire import UNREADABLE_HEADERS, Headers, RawMessage
+
+Answer = TypeVar("Answer")
+
+_TIMEOUT_S = 10.0
+_MOVES = (
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Messages of a topic: all that are there, and how many of them a group has acknowledged."""
+
+    published: int
+    acknowledged: int
+
+
+class TopicObserver:
+    """Asks one broker about offsets, without joining any group."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._consumer = Consumer(
+            {
+                **settings.consumer_config(),
+                "allow.auto.create.topics": False,
+                "enable.partition.eof": True,
+                "log_level": 2,
+            }
+        )
+
+    def progress(self, topic: str) -> Progress:
+        """Return how many messages of a topic there are, and how many the workers' group has acknowledged.
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            TopicMissing: there is no such topic.
+        """
+        with _translated(self._settings):
+            partitions = self._partitions(topic)
+            bounds = {p.partition: self._bounds(p) for p in partitions}
+            committed = _settled(partial(self._consumer.committed, partitions, _TIMEOUT_S))
+        published = sum(high - low for low, high in bounds.values())
+        acknowledged = sum(max(p.offset, bounds[p.partition][0]) - bounds[p.partition][0] for p in committed)
+        return Progress(published, acknowledged)
+
+    def read(self, topic: str) -> Iterator[RawMessage]:
+        """Read a topic from its beginning to the end it has now, one partition after the other.
+
+        Raises:
+            KafkaUnavailable: no broker answers, or none any more.
+            TopicMissing: there is no such topic.
+        """
+        with _translated(self._settings):
+            for place in self._partitions(topic):
+                low, high = self._bounds(place)
+                if low < high:
+                    yield from self._read_span(TopicPartition(topic, place.partition, low), high)
+
+    def read_one(self, topic: str, partition: int, offset: int) -> RawMessage | None:
+        """Return the message at one place, or None if there is none (any more).
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            TopicMissing: there is no such topic.
+        """
+        with _translated(self._settings):
+            if partition not in {place.partition for place in self._partitions(topic)}:
+                return None
+            place = TopicPartition(topic, partition, offset)
+            low, high = self._bounds(place)
+            if not low <= offset < high:
+                return None
+            found = next(self._read_span(place, high), None)
+        return found if found and found.offset == offset else None
+
+    def _read_span(self, start: TopicPartition, end: int) -> Iterator[RawMessage]:
+        """Read one partition up to an offset. The last offsets may be gaps, so that its end counts as well."""
+        self._consumer.assign([start])
+        try:
+            while True:
+                message = self._consumer.poll(_TIMEOUT_S)
+                if message is None:
+                    raise KafkaUnavailable(f"reading {start.topic!r} broke off; is the broker still up?")
+                error = message.error()
+                if error is not None:
+                    if error.code() == KafkaError._PARTITION_EOF:
+                        return
+                    raise KafkaException(error)
+                raw = raw_message(message)
+                if raw.offset < end:
+                    yield raw
+                if raw.offset >= end - 1:
+                    return
+        finally:
+            self._consumer.unassign()
+
+    def close(self) -> None:
+        """Release the connection."""
+        self._consumer.close()
+
+    def _bounds(self, place: TopicPartition) -> tuple[int, int]:
+        """Return a partition's first offset, and the one behind its last."""
+        return _settled(partial(self._consumer.get_watermark_offsets, place, _TIMEOUT_S))
+
+    def _partitions(self, topic: str) -> list[TopicPartition]:
+        metadata = self._consumer.list_topics(topic, _TIMEOUT_S).topics[topic]
+        if metadata.error is not None:
+            raise TopicMissing(
+                f"there is no topic {topic!r}; the first `flumen worker` or `flumen produce` makes it"
+            )
+        return [TopicPartition(topic, number) for number in metadata.partitions]
+
+
+def _settled(ask: Callable[[], Answer]) -> Answer:
+    """Ask until leader and coordinator are known: after a broker's start, or a topic's, they are still moving."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            return ask()
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVES or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+@contextmanager
+def _translated(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise KafkaUnavailable.at(settings.kafka_servers, error.args[0].str()) from error
+
+
+def raw_message(message: Message) -> RawMessage:
+    """Return what a consumer delivered as a value of our own; nothing is copied."""
+    try:
+        headers = tuple(cast(Headers, message.headers() or ()))
+    except (SystemError, UnicodeDecodeError):  # so confluent-kafka answers a header name that is not UTF-8
+        headers = UNREADABLE_HEADERS
+    # What a consumer delivers has a place; the types also allow for a producer's messages.
+    return RawMessage(
+        cast(str, message.topic()),
+        cast(int, message.partition()),
+        cast(int, message.offset()),
+        message.key(),
+        message.value(),
+        headers,
+        message.timestamp()[1],
+    )

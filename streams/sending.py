@@ -1,0 +1,59 @@
+"""Sending a few messages from outside the live path, and learning of each whether the broker has it."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from streams.settings import Settings
+from streams.wire import SentHeaders
+
+_DELIVERY_TIMEOUT_MS = 30_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to be sent."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: SentHeaders
+
+
+class Sender:
+    """Sends messages and waits for the broker's answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        config = {
+            "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
+            "batch.num.messages": 1,  # a broker refuses batches as a whole: one message must not spoil others
+            "log_level": 2,
+            **settings.producer_config(),
+        }
+        self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
+
+    def send(self, messages: Sequence[Outgoing]) -> list[str]:
+        """Send all, and return of each why it was not acknowledged; an empty text says that it was."""
+        reasons = ["no answer from the broker"] * len(messages)
+
+        def answered(number: int, error: KafkaError | None, _message: Message) -> None:
+            reasons[number] = "" if error is None else error.str()
+
+        for number, message in enumerate(messages):
+            try:
+                self._producer.produce(
+                    message.topic,
+                    key=message.key,
+                    value=message.value,
+                    headers=message.headers,
+                    on_delivery=partial(answered, number),
+                )
+            except KafkaException as error:
+                reasons[number] = error.args[0].str()
+            except BufferError as error:
+                reasons[number] = str(error)
+        self._producer.flush()  # ends at the latest when the last delivery times out
+        return reasons

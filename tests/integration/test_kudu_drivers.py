@@ -1,0 +1,302 @@
+"""Both drivers against a real Kudu, below the checks of the sink: what the server refuses, what a scan returns."""
+
+import importlib.util
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from interceptor.batch import Batch, ImageMessage
+from interceptor.columns import Column, Kind
+from stores.errors import StoreClosed, StoreRefused, StoreUnavailable
+from stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
+from stores.kudu.driver import Driver, Write, open_driver
+from stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
+
+COLUMNS = (
+    Column("id", Kind.STRING, "", nullable=False),
+    Column("prediction", Kind.INT32, ""),
+    Column("model", Kind.STRING, ""),
+    Column("model_version", Kind.INT32, ""),
+)
+
+
+@pytest.fixture(params=["jvm", "native"])
+def options(
+    request: pytest.FixtureRequest,
+    flumen_stack: Any,
+    flumen_names: Any,
+    flumen_kudu_classpath: Sequence[Path],
+) -> KuduOptions:
+    """Every driver in turn. One that is not installed is skipped and named."""
+    if request.param == "native" and importlib.util.find_spec("kudu") is None:
+        pytest.skip("the native Kudu driver is not installed: docs/kudu.md says how")
+    return KuduOptions(
+        masters=flumen_stack.kudu_masters,
+        table_prefix=flumen_names.kudu_prefix,
+        driver=request.param,
+        classpath=tuple(flumen_kudu_classpath),
+        partitions=2,
+    )
+
+
+@pytest.fixture
+def driver(options: KuduOptions) -> Iterator[Driver]:
+    driver = open_driver(options)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def table(driver: Driver, options: KuduOptions) -> Table:
+    """A table with a column of each type, and these rows: see `ROWS`."""
+    table = Table(
+        f"{options.table_prefix}types",
+        (
+            TableColumn("id", "string", nullable=False, key=True),
+            TableColumn("text", "string"),
+            TableColumn("blob", "binary"),
+            TableColumn("flag", "bool"),
+            TableColumn("small", "int32"),
+            TableColumn("large", "int64"),
+            TableColumn("share", "float"),
+            TableColumn("exact", "double"),
+            TableColumn("time", "unixtime_micros"),
+        ),
+    )
+    driver.create(table)
+    assert driver.upsert([Write(table.name, rows(table, ROWS))]) == [{}]
+    return table
+
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "nothing"},
+    {
+        "id": "least",
+        "text": "",
+        "blob": b"",
+        "flag": False,
+        "small": -(2**31),
+        "large": -(2**63),
+        "share": -0.5,
+        "exact": -1e300,
+        "time": -62_135_596_800_000_000,
+    },
+    {
+        "id": "größte 🎉",
+        "text": "text",
+        "blob": bytes(range(256)) * 256,
+        "flag": True,
+        "small": 2**31 - 1,
+        "large": 2**63 - 1,
+        "share": 0.5,
+        "exact": 0.1,
+        "time": 253_402_300_799_999_999,
+    },
+]
+
+
+def rows(table: Table, values: Sequence[dict[str, Any]]) -> pa.RecordBatch:
+    arrays = [pa.array([row.get(field.name) for row in values], field.type) for field in table.arrow]
+    return pa.RecordBatch.from_arrays(arrays, schema=table.arrow)
+
+
+def ids(driver: Driver, table: Table, *predicates: Predicate) -> list[str]:
+    found = driver.scan(table.name, ["id"], predicates)
+    return sorted(value for batch in found for value in batch.column("id").to_pylist())
+
+
+def test_every_type_comes_back(driver: Driver, table: Table) -> None:
+    assert driver.describe(table.name) == table
+    assert table.name in driver.tables()
+    batches = list(driver.scan(table.name, table.arrow.names))
+    assert sum(batch.num_rows for batch in batches) == len(ROWS)
+    for batch in batches:
+        batch.validate(full=True)
+        assert batch.schema == table.arrow
+    found = pa.Table.from_batches(batches).sort_by("id")
+    assert found.equals(pa.Table.from_batches([rows(table, ROWS)]).sort_by("id"))
+
+
+def test_columns_come_in_the_order_asked_for(driver: Driver, table: Table) -> None:
+    batches = driver.scan(table.name, ["small", "id"], [Predicate("id", "=", ("least",))])
+    assert [batch.to_pydict() for batch in batches] == [{"small": [-(2**31)], "id": ["least"]}]
+
+
+@pytest.mark.parametrize(
+    ("predicate", "expected"),
+    [
+        (Predicate("text", "=", ("text",)), ["größte 🎉"]),
+        (Predicate("text", "<", ("text",)), ["least"]),
+        (Predicate("id", "in", ("größte 🎉", "nobody")), ["größte 🎉"]),
+        (Predicate("flag", "=", (False,)), ["least"]),
+        (Predicate("small", ">=", (2**31 - 1,)), ["größte 🎉"]),
+        (Predicate("small", "in", (1, -(2**31))), ["least"]),
+        (Predicate("large", ">", (-(2**63),)), ["größte 🎉"]),
+        (Predicate("share", "<=", (-0.5,)), ["least"]),
+        (Predicate("exact", ">", (0.0,)), ["größte 🎉"]),
+        (Predicate("time", "=", (253_402_300_799_999_999,)), ["größte 🎉"]),
+        (Predicate("time", "<", (0,)), ["least"]),
+        (Predicate("blob", "is null"), ["nothing"]),
+        (Predicate("time", "is not null"), ["größte 🎉", "least"]),
+    ],
+    ids=str,
+)
+def test_kudu_tests_the_predicates(
+    driver: Driver, table: Table, predicate: Predicate, expected: list[str]
+) -> None:
+    assert ids(driver, table, predicate) == expected
+
+
+def test_the_server_refuses_a_row_and_stores_its_neighbours(driver: Driver, table: Table) -> None:
+    values = [{"id": "a"}, {"id": "b", "text": "x" * 70_000}, {"id": "c"}, {"id": "d" * 17_000}]
+    failures = driver.upsert([Write(table.name, rows(table, ROWS)), Write(table.name, rows(table, values))])
+    assert [list(refused) for refused in failures] == [[], [1, 3]]
+    assert "70000" in failures[1][1]
+    assert {"a", "c"} <= set(ids(driver, table))
+    assert driver.upsert([Write(table.name, rows(table, [{"id": "e"}]))]) == [{}]
+
+
+def test_scans_may_be_nested_and_left(driver: Driver, table: Table) -> None:
+    many = [{"id": f"{number:06}", "blob": bytes(1_000)} for number in range(5_000)]
+    driver.upsert([Write(table.name, rows(table, many))])
+    outer = driver.scan(table.name, ["id", "blob"])
+    seen = next(outer).num_rows
+    assert 0 < seen < 5_000
+    assert ids(driver, table, Predicate("id", "=", ("004999",))) == ["004999"]
+    seen += sum(batch.num_rows for batch in outer)
+    assert seen == 5_000 + len(ROWS)
+    left = driver.scan(table.name, ["id", "blob"])
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    assert len(ids(driver, table)) == 5_000 + len(ROWS)
+
+
+def test_a_table_that_is_not_there_is_named(driver: Driver, options: KuduOptions) -> None:
+    name = f"{options.table_prefix}nowhere"
+    assert driver.describe(name) is None
+    with pytest.raises(StoreRefused, match=name):
+        next(iter(driver.scan(name, ["id"])))
+
+
+def test_a_closed_driver_says_so(options: KuduOptions) -> None:
+    driver = open_driver(options)
+    driver.close()
+    driver.close()
+    with pytest.raises(StoreClosed):
+        driver.tables()
+
+
+def batch_of(contents: Sequence[bytes], **columns: Any) -> Batch:
+    images = [ImageMessage(f"image {row}", content, 0) for row, content in enumerate(contents)]
+    values = {
+        "id": [image.id for image in images],
+        "prediction": list(range(len(images))),
+        "model": ["mnist"] * len(images),
+        "model_version": [3] * len(images),
+    }
+    return Batch(images, values | columns)
+
+
+@pytest.fixture
+def sink(options: KuduOptions) -> Iterator[KuduSink]:
+    sink = KuduSink(options, COLUMNS)
+    sink.connect()
+    yield sink
+    sink.close()
+
+
+@pytest.fixture
+def reader(options: KuduOptions) -> Iterator[KuduReader]:
+    reader = KuduReader(options)
+    yield reader
+    reader.close()
+
+
+def test_large_images_are_cut_and_restored(sink: KuduSink, reader: KuduReader) -> None:
+    random = np.random.default_rng(7)
+    sizes = [1, CHUNK_BYTES, CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 9_000_000]
+    contents = [random.bytes(size) for size in sizes]
+    assert not sink.write(batch_of(contents))
+    assert [reader.read_image(f"image {row}") for row in range(len(sizes))] == contents
+    rows_there = [
+        row for part in reader.scan("images", ["id", "chunks", "image"]) for row in part.to_pylist()
+    ]
+    by_id = {row["id"]: row for row in rows_there}
+    assert [by_id[f"image {row}"]["chunks"] for row in range(len(sizes))] == [0, 0, 2, 2, 147]
+    assert [by_id[f"image {row}"]["image"] is None for row in range(len(sizes))] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
+
+
+def test_an_image_without_its_chunks_is_an_error(
+    options: KuduOptions, sink: KuduSink, reader: KuduReader, driver: Driver
+) -> None:
+    sink.write(batch_of([bytes(CHUNK_BYTES + 1)]))
+    names = reader.schema("images").names
+    row = next(iter(reader.scan("images", names)))
+    torn = row.set_column(names.index("chunks"), "chunks", pa.array([3], pa.int32()))
+    assert set(reader.tables()) >= {"images", "image_chunks", "predictions"}
+    driver.upsert([Write(f"{options.table_prefix}images", torn)])
+    with pytest.raises(StoreRefused, match="2 of its 3 image chunks"):
+        reader.read_image("image 0")
+    with pytest.raises(KeyError):
+        reader.read_image("nobody")
+
+
+def test_every_answer_of_every_model_is_kept(sink: KuduSink, reader: KuduReader) -> None:
+    probabilities = np.array([[0.25, 0.75], [1, 0]], dtype=np.float32)
+    confidence = probabilities.max(axis=1)
+    sink.write(batch_of([b"a", b"b"], probabilities=probabilities, confidence=confidence))
+    sink.write(batch_of([b"a", b"b"], prediction=[5, 6], model_version=[4, None]))
+    found = [
+        row
+        for part in reader.scan("predictions", reader.schema("predictions").names)
+        for row in part.to_pylist()
+    ]
+    answers = {(row["id"], row["model"], row["model_version"]): row for row in found}
+    assert {key: row["prediction"] for key, row in answers.items()} == {
+        ("image 0", "mnist", 3): 0,
+        ("image 1", "mnist", 3): 1,
+        ("image 0", "mnist", 4): 5,
+    }
+    stored = answers["image 0", "mnist", 3]
+    assert stored["confidence"] == 0.75
+    assert np.frombuffer(stored["probabilities"], "<f4").tolist() == [0.25, 0.75]
+
+
+def test_a_chain_that_does_not_classify_stores_no_answers(options: KuduOptions, reader: KuduReader) -> None:
+    sink = KuduSink(options, COLUMNS[:1])
+    sink.connect()
+    image = ImageMessage("only an image", b"bytes", 0)
+    assert not sink.write(Batch([image], {"id": [image.id]}))
+    sink.close()
+    assert reader.count() == 1
+    assert list(reader.scan("predictions", ["id"])) == []
+
+
+@pytest.mark.parametrize("options", ["native"], indirect=True)
+def test_a_native_child_that_dies_is_started_anew(sink: KuduSink) -> None:
+    assert not sink.write(batch_of([b"a"]))
+    (child,) = _children()
+    os.kill(child, signal.SIGKILL)
+    with pytest.raises(StoreUnavailable, match="new one is started") as caught:
+        sink.write(batch_of([b"a", b"b"]))
+    assert caught.value.retriable
+    assert not sink.write(batch_of([b"a", b"b"]))
+    sink.close()
+    assert not _children()
+
+
+def _children() -> list[int]:
+    return [child.pid for child in multiprocessing.active_children() if child.pid is not None]

@@ -1,0 +1,279 @@
+"""SQL over a real Kudu: the article's queries as written there, and results that pushing down never changes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from interceptor.batch import Batch, ImageMessage
+from interceptor.columns import Column, Kind
+from replay.errors import BadQuery
+from replay.sql import query
+from stores.errors import StoreUnavailable
+from stores.kudu import KuduOptions, KuduReader, KuduSink
+
+ALL_PREDICTIONS = """select count(PREDICTION),PREDICTION as all_prediction
+from mnist group by prediction order by prediction;"""
+CORRECT_PREDICTIONS = """select count(PREDICTION),PREDICTION as correct_prediction
+from mnist where prediction=knownlabel
+group by prediction order by prediction;"""
+
+COLUMNS = (
+    Column("id", Kind.STRING, "", nullable=False),
+    Column("knownlabel", Kind.INT32, ""),
+    Column("ingested_at", Kind.TIMESTAMP, ""),
+    Column("image_as_pgm", Kind.BINARY, ""),
+    Column("prediction", Kind.INT32, ""),
+    Column("label", Kind.STRING, ""),
+    Column("confidence", Kind.FLOAT, ""),
+    Column("model", Kind.STRING, ""),
+    Column("model_version", Kind.INT32, ""),
+)
+COUNT = 600
+RANDOM = np.random.default_rng(1)
+PREDICTIONS = RANDOM.integers(-1, 10, COUNT)
+KNOWN = [int(label) if row % 7 else None for row, label in enumerate(RANDOM.integers(0, 10, COUNT))]
+
+
+@pytest.fixture(scope="module")
+def options(
+    flumen_stack: Any, flumen_kudu_classpath: Sequence[Path], tmp_path_factory: pytest.TempPathFactory
+) -> KuduOptions:
+    """A Kudu with 600 rows, for all tests of this module."""
+    prefix = f"{tmp_path_factory.mktemp('sql').name}_{os.getpid()}_"
+    options = KuduOptions(
+        masters=flumen_stack.kudu_masters,
+        table_prefix=prefix,
+        classpath=tuple(flumen_kudu_classpath),
+        partitions=2,
+    )
+    sink = KuduSink(options, COLUMNS)
+    sink.connect()
+    images = [ImageMessage(f"{row:04}", f"image {row}".encode(), 0) for row in range(COUNT)]
+    failures = sink.write(
+        Batch(
+            images,
+            {
+                "id": [image.id for image in images],
+                "knownlabel": KNOWN,
+                "ingested_at": [1_700_000_000_000_000 + row for row in range(COUNT)],
+                "image_as_pgm": [b"P5"] * COUNT,
+                "prediction": PREDICTIONS.astype(np.int32),
+                "label": [str(prediction) if prediction >= 0 else None for prediction in PREDICTIONS],
+                "confidence": RANDOM.random(COUNT, np.float32),
+                "model": ["mnist"] * COUNT,
+                "model_version": [1] * COUNT,
+            },
+        )
+    )
+    sink.close()
+    assert not failures
+    return options
+
+
+@pytest.fixture(scope="module")
+def reader(options: KuduOptions) -> Iterator[KuduReader]:
+    reader = KuduReader(options)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture(scope="module")
+def in_memory(reader: KuduReader) -> Iterator[Any]:
+    """The same rows in a DuckDB of its own, where nothing is pushed down."""
+    connection = duckdb.connect(":memory:")
+    images = pa.Table.from_batches(reader.scan("images", reader.schema("images").names))
+    connection.register("images", images)
+    yield connection
+    connection.close()
+
+
+def test_the_articles_count_by_prediction(reader: KuduReader) -> None:
+    result = query(reader, ALL_PREDICTIONS)
+    assert list(result.columns) == ["count(PREDICTION)", "all_prediction"]
+    expected = Counter(int(prediction) for prediction in PREDICTIONS)
+    assert result.rows == [(expected[prediction], prediction) for prediction in sorted(expected)]
+    assert [(scan.table, list(scan.columns)) for scan in result.scans] == [("images", ["prediction"])]
+
+
+def test_the_articles_count_of_correct_ones(reader: KuduReader) -> None:
+    result = query(reader, CORRECT_PREDICTIONS)
+    assert list(result.columns) == ["count(PREDICTION)", "correct_prediction"]
+    correct = Counter(
+        int(prediction) for prediction, known in zip(PREDICTIONS, KNOWN, strict=True) if prediction == known
+    )
+    assert result.rows == [(correct[prediction], prediction) for prediction in sorted(correct)]
+
+
+def test_the_view_has_the_articles_columns(reader: KuduReader) -> None:
+    result = query(reader, "select * from MNIST where id = '0007'")
+    assert list(result.columns) == ["id", "image_as_png", "image_as_pgm", "prediction", "knownlabel"]
+    assert result.rows == [("0007", b"image 7", b"P5", PREDICTIONS[7], KNOWN[7])]
+
+
+def test_kudu_reads_only_the_columns_and_rows_that_are_needed(reader: KuduReader) -> None:
+    result = query(
+        reader,
+        "select id from images where prediction in (1, 2) and id < '0300' and knownlabel is not null "
+        "and ingested_at >= timestamp '2023-11-14 22:13:20.000100' and confidence >= 0.5",
+    )
+    (scan,) = result.scans
+    assert set(scan.columns) == {"id", "prediction", "knownlabel", "ingested_at", "confidence"}
+    assert {str(predicate) for predicate in scan.predicates} >= {
+        "prediction in (1, 2)",
+        "id < '0300'",
+        "knownlabel is not null",
+        "ingested_at >= 1700000000000100",
+    }
+    assert len(result.rows) <= scan.rows < COUNT // 2
+
+
+def test_an_outer_join_keeps_the_rows_without_a_partner(reader: KuduReader) -> None:
+    result = query(
+        reader,
+        "select count(*), count(p.id) from images i "
+        "left join predictions p on i.id = p.id and p.prediction = 3 where p.prediction is null",
+    )
+    assert result.rows == [(COUNT - int((PREDICTIONS == 3).sum()), 0)]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with best as (select * from images where confidence > 0.9) select count(*), max(id) from best",
+        "select label, count(*) from images group by all having count(*) > 3 order by 1",
+        "select id from images where id in (select id from images where prediction = 4) order by id",
+        "select id from images where label like '1%' or knownlabel is null order by id",
+        "select id from images order by confidence desc, id limit 5",
+        "select sum(prediction), avg(confidence) from images where not (prediction = 3 and label = '3')",
+        "select count(*) from images where 3 >= prediction and prediction <> 2",
+        "select min(ingested_at), max(ingested_at) from images where prediction = -1",
+    ],
+)
+def test_results_are_those_of_the_same_rows_in_memory(reader: KuduReader, in_memory: Any, sql: str) -> None:
+    expected = in_memory.execute(sql).fetchall()
+    assert [tuple(map(pytest.approx, row)) if "avg" in sql else row for row in expected] == query(
+        reader, sql
+    ).rows
+
+
+NUMBERS = st.integers(-3, 12)
+OPERATORS = st.sampled_from(["=", "<", "<=", ">", ">=", "<>", "is distinct from"])
+CONDITIONS = st.one_of(
+    st.builds(
+        "{} {} {}".format,
+        st.sampled_from(["prediction", "knownlabel", "confidence * 10"]),
+        OPERATORS,
+        NUMBERS,
+    ),
+    st.builds("{} {} knownlabel".format, NUMBERS, OPERATORS),
+    st.builds("id {} '{:04}'".format, OPERATORS, st.integers(0, COUNT)),
+    st.builds("label {} '{}'".format, OPERATORS, NUMBERS),
+    st.builds("confidence {} {}".format, OPERATORS, st.floats(0, 1, width=32)),
+    st.builds("knownlabel in ({}, {})".format, NUMBERS, NUMBERS),
+    st.builds("label not in ('{}', '{}')".format, NUMBERS, NUMBERS),
+    st.builds("prediction between {} and {}".format, NUMBERS, NUMBERS),
+    st.sampled_from(
+        ["knownlabel is null", "label is not null", "prediction = knownlabel", "label like '1%'", "true"]
+    ),
+)
+FILTERS = st.recursive(
+    CONDITIONS,
+    lambda inner: st.one_of(
+        st.builds("({} and {})".format, inner, inner),
+        st.builds("({} or {})".format, inner, inner),
+        st.builds("not ({})".format, inner),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(condition=FILTERS)
+def test_pushing_down_never_changes_a_result(reader: KuduReader, in_memory: Any, condition: str) -> None:
+    sql = f"select count(*), min(id), max(id), sum(prediction) from images where {condition}"
+    assert query(reader, sql).rows == in_memory.execute(sql).fetchall()
+
+
+def test_looking_around(reader: KuduReader) -> None:
+    assert query(reader, "show tables").rows == [
+        (name,) for name in ("image_chunks", "images", "mnist", "predictions", "view_chunks")
+    ]
+    assert ("prediction", "INTEGER") in [row[:2] for row in query(reader, "describe mnist").rows]
+    assert "prediction" in str(query(reader, "explain select id from images where prediction = 3").rows)
+    assert query(reader, "select 1 as one, 2 as one").columns == ["one", "one:1"]
+
+
+@pytest.mark.parametrize("sql", ["select nope from images", "select * from nope", "selec 1"])
+def test_an_error_names_the_tables_and_columns_there_are(reader: KuduReader, sql: str) -> None:
+    with pytest.raises(BadQuery) as caught:
+        query(reader, sql)
+    assert "images(id, knownlabel," in str(caught.value)
+    assert "mnist(id, image_as_png," in str(caught.value)
+
+
+def test_nothing_beyond_the_tables_can_be_read(reader: KuduReader, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\n1,2\n")
+    rows = pa.table({"a": [1]})
+    for hostile in (
+        f"from '{secret}'",
+        f"from read_csv('{secret}')",
+        "from rows",
+        f"copy images to '{tmp_path}/x'",
+    ):
+        with pytest.raises(BadQuery):
+            query(reader, hostile)
+    assert list(tmp_path.iterdir()) == [secret]
+    assert rows.num_rows == 1
+
+
+def test_before_the_first_worker_there_are_no_tables(options: KuduOptions) -> None:
+    reader = KuduReader(replace(options, table_prefix=f"{options.table_prefix}nothing_"))
+    with pytest.raises(BadQuery, match="flumen worker"):
+        query(reader, ALL_PREDICTIONS)
+    reader.close()
+
+
+def test_kudu_that_went_away_is_not_a_bad_query(reader: KuduReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(*_: Any) -> Iterator[pa.RecordBatch]:
+        raise StoreUnavailable("gone")
+        yield
+
+    monkeypatch.setattr(reader, "scan", unavailable)
+    with pytest.raises(StoreUnavailable, match="gone"):
+        query(reader, ALL_PREDICTIONS)
+
+
+def flumen_sql(options: KuduOptions, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "FLUMEN_KUDU_MASTERS": options.masters,
+        "FLUMEN_KUDU_TABLE_PREFIX": options.table_prefix,
+        "COLUMNS": "200",
+    }
+    command = [sys.executable, "-P", "-m", "cli", "sql", *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_command(options: KuduOptions) -> None:
+    done = flumen_sql(options, "--json", "select id, image, knownlabel from images where id = '0007'")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [{"id": "0007", "image": "aW1hZ2UgNw==", "knownlabel": KNOWN[7]}]
+    done = flumen_sql(options, "--explain", "select id from images where prediction = 3")
+    assert "prediction = 3" in done.stdout
+    done = flumen_sql(options, "delete from images")
+    assert done.returncode == 1
+    assert "DELETE is refused" in done.stderr

@@ -1,0 +1,106 @@
+"""What a worker says of itself over HTTP, how it bounds what it holds, and that a stalled one ends."""
+
+import io
+import os
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from confluent_kafka import Producer
+from PIL import Image
+
+from streams.settings import Settings
+from streams.topics import ensure_topics
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def metric(port: int, name: str) -> float:
+    lines = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def large_image() -> bytes:
+    """About 3 MiB that do not compress."""
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (1000, 1000), os.urandom(3_000_000)).save(buffer, "PNG", compress_level=0)
+    return buffer.getvalue()
+
+
+def test_bytes_in_hand_are_bounded_whatever_the_size_of_an_image(
+    settings: Settings,
+    png: bytes,
+    port: int,
+    start_worker: Callable[..., Any],
+    observer: Any,
+) -> None:
+    ensure_topics(settings)
+    producer = Producer(settings.producer_config())
+    for number in range(40):
+        producer.produce(settings.images_topic, key=f"large-{number}", value=large_image())
+    for number in range(3000):
+        producer.produce(settings.images_topic, key=f"small-{number}", value=png)
+    assert producer.flush(120) == 0
+    limit = 12 * MIB
+    worker = start_worker(http_port=port, max_image_bytes=4 * MIB, max_in_flight_bytes=limit)
+    worker.wait_for_line("worker is ready")
+    seen = [0.0]
+    while observer.progress(settings.images_topic).acknowledged < 3040:
+        worker.check()
+        seen.append(metric(port, "flumen_in_flight_bytes"))
+    assert 0 < max(seen) <= limit
+    assert metric(port, "flumen_images_total") == 3040
+    assert requests.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code == 200
+    assert requests.get(f"http://127.0.0.1:{port}/else", timeout=60).status_code == 404
+    assert worker.stop() == 0
+
+
+def test_too_little_room_for_a_message_is_a_bad_setting(start_worker: Callable[..., Any]) -> None:
+    worker = start_worker(max_in_flight_bytes=20 * MIB)
+    assert worker.process.wait(120) == 1
+    assert "max_in_flight_bytes is 20,971,520; allowed: at least" in worker.log.read_text()
+
+
+def test_a_missing_dead_letter_topic_is_waited_for_and_nothing_is_acknowledged(
+    settings: Settings,
+    port: int,
+    start_worker: Callable[..., Any],
+    observer: Any,
+    wait_until: Callable[..., Any],
+    wait_until_acknowledged: Callable[..., None],
+) -> None:
+    ensure_topics(settings)
+    worker = start_worker(http_port=port, stalled_after_s=12)
+    worker.wait_for_line("partitions assigned")
+    admin = observer_admin(settings)
+    admin.delete_topics([settings.dead_topic])[settings.dead_topic].result()
+    producer = Producer(settings.producer_config())
+    producer.produce(settings.images_topic, key="bad", value=b"no image")
+    assert producer.flush(60) == 0
+    line = worker.wait_for_line("server does not answer; waiting")
+    assert line["server"] == "the dead-letter topic"
+    assert observer.progress(settings.images_topic).acknowledged == 0
+    health = f"http://127.0.0.1:{port}/health"
+    wait_until(
+        lambda: requests.get(health, timeout=60).status_code == 503, "an unhealthy worker", worker.check
+    )
+    assert "waiting for the dead-letter topic" in requests.get(health, timeout=60).text
+    ensure_topics(settings)
+    wait_until_acknowledged(1, worker)
+    assert [raw.key for raw in observer.read(settings.dead_topic)] == [b"bad"]
+    assert worker.stop() == 0
+
+
+def observer_admin(settings: Settings) -> Any:
+    from confluent_kafka.admin import AdminClient
+
+    return AdminClient(settings.admin_config())

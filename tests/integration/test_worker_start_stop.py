@@ -1,0 +1,136 @@
+"""Starting, stopping and failing: nothing lost, and the reason said."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.background import environment_of
+from stores.kudu import KuduReader
+from streams.publish import publish
+from streams.settings import Settings
+from streams.topics import ensure_topics
+from streams.wire import SourceImage
+
+
+def publish_digits(settings: Settings, png: bytes, count: int) -> None:
+    images = (
+        SourceImage(f"digit-{i}", png, f"{i}.png", "/tests", "image/png", None, datetime.now(UTC))
+        for i in range(count)
+    )
+    assert (
+        publish(images, settings.producer_config(), settings.images_topic, None, lambda _: None).sent == count
+    )
+
+
+def test_sigterm_under_load_loses_nothing(
+    settings: Settings,
+    png: bytes,
+    start_worker: Callable[..., Any],
+    observer: Any,
+    wait_until_acknowledged: Callable[..., None],
+    flumen_kudu_classpath: list[Path],
+) -> None:
+    ensure_topics(settings)
+    publish_digits(settings, png, 5000)
+    first = start_worker(max_batch_size=50)
+    wait_until_acknowledged(1, first)
+    assert first.stop(signal.SIGTERM) == 0
+    finished = observer.progress(settings.images_topic).acknowledged
+    assert finished < 5000, "stopped too late for this test to say anything"
+    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    assert kudu.count() == finished
+    second = start_worker()
+    wait_until_acknowledged(5000, second)
+    assert second.stop(signal.SIGINT) == 0
+    assert kudu.count() == 5000
+    kudu.close()
+
+
+def test_two_workers_share_the_topic(
+    settings: Settings,
+    png: bytes,
+    start_worker: Callable[..., Any],
+    wait_until_acknowledged: Callable[..., None],
+    flumen_kudu_classpath: list[Path],
+) -> None:
+    ensure_topics(settings)
+    workers = [start_worker(), start_worker()]
+    for worker in workers:
+        worker.wait_for_line("partitions assigned")
+    publish_digits(settings, png, 2000)
+    wait_until_acknowledged(2000, workers[0])
+    assert [worker.stop() for worker in workers] == [0, 0]
+    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    assert kudu.count() == 2000
+    kudu.close()
+
+
+def test_a_table_with_other_columns_stops_the_start(
+    settings: Settings, start_worker: Callable[..., Any]
+) -> None:
+    ensure_topics(settings)
+    plain = start_worker()
+    plain.wait_for_line("worker is ready")
+    assert plain.stop() == 0
+    other = start_worker(interceptors=["envelope", "decode"])
+    assert other.process.wait(120) == 1
+    assert "SchemaMismatch" in other.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "named"),
+    [
+        ("kafka_servers", "127.0.0.1:1", "KafkaUnavailable"),
+        ("kudu_masters", "127.0.0.1:1", "StoreUnavailable"),
+        ("solr_url", "http://127.0.0.1:1/solr", "StoreUnavailable"),
+        ("model_name", "nobody", "NoModel"),
+        ("max_batch_size", "0", "BadSetting"),
+        ("interceptors", '["envelope", "nothing"]', "UnknownInterceptor"),
+    ],
+)
+def test_what_prevents_the_start_is_named(
+    settings: Settings, start_worker: Callable[..., Any], setting: str, value: str, named: str
+) -> None:
+    worker = start_worker(**{setting: value}, kudu_timeout_s=3)
+    assert worker.process.wait(120) == 1
+    said = worker.log.read_text()
+    assert named in said
+    assert value.split('"')[-2 if '"' in value else 0] in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    "flaw", ["streams.control.reader.ControlReader.follow", "streams.control.preparation.Preparation.run"]
+)
+def test_what_nobody_foresaw_in_a_thread_beside_the_live_path_stops_the_worker(
+    settings: Settings, flaw: str
+) -> None:
+    ensure_topics(settings)
+    module, owner, method = flaw.rsplit(".", 2)
+    flawed = (
+        f"import {module} as module\n"
+        "def fail(*_): raise RuntimeError('nobody foresaw this')\n"
+        f"module.{owner}.{method} = fail\n"
+        "from cli.main import run\n"
+        "run()"
+    )
+    worker = subprocess.run(
+        [sys.executable, "-P", "-c", flawed, "worker"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | environment_of(settings),
+    )
+    assert worker.returncode == 1
+    assert "nobody foresaw this" in worker.stderr
+    stopped = [json.loads(line) for line in (worker.stdout + worker.stderr).splitlines() if line[:1] == "{"]
+    assert stopped[-1]["event"].startswith("worker stopped by an error")

@@ -1,0 +1,63 @@
+"""A repository of each test's own, and the scene."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from swap_scene import Digits, Scene
+
+from models.repository import Repository
+from models.shipped import seed
+from stores.kudu import KuduReader
+from streams.settings import Settings
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the long form for `make faults`, and give it more time."""
+    long = [item for item in items if item.get_closest_marker("long_form") and item.path.parent == HERE]
+    if os.environ.get("FLUMEN_FAULTS") == "long":
+        for item in long:
+            item.add_marker(pytest.mark.timeout(1800))
+    else:
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
+
+
+@pytest.fixture
+def models_root(tmp_path: Path) -> Path:
+    """In place of the repository that all other tests share: these register versions."""
+    root = tmp_path / "models"
+    seed(Repository(str(root)))
+    return root
+
+
+@pytest.fixture(scope="session")
+def digits(mnist: Path) -> Digits:
+    return Digits(mnist)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The shortest session that a broker allows: until it is over, a killed worker keeps its partitions."""
+    more: dict[str, Any] = {"kafka_properties": {"session.timeout.ms": "6000"}, "heartbeat_s": 0.2}
+    return settings.model_copy(update=more)
+
+
+@pytest.fixture
+def scene(
+    settings: Settings, start_worker: Callable[..., Any], digits: Digits, wait_until: Callable[..., Any]
+) -> Iterator[Scene]:
+    scene = Scene(settings, start_worker, digits, wait_until)
+    yield scene
+    scene.close()
+
+
+@pytest.fixture
+def kudu(settings: Settings, flumen_kudu_classpath: list[Path]) -> Iterator[KuduReader]:
+    reader = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    yield reader
+    reader.close()

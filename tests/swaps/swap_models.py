@@ -1,0 +1,59 @@
+"""Versions of the model `mnist` that are made in no time and answer otherwise than each other."""
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from interceptor.classifier import Preprocess
+from interceptor.preprocess import to_tensor
+from models.manifest import UNREGISTERED, Golden, Manifest, ModelInput, ModelOutput
+from models.repository import Repository
+from models.runtime import OnnxClassifier
+from models.training import THRESHOLD
+from streams.control.records import ModelRef
+
+SIDE, LABELS = 28, tuple("0123456789")
+IMAGES = np.random.default_rng(1).integers(0, 256, size=(10, SIDE, SIDE), dtype=np.uint8)
+PREPROCESS = Preprocess(SIDE, SIDE, threshold=THRESHOLD)
+
+
+def softmax_model(seed: int) -> tuple[bytes, Manifest]:
+    """softmax(image @ weights), with weights that only the seed knows."""
+    weights = np.random.default_rng(seed).normal(scale=0.1, size=(SIDE * SIDE, len(LABELS)))
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["image", "weights"], ["sums"]),
+            helper.make_node("Softmax", ["sums"], ["probabilities"], axis=1),
+        ],
+        "softmax",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", SIDE * SIDE])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(LABELS)])],
+        [numpy_helper.from_array(weights.astype(np.float32), "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    content = bytes(model.SerializeToString())
+    manifest = Manifest(
+        name="mnist",
+        version=UNREGISTERED,
+        sha256=hashlib.sha256(content).hexdigest(),
+        input=ModelInput("image", (SIDE * SIDE,), "float32", PREPROCESS),
+        output=ModelOutput("probabilities"),
+        labels=LABELS,
+        training=None,
+        scores=None,
+        profile=None,
+        golden=(),
+    )
+    answers = OnnxClassifier(content, manifest).probabilities(to_tensor(IMAGES, PREPROCESS))
+    golden = (
+        Golden(image.tobytes(), tuple(row)) for image, row in zip(IMAGES, answers.tolist(), strict=True)
+    )
+    return content, replace(manifest, golden=tuple(golden))
+
+
+def register(repository: Repository, seed: int) -> ModelRef:
+    """Make the next version."""
+    content, manifest = softmax_model(seed)
+    return ModelRef(repository.register(content, manifest), manifest.sha256)

@@ -1,0 +1,240 @@
+"""Several operators, and one who gives up: the newest state is always somebody's whole decision."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Producer
+from swap_models import register
+
+from cli.background import environment_of
+from models.repository import Repository
+from streams.control.fleet import Fleet, forget
+from streams.control.pen import Pen, Wish, make_signer, read_newest
+from streams.control.records import (
+    Command,
+    Desired,
+    DesiredState,
+    ModelRef,
+    WorkerState,
+    WorkerStatus,
+    now,
+    parse_audit,
+    parse_desired,
+    to_json,
+)
+from streams.control.rollout import Order, Outcome, Rollout
+from streams.errors import StateChanged
+from streams.offsets import TopicObserver
+from streams.settings import Settings
+from streams.topics import ensure_topics
+from streams.wire import RawMessage
+
+WISH = Wish(
+    command=Command.ACTIVATE,
+    model="mnist",
+    champion=ModelRef(1, "1" * 64),
+    challenger=None,
+    prepare=None,
+    actor="alice@desk",
+    reason="it is better",
+)
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.main import run; run()"
+)
+"""`flumen`, also where whoever started the tests has Ctrl-C ignored, as a shell does with what it runs behind."""
+
+SECOND, THIRD = ModelRef(2, "2" * 64), ModelRef(3, "3" * 64)
+GHOST = WorkerStatus(
+    worker="ghost",
+    model="mnist",
+    state=WorkerState.SERVING,
+    champion=WISH.champion,
+    challenger=None,
+    prepared=None,
+    refused=None,
+    revision=0,
+    images_per_s=0.0,
+    at=now(),
+    started_at=now(),
+)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """No worker is taken for dead while a test runs."""
+    ensure_topics(settings)
+    return settings.model_copy(update={"heartbeat_s": 60.0})
+
+
+@pytest.fixture
+def pen(settings: Settings) -> Callable[[], Pen]:
+    """Give one more operator a pen."""
+    return lambda: Pen(settings, "mnist", make_signer(settings))
+
+
+@pytest.fixture
+def read_back(
+    settings: Settings, observer: TopicObserver, wait_until: Callable[..., Any]
+) -> Callable[[int], list[DesiredState]]:
+    """Read so many states, which stand in the control topic and in the audit trail alike.
+
+    A broker says that a transaction is committed before readers see it, and they see it in one topic before the other.
+    """
+
+    def read(count: int) -> list[DesiredState]:
+        def complete(topic: str) -> list[RawMessage] | None:
+            found = list(observer.read(topic))
+            return found if len(found) >= count else None
+
+        def records(topic: str) -> list[RawMessage]:
+            return cast(list[RawMessage], wait_until(lambda: complete(topic), f"{count} records in {topic}"))
+
+        states = [parse_desired(raw.value) for raw in records(settings.control_topic)]
+        entries = [parse_audit(raw.value) for raw in records(settings.audit_topic)]
+        assert [entry.state for entry in entries if isinstance(entry, Desired)] == states
+        assert len(entries) == len(states)
+        return states
+
+    return read
+
+
+def say(settings: Settings, status: WorkerStatus) -> None:
+    """Speak for a worker."""
+    producer = Producer(settings.producer_config())
+    producer.produce(settings.status_topic, key=status.worker, value=to_json(status))
+    assert producer.flush(60) == 0
+
+
+def test_who_comes_later_is_refused_and_told_what_changed(
+    pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+) -> None:
+    alice, bob = pen(), pen()
+    first = alice.write(replace(WISH, prepare=SECOND), None)
+    with pytest.raises(StateChanged) as refused:
+        bob.write(replace(WISH, actor="bob@home"), None)
+    for part in (
+        "alice@desk",
+        "revision 1",
+        "champion 1, prepare 2",
+        "it is better",
+        "flumen models history",
+    ):
+        assert part in str(refused.value)
+
+    second = bob.write(replace(WISH, champion=THIRD, actor="bob@home", reason="mine"), first)
+    with pytest.raises(
+        StateChanged, match=r"bob@home .* revision 2 .* champion 1 → 3, prepare 2 .* \(mine\)"
+    ):
+        alice.write(replace(WISH, champion=SECOND), first)
+    third = alice.write(replace(WISH, champion=SECOND), second)
+    assert [state.revision for state in (first, second, third)] == [1, 2, 3]
+    assert read_back(3) == [first, second, third]
+
+
+def test_many_at_once_write_one_after_another(
+    settings: Settings, pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+) -> None:
+    written: list[DesiredState] = []
+    start = threading.Barrier(4)
+
+    def operate() -> None:
+        own = pen()
+        start.wait()
+        for _ in range(3):
+            while True:
+                seen = read_newest(settings, "mnist")
+                try:
+                    written.append(own.write(WISH, seen))
+                    break
+                except StateChanged:
+                    continue
+
+    operators = [threading.Thread(target=operate) for _ in range(4)]
+    for operator in operators:
+        operator.start()
+    for operator in operators:
+        operator.join()
+    assert sorted(state.revision for state in written) == list(range(1, 13))
+    assert read_back(12) == sorted(written, key=lambda state: state.revision)
+
+
+def test_a_topic_that_was_made_anew_goes_on_above_what_workers_know(
+    settings: Settings, pen: Callable[[], Pen]
+) -> None:
+    say(settings, replace(GHOST, champion=SECOND, revision=41))
+    order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=0.1, force=True)
+    with Fleet(settings) as fleet:
+        view = fleet.view("mnist")
+        outcome = Rollout(fleet, pen(), order, lambda *_: None).shadow(None, SECOND)
+        assert (outcome.state, outcome.workers) == (None, ("ghost",))
+    state = pen().write(WISH, view.desired, max(status.revision for status in view.live))
+    assert state.revision == 42
+
+
+def test_who_waits_learns_that_somebody_else_decided(
+    settings: Settings, pen: Callable[[], Pen], wait_until: Callable[..., Any]
+) -> None:
+    say(settings, GHOST)
+    ended: list[Outcome | StateChanged] = []
+
+    def activate() -> None:
+        order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=120)
+        with Fleet(settings) as fleet:
+            try:
+                ended.append(Rollout(fleet, pen(), order, lambda *_: None).activate(SECOND, WISH.champion))
+            except StateChanged as error:
+                ended.append(error)
+
+    alice = threading.Thread(target=activate)
+    alice.start()
+    prepared = wait_until(lambda: read_newest(settings, "mnist"), "what alice prepares")
+    assert prepared.prepare == SECOND
+    decided = pen().write(replace(WISH, champion=THIRD, actor="bob"), prepared)
+    alice.join()
+    assert isinstance(ended[0], StateChanged)
+    assert "bob changed mnist to revision 2" in str(ended[0])
+    assert read_newest(settings, "mnist") == decided, "and hers is not taken back: it is gone"
+
+
+def test_who_interrupts_the_preparation_takes_it_back(
+    settings: Settings,
+    wait_until: Callable[..., Any],
+    models_root: Any,
+    read_back: Callable[[int], list[DesiredState]],
+) -> None:
+    say(settings, GHOST)
+    register(Repository(str(models_root)), 2)
+    command = subprocess.Popen(
+        [sys.executable, "-P", "-c", INTERRUPTIBLE, "models", "activate", "mnist@2", "--timeout", "3600"],
+        env={**os.environ, **environment_of(settings)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: read_newest(settings, "mnist"), "the preparation")
+        command.send_signal(signal.SIGINT)
+        assert command.wait(120) != 0
+    finally:
+        command.kill()
+        command.wait()
+    first, second = read_back(2)
+    assert (first.prepare and first.prepare.version, second.prepare) == (2, None)
+    assert (second.revision, second.champion.version) == (2, 1)
+
+
+def test_who_is_forgotten_is_gone_until_he_speaks(settings: Settings) -> None:
+    say(settings, GHOST)
+    forget(settings, ["ghost", "nobody"])
+    with Fleet(settings) as fleet:
+        assert fleet.models() == []
+    say(settings, GHOST)
+    with Fleet(settings) as fleet:
+        assert [status.worker for status in fleet.view("mnist").live] == ["ghost"]

@@ -1,0 +1,90 @@
+"""A challenger in shadow, on the real stores."""
+
+import socket
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from swap_scene import Scene, stored_rows
+
+from interceptor.preprocess import to_tensor
+from stores.kudu import KuduReader
+from stores.solr import SolrReader
+from streams.control.records import ModelRef
+
+PREDICTIONS = ["id", "model_version", "prediction", "confidence"]
+
+
+@pytest.fixture
+def solr(scene: Scene) -> Iterator[SolrReader]:
+    reader = SolrReader(scene.settings.solr_options())
+    yield reader
+    reader.close()
+
+
+def offline(scene: Scene, ref: ModelRef) -> Any:
+    model = scene.repository.load("mnist", ref.version)
+    return model.probabilities(to_tensor(scene.digits.pixels, model.preprocess))
+
+
+def test_a_challenger_answers_beside_the_champion(
+    scene: Scene, kudu: KuduReader, solr: SolrReader, wait_until: Any
+) -> None:
+    """Its answers are in `predictions` alone, and Solr and the metrics say where it disagrees."""
+    second = scene.model(2)
+    port = _free_port()
+    worker = scene.start(max_batch_size=50, shadow_sample=1.0, http_port=port)
+    scene.operator.write(scene.shipped, challenger=second)
+    scene.wait_for_status(lambda status: status.challenger == second, "the challenger")
+
+    def all_answered() -> bool:
+        scraped = _metrics(port)
+        lost = sum(value for name, value in scraped.items() if name.startswith("flumen_shadow_dropped_total"))
+        answered = scraped.get('flumen_shadow_images_total{model_name="mnist",model_version="2"}', 0)
+        return lost + answered == scene.sent
+
+    for _ in range(6):
+        scene.publish(40)
+        scene.wait_for_images()
+        wait_until(all_answered, "the challenger's answers", worker.check)
+    champions, challengers = offline(scene, scene.shipped), offline(scene, second)
+    rows = stored_rows(kudu, PREDICTIONS, "predictions")
+    theirs = {scene.digits.number(row["id"]): row for row in rows if row["model_version"] == 2}
+    assert theirs
+    for number, row in theirs.items():
+        assert row["prediction"] == challengers[number].argmax()
+        assert row["confidence"] == pytest.approx(challengers[number].max(), abs=1e-5)
+    assert {row["model_version"] for row in stored_rows(kudu, ["model_version"])} == {1}
+    solr.commit()
+    assert solr.count() == scene.sent
+    documents = solr.search("disagreement:[* TO *]", rows=scene.sent)
+    differs = {scene.digits.number(row["id"]): row["disagreement"] for row in documents}
+    expected = {n: champions[n].argmax() != challengers[n].argmax() for n in theirs}
+    assert differs == expected
+    assert 0 < sum(differs.values()) < len(differs)
+    scraped = _metrics(port)
+    labels = '{model_name="mnist",model_version="2"}'
+    assert scraped[f"flumen_shadow_disagreements_total{labels}"] == sum(differs.values())
+    assert scraped['flumen_active_model_info{model_name="mnist",model_version="1"}'] == 1
+    scene.operator.write(second)
+    scene.wait_for_status(lambda status: status.champion == second, "the challenger as champion")
+    scraped = _metrics(port)
+    assert [name for name in scraped if name.startswith("flumen_active_model_info")] == [
+        f"flumen_active_model_info{labels}"
+    ]
+    assert scraped["flumen_model_swaps_total"] == 1
+    assert worker.stop() == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _metrics(port: int) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in pairs}

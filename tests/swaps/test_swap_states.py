@@ -1,0 +1,228 @@
+"""What a worker makes of the control topic: at its start, while it runs, and where it refuses."""
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from swap_models import softmax_model
+from swap_scene import Scene, signer, stored_rows
+
+from models.repository import MODEL_FILE
+from replay.sql import query
+from stores.kudu import KuduReader
+from streams.control.keys import new_key_pair, read_private_key
+from streams.control.records import ModelRef, WorkerState, to_json
+
+TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
+  min(kafka_offset) first_offset, max(kafka_offset) last_offset, count(*) images
+from images group by all order by kafka_partition, first_offset"""
+"""As docs/kudu.md has it."""
+
+COLUMNS = ["id", "model_version", "control_revision", "kafka_partition", "kafka_offset"]
+
+
+def test_a_late_start_knows_all(scene: Scene, kudu: KuduReader) -> None:
+    """No image is classified before the topic was read to its end and the model it names is there."""
+    second, third = scene.model(2), scene.model(3)
+    for champion in (second, scene.shipped, third):
+        scene.operator.write(champion)
+    scene.publish(200)
+    worker = scene.start()
+    scene.wait_for_images()
+    assert {(row["model_version"], row["control_revision"]) for row in stored_rows(kudu, COLUMNS)} == {(3, 3)}
+    status = scene.wait_for_status(lambda status: status.revision == 3, "revision 3")
+    assert (status.state, status.champion, status.refused) == (WorkerState.SERVING, third, None)
+    assert worker.stop() == 0
+    assert scene.statuses() == [], "no tombstone"
+
+
+def test_without_a_record_the_alias_serves(scene: Scene, kudu: KuduReader) -> None:
+    worker = scene.start()
+    scene.publish(10)
+    scene.wait_for_images()
+    assert {(row["model_version"], row["control_revision"]) for row in stored_rows(kudu, COLUMNS)} == {(1, 0)}
+    assert sum("taken unsigned" in line["event"] for line in worker.lines()) == 1
+    assert worker.stop() == 0
+    assert scene.effects() == []
+
+
+def test_prepare_then_activate(scene: Scene, kudu: KuduReader) -> None:
+    """Preparing changes nothing but memory; activating changes every image from then on."""
+    second = scene.model(2)
+    worker = scene.start()
+    scene.publish(300)
+    scene.wait_for_images()
+    scene.operator.write(scene.shipped, prepare=second)
+    ready = scene.wait_for_status(lambda status: status.state is WorkerState.READY, "ready")
+    assert (ready.champion, ready.prepared, ready.revision) == (scene.shipped, second, 1)
+    scene.publish(300)
+    scene.wait_for_images()
+    scene.operator.write(second)
+    active = scene.wait_for_status(lambda status: status.champion == second, "the new champion")
+    assert (active.state, active.prepared, active.revision) == (WorkerState.SERVING, None, 2)
+    scene.publish(300)
+    scene.wait_for_images()
+    rows = stored_rows(kudu, COLUMNS)
+    assert len(rows) == 900
+    assert {(row["model_version"], row["control_revision"]) for row in rows} == {(1, 0), (1, 1), (2, 2)}
+    (effect,) = scene.wait_until(lambda: [entry for entry in scene.effects() if entry.revision == 2], "audit")
+    assert (effect.champion, effect.worker) == (second, active.worker)
+    spans = query(kudu, TOOK_EFFECT).rows
+    by_partition = {(span[0], span[1]): span for span in spans}
+    for partition in {span[0] for span in spans}:
+        versions = [span[3] for span in spans if span[0] == partition]
+        assert versions == sorted(versions)
+        ends = [(span[4], span[5]) for span in spans if span[0] == partition]
+        assert all(former[1] < first[0] for former, first in pairwise(ends)), "one after the other"
+    assert effect.offsets
+    for partition, offset in effect.offsets.items():
+        assert by_partition[int(partition), 2][4] == offset
+    published = [line for line in worker.lines() if line["event"].startswith("another model")]
+    assert [(line["former"], line["version"]) for line in published] == [(1, 2)]
+
+
+def test_what_is_refused_leaves_the_old_model(scene: Scene, kudu: KuduReader) -> None:
+    """Each with its own reason, whether it was to be prepared or to be the champion at once."""
+    good = scene.model(2)
+    worker = scene.start()
+    root = Path(scene.settings.model_repository)
+    broken = {
+        "ModelCorrupt": _damaged(scene, root, lambda content: content[:-1] + b"?"),
+        "NotOnnx": _replaced(scene, root, b"no model at all"),
+        "ModelEmpty": _replaced(scene, root, b""),
+        "GoldenMismatch": _replaced(scene, root, softmax_model(99)[0]),
+        "ModelDiffers": ModelRef(good.version, "00" * 32),
+        "ModelNotFound": ModelRef(999, "ab" * 32),
+    }
+    for reason, ref in broken.items():
+        for as_champion in (False, True):
+            revision = scene.operator.write(ref if as_champion else scene.shipped, prepare=ref)
+            status = scene.wait_for_status(
+                lambda status, revision=revision: (
+                    status.refused is not None and status.refused.revision == revision
+                ),
+                f"{reason} at revision {revision}",
+            )
+            assert status.refused is not None
+            assert (status.refused.reason, status.refused.ref) == (reason, ref)
+            assert (status.state, status.champion) == (WorkerState.REFUSED, scene.shipped)
+    scene.publish(50)
+    scene.wait_for_images()
+    assert {row["model_version"] for row in stored_rows(kudu, COLUMNS)} == {1}
+    scene.operator.write(good)
+    status = scene.wait_for_status(lambda status: status.champion == good, "a good champion")
+    assert (status.state, status.refused) == (WorkerState.SERVING, None)
+    assert sum(line["event"].startswith("model refused") for line in worker.lines()) == 2 * len(broken)
+
+
+def test_records_that_change_nothing(scene: Scene) -> None:
+    worker = scene.start()
+    second = scene.model(2)
+    scene.operator.write(scene.shipped)
+    scene.operator.write(scene.shipped)
+    operator = scene.operator
+    operator.revision = 1
+    stale = to_json(operator.state(second))
+    operator.revision = 7
+    other = to_json(operator.state(second)).replace(b'"mnist"', b'"other"')
+    unknown = to_json(operator.state(second)).replace(b'"revision"', b'"command":"reboot","revision"')
+    records = [
+        ("RecordStale", stale),
+        ("RecordMisplaced", other),
+        ("RecordMalformed", unknown),
+        ("RecordMalformed", b"\x00\xff not JSON"),
+        ("RecordMalformed", None),
+        ("RecordMalformed", to_json(operator.state(second)).replace(b'"version":2', b'"version":"../../2"')),
+        ("RecordMalformed", b" " * 100_000),
+    ]
+    for number, (reason, value) in enumerate(records, 1):
+        operator.send(value)
+        refusals = scene.wait_until(
+            lambda number=number: _refused_records(worker, number), reason, worker.check
+        )
+        assert refusals[-1]["reason"] == reason
+        status = scene.wait_for_status(
+            lambda status, reason=reason: status.refused is not None and status.refused.reason == reason,
+            reason,
+        )
+        assert (status.champion, status.revision) == (scene.shipped, 2)
+    operator.send(to_json(operator.state(second)), key=b"other")  # another model's workers are meant
+    operator.revision = 2
+    operator.write(second)
+    status = scene.wait_for_status(lambda status: status.champion == second, "a record above the last")
+    assert (status.revision, status.refused) == (3, None)
+    assert len(_refused_records(worker, 0)) == len(records)
+
+
+def test_with_keys_only_signed_records_count(scene: Scene, tmp_path: Path) -> None:
+    """Before the start and after it: neither an unsigned record nor one by another key changes anything."""
+    pair, other = new_key_pair(), new_key_pair()
+    second = scene.model(2)
+    operator = scene.operator
+    operator.write(second)  # not signed: the worker that starts now must not believe it
+    worker = scene.start(control_public_keys=[pair.public])
+    status = scene.wait_for_status(lambda status: status.refused is not None, "a forged record")
+    assert status.refused is not None
+    assert (status.champion, status.revision, status.refused.reason) == (scene.shipped, 0, "RecordForged")
+    operator.sign = _signer(scene, other.private, tmp_path)
+    operator.write(second)
+    scene.wait_until(lambda: _refused_records(worker, 2), "a record by another key", worker.check)
+    operator.sign = _signer(scene, pair.private, tmp_path)
+    signed = to_json(operator.state(second))
+    operator.send(signed.replace(b'"a test"', b'"mallory"'), headers=operator.sign(b"mnist", signed))
+    scene.wait_until(lambda: _refused_records(worker, 3), "a record that was changed", worker.check)
+    assert scene.statuses()[0].champion == scene.shipped
+    operator.write(second)
+    status = scene.wait_for_status(lambda status: status.champion == second, "a signed record")
+    assert status.refused is None
+    assert not any("taken unsigned" in line["event"] for line in worker.lines())
+
+
+@pytest.mark.parametrize("broken", ["champion", "prepare"])
+def test_a_late_start_with_a_broken_model(scene: Scene, kudu: KuduReader, broken: str) -> None:
+    """It begins with the alias, as all others still run, and says why."""
+    bad = _damaged(scene, Path(scene.settings.model_repository), lambda content: content[:100])
+    if broken == "champion":
+        scene.operator.write(bad)
+    else:
+        scene.operator.write(scene.shipped, prepare=bad)
+    scene.start()
+    scene.publish(20)
+    scene.wait_for_images()
+    assert {row["model_version"] for row in stored_rows(kudu, COLUMNS)} == {1}
+    status = scene.wait_for_status(lambda status: status.refused is not None, "a refusal")
+    assert status.refused is not None
+    assert (status.refused.reason, status.champion) == ("ModelCorrupt", scene.shipped)
+    assert status.revision == (0 if broken == "champion" else 1)
+
+
+def _refused_records(worker: Any, at_least: int) -> list[dict[str, Any]]:
+    lines = [line for line in worker.lines() if line["event"] == "control record refused"]
+    return lines if len(lines) >= at_least else []
+
+
+def _signer(scene: Scene, private: bytes, folder: Path) -> Any:
+    path = folder / "key.pem"
+    path.write_bytes(private)
+    return signer(scene.settings, read_private_key(path))
+
+
+def _damaged(scene: Scene, root: Path, change: Any) -> ModelRef:
+    """Return a version whose file was changed after it was registered."""
+    ref = scene.model(50)
+    path = root / "mnist" / str(ref.version) / MODEL_FILE
+    path.write_bytes(change(path.read_bytes()))
+    return ref
+
+
+def _replaced(scene: Scene, root: Path, content: bytes) -> ModelRef:
+    """Return a version whose file and manifest agree, written past the repository's checks."""
+    ref = scene.model(51)
+    folder = root / "mnist" / str(ref.version)
+    sha256 = hashlib.sha256(content).hexdigest()
+    (folder / MODEL_FILE).write_bytes(content)
+    manifest = folder / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(ref.sha256, sha256))
+    return ModelRef(ref.version, sha256)

@@ -1,0 +1,84 @@
+"""The share of a core that a load in the background may take."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.control.pace import Pace
+
+
+@dataclass
+class Thread:
+    """A thread that works and rests, and a clock; times in seconds."""
+
+    now: float = 1000.0
+    worked: float = 7.0
+    rests: list[float] = field(default_factory=list)
+
+    def work(self, seconds: float) -> None:
+        self.worked += seconds
+        self.now += seconds
+
+    def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        self.now += seconds
+
+    def pace(self, share: float) -> Pace:
+        return Pace(share, self.rest, lambda: self.worked, lambda: self.now)
+
+
+def test_work_is_followed_by_rest_in_proportion() -> None:
+    thread = Thread()
+    pace = thread.pace(share=0.25)
+    pace()
+    thread.work(1)
+    pace()
+    assert thread.rests == [3.0]
+
+
+def test_time_that_has_passed_anyway_counts_as_rest() -> None:
+    thread = Thread()
+    pace = thread.pace(share=0.25)
+    pace()
+    thread.work(1)
+    thread.now += 2
+    pace()
+    assert thread.rests == [1.0]
+    thread.work(1)
+    thread.now += 100
+    pace()
+    thread.work(1)
+    pace()
+    assert thread.rests == [1.0, 3.0], "and is not saved up"
+
+
+def test_the_first_step_does_not_wait() -> None:
+    thread = Thread()
+    thread.pace(share=0.25)()
+    assert not thread.rests
+
+
+def test_a_whole_core_needs_no_rest() -> None:
+    thread = Thread()
+    pace = thread.pace(share=1)
+    for _ in range(3):
+        thread.work(0.5)
+        pace()
+    assert not thread.rests
+
+
+@given(
+    share=st.floats(0.01, 1),
+    steps=st.lists(st.tuples(st.floats(0, 10), st.floats(0, 100)), min_size=1, max_size=20),
+)
+def test_the_share_holds_from_any_rest_to_any_other(share: float, steps: list[tuple[float, float]]) -> None:
+    thread = Thread()
+    pace = thread.pace(share)
+    pace()
+    started, worked = thread.now, thread.worked
+    for work, otherwise in steps:
+        thread.work(work)
+        thread.now += otherwise
+        pace()
+        assert thread.worked - worked <= share * (thread.now - started) * (1 + 1e-9) + 1e-9

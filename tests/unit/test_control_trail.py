@@ -1,0 +1,115 @@
+"""The audit trail: what took effect beside what asked for it, the way back, and a change in a few words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from desired_states import ref, state
+
+from streams.control.keys import Keyring, new_key_pair, read_private_key, sign
+from streams.control.records import Command, Desired, DesiredState, Effective, to_json
+from streams.control.trail import Change, champion_before, describe_change, join_trail
+from streams.errors import NothingBefore
+from streams.wire import RawMessage
+
+TOPIC = "models.audit"
+ANYBODY = Keyring(())
+
+
+def raw(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> RawMessage:
+    return RawMessage(TOPIC, 0, 0, b"mnist", value, tuple(headers), 0)
+
+
+def trail(*champions: int) -> list[Change]:
+    """Return a trail of activations; a negative version is a rollback to it."""
+    return [
+        Change(
+            Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, (), True
+        )
+        for number, version in enumerate(champions, 1)
+    ]
+
+
+def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
+    effect = Effective(
+        model="mnist", worker="w1", revision=2, champion=ref(2), at="2027-01-15T08:00:01Z", offsets={"0": 17}
+    )
+    entries = [
+        Desired(command=Command.ACTIVATE, state=state(1, 1), former=None),
+        Desired(command=Command.ACTIVATE, state=state(2, 2), former=state(1, 1)),
+        effect,
+        replace(effect, worker="w2"),
+        replace(effect, worker="w3", revision=9),
+    ]
+    first, second = join_trail([raw(b"{}"), *(raw(to_json(entry)) for entry in entries)], ANYBODY)
+    assert (first.state, first.former, first.effects) == (state(1, 1), None, ())
+    assert [effect.worker for effect in second.effects] == ["w1", "w2"]
+    assert second.effects[0].offsets == {"0": 17}
+    assert first.is_signed
+
+
+@pytest.mark.parametrize(
+    ("champions", "before"),
+    [
+        ((1, 2), 1),
+        ((1, 1, 2, 2, 2), 1),
+        ((1, 2, 3), 2),
+        ((1, 2, 3, -2), 1),
+        ((1, 2, 3, -2, 4), 2),
+        ((1, 2, 3, -2, -1, 3), 1),
+        ((1, 2, 3, 2), 3),
+        ((1, 2, 1), 2),
+        ((1, 2, 1, -2), 1),
+        ((1, 2, 3, -1), 3),
+    ],
+)
+def test_a_rollback_is_no_step_forward(champions: tuple[int, ...], before: int) -> None:
+    assert champion_before(trail(*champions), "mnist", ref(abs(champions[-1]))) == ref(before)
+
+
+@pytest.mark.parametrize("champions", [(), (1,), (1, 1), (1, 2, -1), (1, 2, 3, -2, -1)])
+def test_there_is_an_end_to_going_back(champions: tuple[int, ...]) -> None:
+    with pytest.raises(NothingBefore, match="flumen models activate"):
+        champion_before(trail(*champions), "mnist", ref(1))
+
+
+def test_a_champion_that_the_trail_does_not_know_is_one_step_further() -> None:
+    assert champion_before(trail(1, 2), "mnist", ref(5)) == ref(2)
+
+
+def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
+    pair = new_key_pair()
+    (tmp_path / "key").write_bytes(pair.private)
+    private = read_private_key(tmp_path / "key")
+    values = [
+        to_json(Desired(command=Command.ACTIVATE, state=state(n, champion), former=None))
+        for n, champion in enumerate((1, 6, 2), 1)
+    ]
+    own, foreign, latest = values
+    signed = [
+        raw(own, sign(private, TOPIC, b"mnist", own)),
+        raw(foreign, sign(private, "models.control", b"mnist", foreign)),
+        raw(latest, sign(private, TOPIC, b"mnist", latest)),
+    ]
+    changes = join_trail(signed, Keyring([pair.public]))
+    assert [change.is_signed for change in changes] == [True, False, True]
+    assert champion_before(changes, "mnist", ref(2)) == ref(1)
+
+
+@pytest.mark.parametrize(
+    ("now", "former", "words"),
+    [
+        (state(1, 1), None, "champion 1"),
+        (state(1, 1, prepare=2), None, "champion 1, prepare 2"),
+        (state(2, 1, prepare=2), state(1, 1), "prepare 2"),
+        (state(3, 2), state(2, 1, prepare=2), "champion 1 → 2"),
+        (state(3, 1), state(2, 1, prepare=2), "prepare 2 taken back"),
+        (state(3, 1, prepare=3), state(2, 1, prepare=2), "prepare 3"),
+        (state(2, 1, challenger=2), state(1, 1), "challenger none → 2"),
+        (state(2, 1), state(1, 1, challenger=2), "challenger 2 → none"),
+        (state(2, 2), state(1, 1, challenger=2), "champion 1 → 2, challenger 2 → none"),
+        (state(2, 1), state(1, 1), "nothing"),
+    ],
+)
+def test_a_change_in_a_few_words(now: DesiredState, former: DesiredState | None, words: str) -> None:
+    assert describe_change(now, former) == words

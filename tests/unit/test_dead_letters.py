@@ -1,0 +1,75 @@
+"""What no real broker can be made to answer here; the rest stands in tests/integration and tests/faults."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from interceptor import ImageMessage, Reject
+from streams import dead_letters
+from streams.dead_letters import DeadLetters
+from streams.errors import DeadLettersUnavailable
+from streams.wire import RawMessage
+
+
+class Model:
+    name, version = "mnist", 1
+
+
+class StandIn:
+    """As a producer: `fatal` ones refuse everything, the others acknowledge when they are flushed."""
+
+    made: list["StandIn"]
+    fatal: bool = False
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.sent: list[bytes] = []
+        self._waiting: list[Callable[[object, object], None]] = []
+        StandIn.made.append(self)
+
+    def produce(self, _topic: str, *, key: bytes, on_delivery: Any, **_: Any) -> None:
+        if self.fatal:
+            raise KafkaException(KafkaError(KafkaError._FATAL, "out of order", True))
+        self.sent.append(key)
+        self._waiting.append(on_delivery)
+
+    def flush(self) -> None:
+        for on_delivery in self._waiting:
+            on_delivery(None, None)
+        self._waiting.clear()
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> DeadLetters:
+    StandIn.made = []
+    monkeypatch.setattr(dead_letters, "Producer", StandIn)
+    return DeadLetters("images.dead", {})
+
+
+def reject(offset: int, timestamp_ms: int = 1) -> Reject:
+    raw = RawMessage("images", 0, offset, f"key-{offset}".encode(), b"no image", (), timestamp_ms)
+    return Reject(ImageMessage(f"key-{offset}", b"no image", 0, origin=raw), "decode", ValueError("no image"))
+
+
+def test_a_message_that_is_delivered_again_is_not_buried_again(letters: DeadLetters) -> None:
+    model: Any = Model()
+    letters.publish([reject(1), reject(2)], model)
+    letters.publish([reject(2), reject(3)], model)
+    assert StandIn.made[0].sent == [b"key-1", b"key-2", b"key-3"]
+
+
+def test_an_offset_of_a_topic_made_anew_is_another_message(letters: DeadLetters) -> None:
+    model: Any = Model()
+    letters.publish([reject(1, timestamp_ms=1)], model)
+    letters.publish([reject(1, timestamp_ms=2)], model)
+    assert StandIn.made[0].sent == [b"key-1", b"key-1"]
+
+
+def test_a_producer_that_failed_for_good_is_made_anew(letters: DeadLetters) -> None:
+    model: Any = Model()
+    StandIn.made[0].fatal = True
+    with pytest.raises(DeadLettersUnavailable, match=r"1 dead letters are not acknowledged .*out of order"):
+        letters.publish([reject(1)], model)
+    letters.publish([reject(1)], model)
+    assert [producer.sent for producer in StandIn.made] == [[], [b"key-1"]]

@@ -1,0 +1,236 @@
+"""Decoding beside the worker: what goes to the helper, what it may take, and what becomes of it when it dies."""
+
+import io
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from images import FORMATS, batch, context, encoded, gradient, png_of_header, sample, with_size
+from large_images import endless_jpeg
+from PIL import Image, ImageFile
+
+from interceptor import Limits, Preprocess
+from interceptor.decode import Decode
+from interceptor.decoding import SMALL_BYTES, SMALL_PIXELS, Decoded, decode_image
+from interceptor.errors import (
+    BrokenImage,
+    DecoderDied,
+    DecodeTooLarge,
+    DecodeTooLong,
+    ImageTooManyPixels,
+    NotAnImage,
+)
+from streams import decoder as guarded
+from streams.decoder import GuardedDecoder
+from streams.errors import DecoderUnavailable
+
+COLOUR = Preprocess(width=32, height=24, channels=3)
+
+
+def assert_same(one: Decoded, other: Decoded) -> None:
+    """An array within keeps dataclasses from being compared as a whole."""
+    assert replace(one, view=None) == replace(other, view=None)  # type: ignore[arg-type]
+    assert np.array_equal(one.view, other.view)
+
+
+@pytest.fixture
+def decoder() -> Iterator[GuardedDecoder]:
+    with closing(GuardedDecoder()) as decoder:
+        yield decoder
+
+
+def noise(width: int, height: int, image_format: str = "PNG") -> bytes:
+    pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return encoded(Image.fromarray(pixels), image_format)
+
+
+def test_small_images_stay_here(decoder: GuardedDecoder) -> None:
+    for content in (*map(sample, FORMATS), encoded(Image.fromarray(gradient()))):
+        assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
+    assert decoder.helper_pid is None
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+def test_the_helper_sees_what_would_be_seen_here(decoder: GuardedDecoder, image_format: str) -> None:
+    for content in (noise(300, 220, image_format), noise(400, 300, image_format)):
+        assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
+    assert decoder.helper_pid is not None
+
+
+def test_either_many_bytes_or_many_pixels_go_to_the_helper(decoder: GuardedDecoder) -> None:
+    flat = encoded(Image.new("L", (SMALL_PIXELS // 256, 257)))
+    assert len(flat) < SMALL_BYTES
+    decoder(flat, Limits(), COLOUR)
+    first = decoder.helper_pid
+    assert first is not None
+    padded = encoded(Image.new("L", (8, 8))) + bytes(SMALL_BYTES)
+    decoder(padded, Limits(), COLOUR)
+    assert decoder.helper_pid == first, "one helper serves them all"
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"no image at all" * 4000, NotAnImage),
+        (noise(400, 300)[:-50_000], BrokenImage),
+        (with_size("PNG", 100_000, 100_000), ImageTooManyPixels),
+        (with_size("PNG", 100_000, 100_000) + bytes(SMALL_BYTES), ImageTooManyPixels),
+    ],
+)
+def test_a_refusal_says_the_same_from_the_helper(
+    decoder: GuardedDecoder, content: bytes, error: type[Exception]
+) -> None:
+    with pytest.raises(error) as here:
+        decode_image(content, Limits(), COLOUR)
+    with pytest.raises(error) as there:
+        decoder(content, Limits(), COLOUR)
+    assert str(there.value) == str(here.value)
+
+
+def test_what_takes_too_long_is_cut_off_and_the_next_image_is_decoded(decoder: GuardedDecoder) -> None:
+    limits = Limits(max_decode_time_s=0.2)
+    with pytest.raises(DecodeTooLong, match=r"more than 0\.2 s, which is max_decode_time_s; publish"):
+        decoder(endless_jpeg(), limits, COLOUR)
+    content = noise(400, 300)
+    assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
+
+
+def test_the_limit_is_each_images_own(decoder: GuardedDecoder) -> None:
+    """Together these take longer than one may."""
+    content = noise(700, 700)
+    used, limit = 0.0, 0.25
+    while used < 2 * limit:
+        decoder(content, Limits(max_decode_time_s=limit), COLOUR)
+        assert decoder.helper_pid is not None
+        times = psutil.Process(decoder.helper_pid).cpu_times()
+        used = times.user + times.system
+
+
+def test_memory_is_bounded(decoder: GuardedDecoder) -> None:
+    """4,096 x 4,096 pixels of RGBA take 64 MiB, whatever the machine has."""
+    content = png_of_header(4096, 4096, bytes((1 + 4 * 4096) * 4096), colour_type=6)
+    decoder(content, Limits(max_decode_memory_bytes=128 * 1024 * 1024), COLOUR)
+    first = decoder.helper_pid
+    with pytest.raises(DecodeTooLarge, match="more memory than max_decode_memory_bytes; publish a smaller"):
+        decoder(content, Limits(max_decode_memory_bytes=40 * 1024 * 1024), COLOUR)
+    decoder(content, Limits(max_decode_memory_bytes=128 * 1024 * 1024), COLOUR)
+    assert decoder.helper_pid == first, "it goes on with the next image"
+
+
+def test_what_a_webp_takes_is_foreseen() -> None:
+    with pytest.raises(
+        DecodeTooLarge, match="takes 960,000,000 bytes and max_decode_memory_bytes is 671,088,640"
+    ):
+        decode_image(with_size("WEBP", 10_000, 6_000), Limits(), COLOUR)
+
+
+def test_a_helper_that_is_ended_by_another_is_no_fault_of_the_image(decoder: GuardedDecoder) -> None:
+    content = noise(400, 300)
+    decoder(content, Limits(), COLOUR)
+    first = decoder.helper_pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
+    assert decoder.helper_pid != first
+
+
+def test_an_image_that_ends_two_helpers_is_refused(
+    decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """A decoder of C code with a defect, as far as it can be told from outside."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, PIL.ImageFile\nPIL.ImageFile.ImageFile.load = lambda self: os._exit(7)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(DecoderDied, match=r"twice ended the process that decodes it \(exit code 7\)"):
+        decoder(noise(400, 300, "BMP"), Limits(), COLOUR)
+
+
+def test_a_helper_that_hangs_is_ended(decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "_TIMES_SILENT", 0.0)
+    monkeypatch.setattr(guarded, "_SILENT_S", 0.0)
+    with pytest.raises(DecoderDied, match="exit code -9"):
+        decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
+    assert decoder.helper_pid is None
+
+
+def test_a_helper_that_does_not_start_says_so(
+    decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    with pytest.raises(DecoderUnavailable, match="does not start"):
+        decoder(noise(400, 300), Limits(), COLOUR)
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(DecoderUnavailable, match=r"ended while it started \(exit code 1\)"):
+        decoder(noise(400, 300), Limits(), COLOUR)
+
+
+def test_close_ends_a_busy_helper(decoder: GuardedDecoder, wait_until: Callable[..., Any]) -> None:
+    outcome: list[DecoderUnavailable] = []
+
+    def decode() -> None:
+        try:
+            decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
+        except DecoderUnavailable as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    pid = wait_until(lambda: decoder.helper_pid, "the helper to start")
+    helper = psutil.Process(pid)
+    wait_until(lambda: helper.cpu_times().user > 1, "the helper to be busy")
+    decoder.close()
+    thread.join()
+    assert "stopping" in str(outcome[0])
+    assert not psutil.pid_exists(pid)
+
+
+def test_the_helper_outlives_signals_to_the_group_and_not_its_worker(
+    decoder: GuardedDecoder, wait_until: Callable[..., Any]
+) -> None:
+    content = noise(400, 300)
+    expected = decoder(content, Limits(), COLOUR)
+    pid = decoder.helper_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    assert_same(decoder(content, Limits(), COLOUR), expected)
+    assert decoder.helper_pid == pid
+    helper, decoder._helper = decoder._helper, None
+    assert helper is not None
+    helper.connection.close()  # what the kernel does where a worker is killed
+    assert helper.process.wait(120) == 0
+
+
+def test_progress_is_told_of_every_image_the_helper_was_busy_with() -> None:
+    told: list[int] = []
+    with closing(GuardedDecoder(lambda: told.append(1))) as decoder:
+        decoder(sample("PNG"), Limits(), COLOUR)
+        assert len(told) == 0
+        decoder(noise(400, 300), Limits(), COLOUR)
+        with pytest.raises(BrokenImage):
+            decoder(noise(400, 300)[:-50_000], Limits(), COLOUR)
+        assert len(told) == 2
+
+
+def test_a_batch_mixes_both_ways(decoder: GuardedDecoder) -> None:
+    contents = [sample("PNG"), noise(400, 300), noise(400, 300)[:-50_000], sample("JPEG")]
+    here = Decode().intercept(batch(*contents), context())
+    there = Decode().intercept(batch(*contents), replace(context(), decoder=decoder))
+    assert [str(reject.error) for reject in there.errs] == [str(reject.error) for reject in here.errs]
+    assert np.array_equal(there.oks.columns["pixels"], here.oks.columns["pixels"])
+    assert there.oks.columns["format"] == ["PNG", "PNG", "JPEG"]
+
+
+def test_truncated_images_are_never_completed() -> None:
+    assert ImageFile.LOAD_TRUNCATED_IMAGES is False
+    whole = io.BytesIO(noise(64, 64)).getvalue()
+    with pytest.raises(BrokenImage):
+        decode_image(whole[:-500], Limits(), COLOUR)

@@ -1,0 +1,123 @@
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from interceptor import Batch, Column, ImageMessage, Kind
+from stores import Failure, Sink, StoreClosed, StoreUnavailable
+from stores.memory import MemorySink, MemoryStore
+from streams.deliver import Delivery
+from streams.health import Pulse
+from streams.metrics import Metrics
+from streams.patience import Patience
+
+COLUMNS = (Column("id", Kind.STRING, "the id", nullable=False), Column("prediction", Kind.INT32, "the class"))
+
+
+def batch_of(*ids: str) -> Batch:
+    images = [ImageMessage(image_id, b"content", 0) for image_id in ids]
+    return Batch(images).with_columns(id=list(ids), prediction=np.arange(len(ids), dtype=np.int32))
+
+
+class Named:
+    """A memory sink under another name, that can be told to fail in between."""
+
+    def __init__(
+        self, name: str, store: MemoryStore, fails: Sequence[Exception] = (), refuses: str = ""
+    ) -> None:
+        self.name = name
+        self._sink = MemorySink(store, COLUMNS)
+        self._fails = list(fails)
+        self._refuses = refuses
+        self.connect, self.remove, self.close = self._sink.connect, self._sink.remove, self._sink.close
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        if self._refuses:
+            rows = [row for row, image in enumerate(batch.images) if image.id == self._refuses]
+            good = [row for row in range(len(batch)) if row not in rows]
+            assert not self._sink.write(batch.take(good))
+            return [Failure(row, "not this one") for row in rows]
+        if self._fails:
+            raise self._fails.pop(0)
+        return self._sink.write(batch)
+
+
+def delivery_to(sinks: Sequence[Sink]) -> Delivery:
+    metrics = Metrics()
+    return Delivery(sinks, metrics, Patience(metrics, Pulse(60), first_pause_s=0.001))
+
+
+async def delivered(sinks: Sequence[Sink], *batches: Batch) -> list[list[str]]:
+    delivery = delivery_to(sinks)
+    await delivery.connect()
+    try:
+        return [[reject.image.id for reject in await delivery.write(batch)] for batch in batches]
+    finally:
+        await delivery.close()
+
+
+def test_every_store_gets_the_batch() -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    sinks = [Named("one", stores[0]), Named("two", stores[1])]
+    assert asyncio.run(delivered(sinks, batch_of("a", "b"), batch_of(), batch_of("b"))) == [[], [], []]
+    assert [sorted(store.rows) for store in stores] == [["a", "b"], ["a", "b"]]
+
+
+def test_a_store_that_is_down_is_waited_for() -> None:
+    store = MemoryStore()
+    sink = Named("slow", store, [StoreUnavailable("down"), StoreUnavailable("still down")])
+    assert asyncio.run(delivered([sink], batch_of("a"))) == [[]]
+    assert sorted(store.rows) == ["a"]
+
+
+def test_a_refused_image_is_returned_once_with_its_reason() -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    sinks = [Named("one", stores[0]), Named("two", stores[1])]
+    too_long = "x" * 40_000
+
+    async def run() -> None:
+        delivery = delivery_to(sinks)
+        await delivery.connect()
+        (reject,) = await delivery.write(batch_of("a", too_long, "b"))
+        assert reject.image.id == too_long
+        assert reject.stage == "one"
+        assert "one refused it" in str(reject.error)
+        await delivery.close()
+
+    asyncio.run(run())
+    assert [sorted(store.rows) for store in stores] == [["a", "b"], ["a", "b"]]
+
+
+def test_what_a_retry_does_not_change_is_raised() -> None:
+    sink = Named("broken", MemoryStore(), [StoreClosed("gone")])
+    with pytest.raises(StoreClosed, match="gone"):
+        asyncio.run(delivered([sink], batch_of("a")))
+
+
+def test_batches_are_stored_in_their_order_though_one_has_to_wait() -> None:
+    store = MemoryStore()
+    sink = Named("slow", store, [StoreUnavailable("down")])
+    first, second = batch_of("a"), batch_of("a").with_columns(prediction=np.array([7], dtype=np.int32))
+
+    async def run() -> None:
+        delivery = delivery_to([sink])
+        await delivery.connect()
+        await asyncio.gather(delivery.write(first), delivery.write(second))
+        await delivery.close()
+
+    asyncio.run(run())
+    assert store.rows["a"]["prediction"] == 7
+
+
+def test_one_store_that_is_not_there_ends_the_start() -> None:
+    sinks = [Named("up", MemoryStore()), Named("down", MemoryStore(available=False))]
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(delivered(sinks))
+
+
+def test_what_one_store_refuses_is_taken_out_of_the_others() -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    sinks = [Named("takes", stores[0]), Named("refuses", stores[1], refuses="b")]
+    assert asyncio.run(delivered(sinks, batch_of("a", "b", "c"))) == [["b"]]
+    assert [sorted(store.rows) for store in stores] == [["a", "c"], ["a", "c"]]

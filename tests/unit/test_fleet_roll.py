@@ -1,0 +1,131 @@
+"""Who of a fleet is still there, by what each worker said last and when that was heard."""
+
+from dataclasses import replace
+
+import pytest
+
+from streams.control.fleet import FleetView, Roll
+from streams.control.records import ModelRef, WorkerState, WorkerStatus, to_json
+from streams.wire import RawMessage
+
+HEARTBEAT_S = 2.0
+NOW = 1_800_000_000.0
+REF = ModelRef(1, "a" * 64)
+STATUS = WorkerStatus(
+    worker="w1",
+    model="mnist",
+    state=WorkerState.SERVING,
+    champion=REF,
+    challenger=None,
+    prepared=None,
+    refused=None,
+    revision=1,
+    images_per_s=0.0,
+    at="2027-01-15T08:00:00Z",
+    started_at="2027-01-15T07:00:00Z",
+)
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.s = 1000.0
+
+    def __call__(self) -> float:
+        return self.s
+
+
+def message(status: WorkerStatus | None, worker: str = "w1", said_at: float = NOW) -> RawMessage:
+    value = None if status is None else to_json(status)
+    return RawMessage("models.status", 0, 0, worker.encode(), value, (), int(said_at * 1000))
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def roll(clock: Clock) -> Roll:
+    return Roll(HEARTBEAT_S, clock, lambda: NOW)
+
+
+def view(roll: Roll) -> FleetView:
+    return FleetView("mnist", None, roll.workers("mnist"))
+
+
+def test_a_worker_that_beats_is_live_and_one_that_does_not_becomes_silent(roll: Roll, clock: Clock) -> None:
+    roll.hear(message(STATUS), is_news=True)
+    clock.s += 5 * HEARTBEAT_S
+    assert [status.worker for status in view(roll).live] == ["w1"]
+    clock.s += 0.1
+    assert [seen.status.worker for seen in view(roll).silent] == ["w1"]
+    assert view(roll).live == ()
+    roll.hear(message(STATUS), is_news=True)
+    assert view(roll).silent == ()
+
+
+def test_an_old_word_is_doubted_before_it_is_believed(roll: Roll, clock: Clock) -> None:
+    roll.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
+    assert roll.has_doubts()
+    assert view(roll).silent == ()
+    assert view(roll).workers[0].age_s == pytest.approx(3600)
+    clock.s += 2 * HEARTBEAT_S
+    assert not roll.has_doubts()
+    assert [seen.status.worker for seen in view(roll).silent] == ["w1"]
+
+
+def test_a_worker_whose_clock_is_behind_is_believed_when_it_speaks(roll: Roll, clock: Clock) -> None:
+    roll.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
+    clock.s += HEARTBEAT_S
+    roll.hear(message(STATUS, said_at=NOW - 3600 + HEARTBEAT_S), is_news=True)
+    assert not roll.has_doubts()
+    clock.s += HEARTBEAT_S
+    assert view(roll).silent == ()
+
+
+def test_a_dead_worker_whose_clock_was_ahead_is_found_out(roll: Roll, clock: Clock) -> None:
+    roll.hear(message(STATUS, said_at=NOW + 3600), is_news=False)
+    assert view(roll).workers[0].age_s == 0
+    clock.s += 5 * HEARTBEAT_S + 0.1
+    assert [seen.status.worker for seen in view(roll).silent] == ["w1"]
+
+
+def test_who_stops_in_order_is_gone_and_who_was_stopped_by_an_error_is_shown_and_not_waited_for(
+    roll: Roll, clock: Clock
+) -> None:
+    roll.hear(message(STATUS), is_news=False)
+    roll.hear(message(replace(STATUS, worker="w2", state=WorkerState.STOPPED), "w2"), is_news=False)
+    roll.hear(message(None), is_news=True)
+    clock.s += 3600
+    assert not roll.has_doubts()
+    assert [(seen.status.worker, seen.is_silent, seen.is_live) for seen in view(roll).workers] == [
+        ("w2", False, False)
+    ]
+    assert (view(roll).live, view(roll).silent) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        message(STATUS, worker="w2"),
+        RawMessage("models.status", 0, 0, None, to_json(STATUS), (), 0),
+        RawMessage("models.status", 0, 0, b"\xff", b"\xff", (), 0),
+        RawMessage("models.status", 0, 0, b"w1", b"{}", (), 0),
+        RawMessage("models.status", 0, 0, b"w2", None, (), 0),
+    ],
+)
+def test_what_is_no_status_of_the_worker_that_it_names_changes_nothing(
+    roll: Roll, record: RawMessage
+) -> None:
+    roll.hear(message(STATUS), is_news=False)
+    roll.hear(record, is_news=True)
+    assert [seen.status for seen in view(roll).workers] == [STATUS]
+
+
+def test_workers_of_other_models_are_another_fleet(roll: Roll) -> None:
+    roll.hear(message(STATUS), is_news=False)
+    roll.hear(message(replace(STATUS, worker="w2", model="flowers"), "w2"), is_news=False)
+    assert [seen.status.worker for seen in roll.workers("flowers")] == ["w2"]
+    assert sorted(roll.models()) == ["flowers", "mnist"]

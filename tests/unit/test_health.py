@@ -1,0 +1,86 @@
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from clocks import Clock
+
+from stores import StoreClosed, StoreUnavailable
+from streams.errors import Stalled
+from streams.health import Pulse, watch
+from streams.metrics import Metrics
+from streams.patience import Patience
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pulse(clock: Clock) -> Pulse:
+    return Pulse(10, clock)
+
+
+def test_idle_is_healthy_for_ever(pulse: Pulse, clock: Clock) -> None:
+    for clock.now in range(0, 1000, 5):
+        pulse.observe(lag=0, open_batches=0)
+    assert pulse.problem() is None
+    assert pulse.stall() is None
+
+
+def test_lag_without_progress_is_a_problem_and_then_a_stall(pulse: Pulse, clock: Clock) -> None:
+    clock.now = 11
+    pulse.observe(lag=7, open_batches=2)
+    assert "7 messages and 2 batches" in str(pulse.problem())
+    assert pulse.stall() is None
+    clock.now = 21
+    assert "nothing was finished for 21 s" in str(pulse.stall())
+    pulse.progressed()
+    assert pulse.problem() is None
+
+
+def test_a_reader_that_says_nothing_any_more_is_a_stall(pulse: Pulse, clock: Clock) -> None:
+    pulse.observe(lag=0, open_batches=0)
+    clock.now = 21
+    assert pulse.stall() is not None
+
+
+def test_a_store_that_is_waited_for_is_a_problem_and_no_stall(pulse: Pulse, clock: Clock) -> None:
+    pulse.waits_for("kudu", "connection refused")
+    clock.now = 100
+    pulse.observe(lag=7, open_batches=2)
+    assert "waiting for kudu for 100 s (connection refused)" in str(pulse.problem())
+    assert pulse.stall() is None
+    pulse.waits_no_more("kudu")
+    assert pulse.problem() is None
+
+
+def test_the_watchdog_ends_with_the_reason(pulse: Pulse, clock: Clock) -> None:
+    pulse.observe(lag=7, open_batches=0)
+    clock.now = 50
+    with pytest.raises(Stalled, match="7 messages"):
+        asyncio.run(watch(pulse))
+
+
+def failing(times: int, error: Exception) -> Callable[[], Awaitable[str]]:
+    errors = [error] * times
+
+    async def call() -> str:
+        if errors:
+            raise errors.pop()
+        return "done"
+
+    return call
+
+
+def test_patience_outlasts_a_server_that_is_down(pulse: Pulse) -> None:
+    metrics = Metrics()
+    patience = Patience(metrics, pulse, first_pause_s=0.001)
+    assert asyncio.run(patience.outlast("kudu", failing(3, StoreUnavailable("down")))) == "done"
+    assert metrics.registry.get_sample_value("flumen_retries_total", {"server": "kudu"}) == 3
+
+
+def test_patience_ends_where_a_retry_changes_nothing(pulse: Pulse) -> None:
+    patience = Patience(Metrics(), pulse, first_pause_s=0.001)
+    with pytest.raises(StoreClosed):
+        asyncio.run(patience.outlast("kudu", failing(1, StoreClosed("gone"))))

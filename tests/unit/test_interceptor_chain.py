@@ -1,0 +1,116 @@
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from images import batch, context, encoded, gradient, grey
+from PIL import Image
+
+from interceptor import DEFAULT_CHAIN, intercept, load_chain
+from interceptor.errors import ColumnConflict, UnknownInterceptor
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install a distribution of one module as pip does: module and metadata in a folder on the path."""
+
+    def install(module: str, code: str, entry_points: dict[str, str]) -> None:
+        (tmp_path / f"{module}.py").write_text(code)
+        metadata = tmp_path / f"{module}-1.0.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0.0\n")
+        lines = "".join(f"{name} = {target}\n" for name, target in entry_points.items())
+        (metadata / "entry_points.txt").write_text(f"[flumen.interceptors]\n{lines}")
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    return install
+
+
+def blocks_of_the_document(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+
+
+def test_a_batch_through_the_whole_chain():
+    images = batch(grey(0), b"no image", encoded(Image.fromarray(gradient(100, 50))), b"", grey(255))
+    chain = load_chain()
+    result = intercept(images, context(), chain)
+    assert [image.id for image in result.oks.images] == ["image-0", "image-2", "image-4"]
+    assert result.oks.columns["prediction"].tolist()[::2] == [0, 9]
+    assert [(reject.image.id, reject.stage) for reject in result.errs] == [
+        ("image-3", "envelope"),
+        ("image-1", "decode"),
+    ]
+    declared = [column.name for interceptor in chain for column in interceptor.columns]
+    assert [name for name in result.oks.columns if name in declared] == declared
+    assert set(result.oks.columns) - set(declared) == {
+        "pixels",
+        "tensor",
+        "probabilities",
+    }
+
+
+def test_large_images_go_in_parts_and_come_out_as_one_batch(monkeypatch):
+    contents = [grey(7), b"no image", encoded(Image.new("RGB", (30, 20), "red")), b"", grey(255), grey(9)]
+    whole = intercept(batch(*contents), context(), load_chain())
+    monkeypatch.setattr("interceptor.chain.PART_BYTES", len(contents[0]) + 1)
+    parts = intercept(batch(*contents), context(), load_chain())
+    assert list(parts.oks.images) == list(whole.oks.images)
+    assert {(reject.image.id, reject.stage) for reject in parts.errs} == {
+        ("image-1", "decode"),
+        ("image-3", "envelope"),
+    }
+    for name, values in whole.oks.columns.items():
+        assert np.array_equal(np.asarray(parts.oks.columns[name]), np.asarray(values)), name
+    one_by_one = context()
+    intercept(batch(*contents), one_by_one, load_chain())
+    assert len(one_by_one.classifier.batches) > 1
+    assert sum(one_by_one.classifier.batches) == 4
+
+
+@pytest.mark.parametrize("contents", [(), (b"",), (b"x", b"")])
+def test_nothing_left_to_classify(contents):
+    result = intercept(batch(*contents), context(), load_chain())
+    assert len(result.oks) == 0
+    assert len(result.errs) == len(contents)
+    assert all(len(values) == 0 for values in result.oks.columns.values())
+    assert result.oks.columns["pixels"].shape == (0, 28, 28)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    with pytest.raises(UnknownInterceptor, match=r"named 'ink'; installed are: .*classify, decode, envelope"):
+        load_chain([*DEFAULT_CHAIN, "ink"])
+
+
+def test_two_interceptors_with_one_column(installed):
+    code = """
+from interceptor import Column, Kind
+
+class Again:
+    columns = (Column("label", Kind.STRING, "a second label"),)
+"""
+    installed("flumen_again", code, {"again": "flumen_again:Again"})
+    with pytest.raises(ColumnConflict, match="two interceptors declare the column 'label'; rename one"):
+        load_chain([*DEFAULT_CHAIN, "again"])
+
+
+def test_the_worked_example_of_the_document(installed):
+    (code,) = blocks_of_the_document("python")
+    project, settings = (tomllib.loads(block) for block in blocks_of_the_document("toml"))
+    installed("flumen_ink", code, project["project"]["entry-points"]["flumen.interceptors"])
+    chain = load_chain(settings["interceptors"])
+
+    half = np.zeros((28, 28), np.uint8)
+    half[:14] = 200
+    result = intercept(batch(grey(255), grey(0), encoded(Image.fromarray(half))), context(), chain)
+
+    assert result.oks.columns["ink"].tolist() == [1.0, 0.5]
+    assert result.oks.columns["prediction"].tolist() == [9, 3]
+    (reject,) = result.errs
+    assert (reject.stage, type(reject.error).__name__) == ("ink", "Blank")
+    assert str(reject.error) == "image 'image-1': nothing on it is bright; photograph it with more light"
+    assert intercept(batch(), context(), chain).oks.columns["ink"].tolist() == []

@@ -1,0 +1,82 @@
+"""What both drivers have in common: which answers are a row's fault, and what is said when a driver is missing."""
+
+from pathlib import Path
+
+import pytest
+
+from stores.errors import DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
+from stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
+from stores.kudu.driver import native_is_installed, open_driver, row_failures, status_error
+
+OPTIONS = KuduOptions(masters="kudu.example:7051")
+TOO_LARGE = "Invalid argument: value too large for column 'image'"
+
+
+def test_a_row_is_to_blame_for_an_invalid_argument() -> None:
+    statuses = [None, TOO_LARGE, None, None, TOO_LARGE]
+    assert row_failures(statuses, [2, 0, 3], OPTIONS) == [{1: TOO_LARGE}, {}, {2: TOO_LARGE}]
+
+
+@pytest.mark.parametrize(
+    "status", ["Timed out: waited 30 s", "Service unavailable: memory", "IO error: disk full"]
+)
+def test_a_server_in_trouble_fails_the_flush(status: str) -> None:
+    with pytest.raises(StoreUnavailable, match=r"kudu\.example:7051.*" + status.partition(":")[0]) as caught:
+        row_failures([None, TOO_LARGE, status], [3], OPTIONS)
+    assert caught.value.retriable
+
+
+@pytest.mark.parametrize("status", ["Not found: the table was deleted", "Not authorized: no UPDATE"])
+def test_a_refusal_is_not_retried(status: str) -> None:
+    error = status_error(status, OPTIONS)
+    assert type(error) is StoreRefused
+    assert not error.retriable
+    assert status in str(error)
+
+
+def test_a_long_story_is_cut() -> None:
+    message = str(status_error("Timed out: " + "Sent(13), Received(13) " * 500, OPTIONS))
+    assert len(message) < 500
+    assert "flumen up" in message
+
+
+def test_the_jvm_driver_needs_a_class_path(tmp_path: Path) -> None:
+    with pytest.raises(DriverMissing, match="no class path"):
+        open_driver(KuduOptions(masters="localhost:1", driver="jvm"))
+    jar = tmp_path / "kudu-client.jar"
+    with pytest.raises(DriverMissing, match=r"kudu-client\.jar.*flumen up"):
+        open_driver(KuduOptions(masters="localhost:1", driver="jvm", classpath=(jar,)))
+
+
+def test_the_native_driver_says_how_it_is_installed() -> None:
+    expected, message = (
+        (StoreUnavailable, "localhost:1") if native_is_installed() else (DriverMissing, "docs/kudu.md")
+    )
+    with pytest.raises(expected, match=message):
+        open_driver(KuduOptions(masters="localhost:1", driver="native", timeout_s=1))
+
+
+def test_a_closed_reader_stays_closed() -> None:
+    reader = KuduReader(OPTIONS)
+    reader.close()
+    reader.close()
+    with pytest.raises(StoreClosed):
+        reader.count()
+
+
+def test_a_sink_is_named_and_connects_late() -> None:
+    sink = KuduSink(OPTIONS, ())
+    assert sink.name == "kudu"
+    sink.close()
+
+
+@pytest.mark.parametrize(
+    ("predicate", "text"),
+    [
+        (Predicate("label", "=", ("it's",)), 'label = "it\'s"'),
+        (Predicate("prediction", "in", (1, 2)), "prediction in (1, 2)"),
+        (Predicate("knownlabel", "is not null"), "knownlabel is not null"),
+    ],
+)
+def test_predicates_read_like_sql(predicate: Predicate, text: str) -> None:
+    assert str(predicate) == text

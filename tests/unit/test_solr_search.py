@@ -1,0 +1,75 @@
+"""Questions to the index, as they are written on a command line."""
+
+import orjson
+import pytest
+
+from stores.errors import StoreRefused
+from stores.solr.search import Near, Search, parse_near, read_facets, to_index
+
+FIELDS = {"label": "label", "knownlabel": "known_label", "ink": "ink_f"}
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("label:7 AND aperture:[0 TO 2.8]", "label:7 AND aperture:[0 TO 2.8]"),
+        ("knownlabel:7", "known_label:7"),
+        ("(knownlabel:7 OR -ink:[0.5 TO *])", "(known_label:7 OR -ink_f:[0.5 TO *])"),
+        ("+ink:1", "+ink_f:1"),
+        ('name:"ink: 7" AND ink:1', 'name:"ink: 7" AND ink_f:1'),
+        (r'name:"a \" ink:1"', r'name:"a \" ink:1"'),
+        ("taken_at:[2024-05-01T10:00:00Z TO NOW]", "taken_at:[2024-05-01T10:00:00Z TO NOW]"),
+        ("ink", "ink"),
+        ("", ""),
+    ],
+)
+def test_columns_are_called_as_the_index_calls_them(query: str, expected: str) -> None:
+    assert to_index(query, FIELDS) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("52.5,13.4,10km", Near(52.5, 13.4, 10)),
+        ("-33.9, 18.4, 500 m", Near(-33.9, 18.4, 0.5)),
+        ("0,-180,1mi", Near(0, -180, 1.609344)),
+    ],
+)
+def test_places(text: str, near: Near) -> None:
+    assert parse_near(text) == near
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "Berlin",
+        "52.5,13.4",
+        "52.5,13.4,10",
+        "91,0,1km",
+        "0,181,1km",
+        "nan,0,1km",
+        "0,0,-1km",
+        "1}x,0,1km",
+        "0,0,1.1.1km",
+    ],
+)
+def test_what_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(StoreRefused, match=r"is no place: .* Write, for example, 52\.5,13\.4,10km"):
+        parse_near(text)
+
+
+def test_parameters() -> None:
+    plain = Search(query="knownlabel:7", fields=FIELDS).parameters()
+    assert (plain["q"], plain["rows"], plain["sort"]) == ("known_label:7", 10, "classified_at desc, id asc")
+    assert "fq" not in plain
+    near = Search(near=Near(52.5, 13.4, 10), facets=("ink",), sort="ink desc", fields=FIELDS).parameters()
+    assert near["fq"] == "{!geofilt sfield=location pt=52.5,13.4 d=10}"
+    assert orjson.loads(near["json.facet"])["ink"]["field"] == "ink_f"
+    assert near["sort"] == "ink_f desc"
+    both = Search(sort="knownlabel asc, div(1,ink_f) desc", fields=FIELDS).parameters()
+    assert both["sort"] == "known_label asc, div(1,ink_f) desc"
+
+
+def test_facets_of_nothing_found() -> None:
+    assert read_facets({"facets": {"count": 0}}, ["label"]) == {"label": []}

@@ -1,0 +1,30 @@
+from io import BytesIO
+
+import pytest
+from PIL import Image
+
+from streams.wire import content_type_of
+
+
+@pytest.mark.parametrize(
+    ("image_format", "media_type"),
+    [
+        ("PNG", "image/png"),
+        ("JPEG", "image/jpeg"),
+        ("GIF", "image/gif"),
+        ("WEBP", "image/webp"),
+        ("TIFF", "image/tiff"),
+        ("BMP", "image/bmp"),
+        ("PPM", "image/x-portable-anymap"),
+        ("AVIF", "image/avif"),
+    ],
+)
+def test_an_image_is_known_by_its_first_bytes(image_format: str, media_type: str) -> None:
+    encoded = BytesIO()
+    Image.new("RGB", (8, 8), "red").save(encoded, image_format)
+    assert content_type_of(encoded.getvalue()) == media_type
+
+
+@pytest.mark.parametrize("content", [b"", b"P", b"BM", b"BM, the firm, was founded in 1901.", b"<svg/>"])
+def test_anything_else_is_bytes(content: bytes) -> None:
+    assert content_type_of(content) == "application/octet-stream"
