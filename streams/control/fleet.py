@@ -9,6 +9,7 @@ from streams.control.follower import Follower
 from streams.control.keys import Keyring
 from streams.control.reader import Gate
 from streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
+from streams.control.trail import signed_states
 from streams.errors import ControlRefused
 from streams.sending import Outgoing, Sender
 from streams.settings import Settings
@@ -128,6 +129,7 @@ class Fleet:
         self._gates: dict[str, Gate] = {}
         self._desired: dict[str, DesiredState] = {}
         self._roll = Roll(settings.heartbeat_s)
+        remembered = signed_states(settings)
         self._follower = Follower(settings, (settings.control_topic, settings.status_topic))
         try:
             for raw in self._follower.read_to_end():
@@ -135,6 +137,9 @@ class Fleet:
         except BaseException:
             self._follower.close()
             raise
+        for model, state in remembered.items():
+            if recalled := self._gate(model).recall(state):
+                self._desired[model] = recalled
 
     def __enter__(self) -> "Fleet":
         return self
@@ -167,13 +172,15 @@ class Fleet:
             self._roll.hear(raw, is_news)
             return
         model = (raw.key or b"").decode(errors="replace")
-        gate = self._gates.setdefault(model, Gate(raw.topic, model, self._keyring))
         try:
-            state = gate.admit(raw)
+            state = self._gate(model).admit(raw)
         except ControlRefused:  # as every worker does; their statuses say so
             return
         if state is not None:
             self._desired[model] = state
+
+    def _gate(self, model: str) -> Gate:
+        return self._gates.setdefault(model, Gate(self._settings.control_topic, model, self._keyring))
 
 
 def forget(settings: Settings, workers: Sequence[str]) -> None:

@@ -3,9 +3,14 @@
 The exclusive right is Kafka's: a producer with a transactional id shuts out whoever used the same id before. Who has it
 reads the newest state and writes the next one; whoever writes between the two has shut him out, and his transaction
 fails. So two operators can never both write the same revision.
+
+A broker need not say what became of a transaction: it may die first, or answer that it does not know, as Kafka 4.4 does
+to one who ends a transaction while he is being shut out. Whoever takes the right next waits until that is decided, and
+the audit trail, which the transaction writes as well, then says how.
 """
 
 import logging
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +20,7 @@ from streams.control.follower import Follower
 from streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
 from streams.control.reader import Gate
 from streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
-from streams.control.trail import describe_change
+from streams.control.trail import MARK_HEADER, describe_change, signed_states, written_by
 from streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
 from streams.settings import Settings
 from streams.wire import SentHeaders
@@ -74,6 +79,10 @@ class _ShutOut(Exception):
     """Somebody else has taken the exclusive right."""
 
 
+class _InDoubt(Exception):
+    """The broker has not said what became of a transaction, but something else."""
+
+
 class Pen:
     """The exclusive right to change what the workers of one model shall run. Taken with the first change."""
 
@@ -93,19 +102,27 @@ class Pen:
             StateChanged: it is another; nothing was written.
             KafkaUnavailable: no broker answers. Whether the state was written then shows `flumen models status`.
         """
-        for _ in range(_ATTEMPTS):
+        mark = secrets.token_hex(16)
+        failure: Exception = _ShutOut()
+        for attempt in range(_ATTEMPTS):
             try:
-                return self._write(wish, seen, at_least)
-            except _ShutOut:  # but has he written anything?
-                self._producer = None
+                producer = self._taken(seen)
+                if attempt and (written := written_by(mark, self._settings)):
+                    self._let_go()  # others may have written since
+                    return written
+                return self._write(producer, wish, seen, at_least, mark)
+            except (_ShutOut, _InDoubt) as error:
+                self._let_go()
+                failure = error
+        if isinstance(failure, _InDoubt):
+            raise KafkaUnavailable.at(self._settings.kafka_servers, str(failure)) from failure
         raise StateChanged(
             f"others change what {self._model} shall run at the same time, again and again; try later"
         )
 
-    def _write(self, wish: Wish, seen: DesiredState | None, at_least: int) -> DesiredState:
-        if self._newest != seen:
-            self._producer = None  # what this pen read is older, or newer: look again
-        producer = self._taken()
+    def _write(
+        self, producer: Producer, wish: Wish, seen: DesiredState | None, at_least: int, mark: str
+    ) -> DesiredState:
         former = self._newest
         if former != seen:
             raise StateChanged(_tell(self._model, former, seen))
@@ -119,12 +136,17 @@ class Pen:
             reason=wish.reason,
             at=now(),
         )
-        self._commit(producer, wish.command, state, former)
+        self._commit(producer, Desired(command=wish.command, state=state, former=former), mark)
         self._newest = state
         return state
 
-    def _taken(self) -> Producer:
-        """Take the exclusive right, and only then read the newest state: nobody else can change it from now on."""
+    def _taken(self, seen: DesiredState | None) -> Producer:
+        """Take the exclusive right, and only then read the newest state: nobody else can change it from now on.
+
+        It is kept for the next change, unless what this pen read is older than what was seen, or newer.
+        """
+        if self._newest != seen:
+            self._let_go()
         if self._producer is None:
             producer = Producer(
                 {
@@ -138,33 +160,39 @@ class Pen:
             try:
                 producer.init_transactions(_TIMEOUT_S)
             except KafkaException as error:
-                raise self._translated(error) from error
+                if _is_shut_out(error):
+                    raise _ShutOut from error
+                raise KafkaUnavailable.at(self._settings.kafka_servers, error.args[0].str()) from error
             self._newest = read_newest(self._settings, self._model)
             self._producer = producer
         return self._producer
 
-    def _commit(
-        self, producer: Producer, command: Command, state: DesiredState, former: DesiredState | None
-    ) -> None:
+    def _let_go(self) -> None:
+        """Give the right up, and what was not committed with it; never while something sent is unanswered.
+
+        An answer that says `fenced` while librdkafka (2.16) takes a producer apart frees its message a second time.
+        """
+        if self._producer is not None:
+            self._producer.flush(_TIMEOUT_S)
+            self._producer = None
+
+    def _commit(self, producer: Producer, entry: Desired, mark: str) -> None:
         """Write the state and its line in the audit trail: both or none."""
         key = self._model.encode()
         records = {
-            self._settings.control_topic: to_json(state),
-            self._settings.audit_topic: to_json(Desired(command=command, state=state, former=former)),
+            self._settings.control_topic: to_json(entry.state),
+            self._settings.audit_topic: to_json(entry),
         }
         try:
             producer.begin_transaction()
             for topic, value in records.items():
-                producer.produce(topic, key=key, value=value, headers=self._signer(topic, key, value))
+                headers = [*self._signer(topic, key, value), (MARK_HEADER, mark.encode())]
+                producer.produce(topic, key=key, value=value, headers=headers)
             producer.commit_transaction(_TIMEOUT_S)
         except KafkaException as error:
-            self._producer = None  # what it has in hand is given up, by the broker at the latest
-            raise self._translated(error) from error
-
-    def _translated(self, error: KafkaException) -> Exception:
-        if error.args[0].code() in _SHUT_OUT:
-            return _ShutOut()
-        return KafkaUnavailable.at(self._settings.kafka_servers, error.args[0].str())
+            if _is_shut_out(error):
+                raise _ShutOut from error  # which may be the answer to a repeated question, after the first was heard
+            raise _InDoubt(error.args[0].str()) from error
 
 
 def read_newest(settings: Settings, model: str) -> DesiredState | None:
@@ -174,6 +202,7 @@ def read_newest(settings: Settings, model: str) -> DesiredState | None:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no control topic.
     """
+    remembered = signed_states(settings).get(model)
     gate = Gate(settings.control_topic, model, Keyring(settings.control_public_keys))
     follower = Follower(settings, (settings.control_topic,))
     newest = None
@@ -185,7 +214,11 @@ def read_newest(settings: Settings, model: str) -> DesiredState | None:
                 continue
     finally:
         follower.close()
-    return newest
+    return gate.recall(remembered) or newest
+
+
+def _is_shut_out(error: KafkaException) -> bool:
+    return error.args[0].code() in _SHUT_OUT
 
 
 def _tell(model: str, newest: DesiredState | None, seen: DesiredState | None) -> str:

@@ -12,6 +12,7 @@ import structlog
 from streams.control.follower import Follower
 from streams.control.keys import Keyring
 from streams.control.records import NO_REVISION, DesiredState, Refused, parse_desired
+from streams.control.trail import signed_states
 from streams.errors import ControlRefused, RecordMisplaced, RecordStale
 from streams.settings import Settings
 from streams.wire import RawMessage
@@ -51,6 +52,13 @@ class Gate:
         self._revision = state.revision
         return state
 
+    def recall(self, remembered: DesiredState | None) -> DesiredState | None:
+        """Return what the audit trail remembers, if it is above all that was admitted; it counts from now on."""
+        if remembered is None or remembered.revision <= self._revision:
+            return None
+        self._revision = remembered.revision
+        return remembered
+
 
 class ControlReader:
     """Hands on every record that its gate admits, and why the others are refused."""
@@ -71,6 +79,7 @@ class ControlReader:
             KafkaUnavailable: no broker answers.
             TopicMissing: there is no such topic.
         """
+        remembered = signed_states(self._settings).get(self._settings.model_name)
         newest, refused = None, None
         for raw in self._follower.read_to_end():
             match self._admit(raw):
@@ -78,7 +87,14 @@ class ControlReader:
                     newest, refused = state, None
                 case Refused() as reason:
                     refused = reason
-        return newest, refused
+        if recalled := self._gate.recall(remembered):
+            log.warning(
+                "the control topic has lost its newest state, which the audit trail still has; the next "
+                "`flumen models` command that changes something writes it anew",
+                model=recalled.model,
+                revision=recalled.revision,
+            )
+        return recalled or newest, refused
 
     def follow(self, on_state: Callable[[DesiredState], None], on_refusal: Callable[[Refused], None]) -> None:
         """Hand on what is written, as it is written, until `end`: the body of a thread."""

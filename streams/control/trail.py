@@ -1,21 +1,32 @@
 """The audit trail: who changed what the workers shall run, when and why, and where and when it took effect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from streams.control.follower import Follower
 from streams.control.keys import Keyring
-from streams.control.records import Command, Desired, DesiredState, Effective, ModelRef, parse_audit
+from streams.control.records import (
+    NO_REVISION,
+    Command,
+    Desired,
+    DesiredState,
+    Effective,
+    ModelRef,
+    parse_audit,
+)
 from streams.errors import ControlRefused, NothingBefore
 from streams.settings import Settings
 from streams.wire import RawMessage
+
+MARK_HEADER = "flumen.write"
+"""Tells one attempt to write a state from all others, whatever they say. It is not signed, and means nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a model's desired state, and the workers whose champion it changed, in the order they did.
 
-    `is_signed`: by a key that the settings know; true where they know none.
+    `is_signed`: by a key that the settings know, and no copy of an older record; true where they know no key.
     """
 
     command: Command
@@ -32,18 +43,48 @@ def read_trail(settings: Settings, model: str) -> list[Change]:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no audit topic.
     """
-    follower = Follower(settings, (settings.audit_topic,))
-    try:
-        raws = [raw for raw in follower.read_to_end() if raw.key == model.encode()]
-    finally:
-        follower.close()
+    raws = (raw for raw in _read(settings) if raw.key == model.encode())
     return join_trail(raws, Keyring(settings.control_public_keys))
 
 
+def signed_states(settings: Settings) -> dict[str, DesiredState]:
+    """Return the newest state of each model that somebody has signed; nothing where the settings know no keys.
+
+    Whoever may write to the control topic can take a state away there: compaction keeps the newest record of a key,
+    a forged one as well as any. Nothing takes it off the audit trail. Read it before the control topic: then what
+    it knows above that topic is missing there, and not just on its way.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: there is no audit topic.
+    """
+    keyring = Keyring(settings.control_public_keys)
+    if not keyring:
+        return {}
+    newest: dict[str, DesiredState] = {}
+    for change in join_trail(_read(settings), keyring):
+        if change.is_signed:
+            newest[change.state.model] = change.state
+    return newest
+
+
+def written_by(mark: str, settings: Settings) -> DesiredState | None:
+    """Return the state that was written with this value of `MARK_HEADER`, None if none was. Raises as `read_trail`."""
+    for raw in _read(settings):
+        if (MARK_HEADER, mark.encode()) in raw.headers:
+            entry = parse_audit(raw.value)
+            return entry.state if isinstance(entry, Desired) else None
+    return None
+
+
 def join_trail(raws: Iterable[RawMessage], keyring: Keyring) -> list[Change]:
-    """Put what took effect beside the change that asked for it. Records that are none of ours are left out."""
+    """Put what took effect beside the change that asked for it. Records that are none of ours are left out.
+
+    A signed record that is copied keeps its signature, but not its place: revisions rise, so a copy comes too late.
+    """
     changes: list[tuple[Desired, bool]] = []
     effects: dict[int, list[Effective]] = {}
+    highest: dict[str, int] = {}
     for raw in raws:
         try:
             entry = parse_audit(raw.value)
@@ -51,8 +92,13 @@ def join_trail(raws: Iterable[RawMessage], keyring: Keyring) -> list[Change]:
             continue
         if isinstance(entry, Effective):
             effects.setdefault(entry.revision, []).append(entry)
-        else:
-            changes.append((entry, _is_signed(raw, keyring)))
+            continue
+        state = entry.state
+        is_signed = _is_signed(raw, keyring)
+        if is_signed and keyring:
+            is_signed = state.revision > highest.get(state.model, NO_REVISION)
+            highest[state.model] = max(state.revision, highest.get(state.model, NO_REVISION))
+        changes.append((entry, is_signed))
     return [
         Change(
             entry.command, entry.state, entry.former, tuple(effects.get(entry.state.revision, ())), is_signed
@@ -112,6 +158,14 @@ def _step(way: list[ModelRef], champion: ModelRef, goes_back: bool) -> None:
         way.pop()
     else:
         way.append(champion)
+
+
+def _read(settings: Settings) -> Iterator[RawMessage]:
+    follower = Follower(settings, (settings.audit_topic,))
+    try:
+        yield from follower.read_to_end()
+    finally:
+        follower.close()
 
 
 def _is_signed(raw: RawMessage, keyring: Keyring) -> bool:

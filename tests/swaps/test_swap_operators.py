@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from swap_models import register
 
 from cli.background import environment_of
@@ -163,6 +163,34 @@ def test_many_at_once_write_one_after_another(
         operator.join()
     assert sorted(state.revision for state in written) == list(range(1, 13))
     assert read_back(12) == sorted(written, key=lambda state: state.revision)
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._FENCED])
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_an_answer_that_says_nothing_is_looked_into(
+    pen: Callable[[], Pen],
+    read_back: Callable[[int], list[DesiredState]],
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    is_committed: bool,
+) -> None:
+    """A broker may answer so whether it has committed or not: written once, in both cases."""
+    answers = iter([KafkaException(KafkaError(code))])
+
+    class Doubtful(Producer):
+        def commit_transaction(self, *args: Any) -> None:
+            error = next(answers, None)
+            if error is None or is_committed:
+                super().commit_transaction(*args)
+            if error is not None:
+                raise error
+
+    monkeypatch.setattr("streams.control.pen.Producer", Doubtful)
+    own = pen()
+    first = own.write(WISH, None)
+    second = own.write(replace(WISH, champion=SECOND), first)
+    assert (first.revision, second.revision, second.champion) == (1, 2, SECOND)
+    assert read_back(2) == [first, second]
 
 
 def test_a_topic_that_was_made_anew_goes_on_above_what_workers_know(

@@ -1,19 +1,24 @@
 """What a worker makes of the control topic: at its start, while it runs, and where it refuses."""
 
 import hashlib
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from swap_models import softmax_model
-from swap_scene import Scene, signer, stored_rows
+from swap_scene import Operator, Scene, signer, stored_rows
 
 from models.repository import MODEL_FILE
 from replay.sql import query
 from stores.kudu import KuduReader
+from streams.control.fleet import Fleet
 from streams.control.keys import new_key_pair, read_private_key
-from streams.control.records import ModelRef, WorkerState, to_json
+from streams.control.pen import Pen, Wish, make_signer
+from streams.control.records import Command, ModelRef, WorkerState, to_json
+from streams.topics import ensure_topics
 
 TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
   min(kafka_offset) first_offset, max(kafka_offset) last_offset, count(*) images
@@ -180,6 +185,45 @@ def test_with_keys_only_signed_records_count(scene: Scene, tmp_path: Path) -> No
     assert not any("taken unsigned" in line["event"] for line in worker.lines())
 
 
+def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene, tmp_path: Path) -> None:
+    """As where a forged record, or an old one sent again, is all that compaction has left."""
+    pair = new_key_pair()
+    key = tmp_path / "swap.key"
+    key.write_bytes(pair.private)
+    keys: dict[str, Any] = {"control_public_keys": [pair.public]}
+    settings = scene.settings.model_copy(update={**keys, "control_private_key_file": key})
+    pen = Pen(settings, "mnist", make_signer(settings))
+    wish = Wish(
+        command=Command.ACTIVATE,
+        model="mnist",
+        champion=scene.shipped,
+        challenger=None,
+        prepare=None,
+        actor="alice",
+        reason="",
+    )
+    first = pen.write(wish, None)
+    second = pen.write(replace(wish, champion=scene.model(2)), first)
+
+    _make_anew(scene, settings.control_topic)
+    operator = Operator(scene.settings)
+    old = to_json(first)
+    operator.send(old, headers=make_signer(settings)(settings.control_topic, b"mnist", old))
+    operator.send(None)
+    worker = scene.start(**keys)
+    scene.wait_for_status(lambda status: status.revision == second.revision, "the state of the audit trail")
+    (status,) = scene.statuses()
+    assert status.champion == second.champion
+    assert status.refused is not None
+    assert status.refused.reason == "RecordForged"
+    with Fleet(settings) as fleet:
+        assert fleet.view("mnist").desired == second
+    third = pen.write(wish, second)
+    assert third.revision == 3
+    scene.wait_for_status(lambda status: status.champion == scene.shipped, "the next state")
+    assert sum(line["event"].startswith("the control topic has lost") for line in worker.lines()) == 1
+
+
 @pytest.mark.parametrize("broken", ["champion", "prepare"])
 def test_a_late_start_with_a_broken_model(scene: Scene, kudu: KuduReader, broken: str) -> None:
     """It begins with the alias, as all others still run, and says why."""
@@ -201,6 +245,13 @@ def test_a_late_start_with_a_broken_model(scene: Scene, kudu: KuduReader, broken
 def _refused_records(worker: Any, at_least: int) -> list[dict[str, Any]]:
     lines = [line for line in worker.lines() if line["event"] == "control record refused"]
     return lines if len(lines) >= at_least else []
+
+
+def _make_anew(scene: Scene, topic: str) -> None:
+    admin = AdminClient(scene.settings.admin_config())
+    admin.delete_topics([topic])[topic].result()
+    scene.wait_until(lambda: topic not in admin.list_topics(timeout=60).topics, "the topic's end")
+    ensure_topics(scene.settings)
 
 
 def _signer(scene: Scene, private: bytes, folder: Path) -> Any:

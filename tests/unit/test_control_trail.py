@@ -96,6 +96,21 @@ def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
     assert champion_before(changes, "mnist", ref(2)) == ref(1)
 
 
+def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
+    pair = new_key_pair()
+    (tmp_path / "key").write_bytes(pair.private)
+    private = read_private_key(tmp_path / "key")
+    values = [
+        to_json(Desired(command=Command.ACTIVATE, state=state(n, champion), former=None))
+        for n, champion in enumerate((1, 6, 2), 1)
+    ]
+    signed = [raw(value, sign(private, TOPIC, b"mnist", value)) for value in values]
+    changes = join_trail([*signed, signed[1]], Keyring([pair.public]))
+    assert [change.is_signed for change in changes] == [True, True, True, False]
+    assert champion_before(changes, "mnist", ref(2)) == ref(6)
+    assert all(change.is_signed for change in join_trail([*signed, signed[1]], ANYBODY))
+
+
 @pytest.mark.parametrize(
     ("now", "former", "words"),
     [
