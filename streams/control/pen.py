@@ -172,9 +172,13 @@ class Pen:
 
         An answer that says `fenced` while librdkafka (2.16) takes a producer apart frees its message a second time.
         """
-        if self._producer is not None:
-            self._producer.flush(_TIMEOUT_S)
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            producer.flush(_TIMEOUT_S)
+        except KafkaException:  # a fatal error is told twice: by the call that met it, and by whichever comes next
+            producer.flush(_TIMEOUT_S)
 
     def _commit(self, producer: Producer, entry: Desired, mark: str) -> None:
         """Write the state and its line in the audit trail: both or none."""
