@@ -171,13 +171,14 @@ class Pen:
         """Give the right up, and what was not committed with it; never while something sent is unanswered.
 
         An answer that says `fenced` while librdkafka (2.16) takes a producer apart frees its message a second time.
+        A fatal error is told twice: by the call that met it, and by whichever comes next.
         """
         producer, self._producer = self._producer, None
         if producer is None:
             return
         try:
             producer.flush(_TIMEOUT_S)
-        except KafkaException:  # a fatal error is told twice: by the call that met it, and by whichever comes next
+        except KafkaException:
             producer.flush(_TIMEOUT_S)
 
     def _commit(self, producer: Producer, entry: Desired, mark: str) -> None:
