@@ -42,7 +42,7 @@ class Sink(Protocol):
         """
 
     def remove(self, batch: Batch) -> None:
-        """Take the images of a batch out again, where they are there: another store refused them for good.
+        """Take the images of a batch out, where they are there: a store refused them for good, this one or another.
 
         Raises:
             StoreUnavailable: nothing is known about any row; remove the batch again.

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import faust
@@ -21,7 +20,7 @@ from streams.control.following import Control
 from streams.control.shadow import Shadow
 from streams.dead_letters import DeadLetters
 from streams.decoder import GuardedDecoder
-from streams.deliver import Delivery
+from streams.deliver import Delivery, Lost, rows_of_ours
 from streams.metrics import Metrics
 from streams.patience import Patience
 from streams.reader import MicroBatch, Reader
@@ -56,10 +55,12 @@ async def finish(batch: MicroBatch, reader: Reader, steps: Steps) -> None:
     model = serving.classifier
     steps.control.reporter.taken(serving, batch.messages)
     intercepted = await steps.interception.run(batch, serving)  # 2. decode and classify it, by one model
-    refused = await steps.delivery.write(intercepted.oks)  # 3. into every store
-    await bury(steps, [*intercepted.errs, *refused], model)  # 4. the rejects to the dead letters
+    lost = batch.receipt.lost
+    refused = await steps.delivery.write(intercepted.oks, lost)  # 3. into every store
+    await bury(steps, [*intercepted.errs, *refused], model, lost)  # 4. the rejects to the dead letters
     reader.acknowledge(batch)  # 5. and only now is it done
     stored = without(intercepted.oks, refused)
+    stored = stored.take(rows_of_ours(stored, lost()))
     count(steps.metrics, batch, len(stored), model)
     steps.shadow.offer(stored, model)
 
@@ -99,11 +100,16 @@ class Interception:
         self._thread.shutdown(wait=True)
 
 
-async def bury(steps: Steps, rejects: Sequence[Reject], model: Classifier) -> None:
+async def bury(steps: Steps, rejects: Sequence[Reject], model: Classifier, lost: Lost) -> None:
     """Publish the rejects of a batch to the dead letters, and count them by stage and reason."""
     if not rejects:
         return
-    publish = partial(asyncio.to_thread, steps.dead_letters.publish, rejects, model)
+
+    async def publish() -> None:
+        gone = lost()
+        ours = [reject for reject in rejects if reject.image.partition not in gone]
+        await asyncio.to_thread(steps.dead_letters.publish, ours, model)
+
     await steps.patience.outlast("the dead-letter topic", publish)
     steps.metrics.dead_letters.inc(len(rejects))
     for reject in rejects:

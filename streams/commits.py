@@ -25,8 +25,12 @@ class Commits:
         """Let a batch be committed, as soon as all before it on its partitions is acknowledged as well."""
         positions = self._ledger.acknowledge(receipt)
         with self._lock:
-            self._done.update(positions)
-            self._uncommitted.update(positions)
+            # A partition may have gone since: a commit of ours could then undo one of its new owner.
+            ours = {
+                partition: position for partition, position in positions.items() if partition in self._owned
+            }
+            self._done.update(ours)
+            self._uncommitted.update(ours)
 
     def commit(self, consumer: Consumer, wait: bool) -> None:
         """Send what is acknowledged and not committed; with `wait`, until the broker has answered."""

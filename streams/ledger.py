@@ -17,11 +17,15 @@ Partition = tuple[str, int]
 
 @dataclass(slots=True, eq=False)
 class Span:
-    """A run of messages taken together from one partition. `next_offset` is where reading goes on behind it."""
+    """A run of messages taken together from one partition. `next_offset` is where reading goes on behind it.
+
+    `dropped`: the partition is another worker's now, which reads these messages again.
+    """
 
     partition: Partition
     next_offset: int
     done: bool = False
+    dropped: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,10 @@ class Receipt:
 
     spans: tuple[Span, ...]
     size_bytes: int
+
+    def lost(self) -> frozenset[int]:
+        """Return the numbers of the partitions whose part of the batch is nothing of ours any more."""
+        return frozenset(span.partition[1] for span in self.spans if span.dropped)
 
 
 class OffsetLedger:
@@ -72,7 +80,8 @@ class OffsetLedger:
         """Drop what was taken of these partitions: they belong to another worker now."""
         with self._changed:
             for partition in partitions:
-                self._taken.pop(partition, None)
+                for span in self._taken.pop(partition, ()):
+                    span.dropped = True
             self._changed.notify_all()
 
     def open_spans(self) -> int:

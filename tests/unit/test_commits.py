@@ -3,7 +3,7 @@
 from confluent_kafka import KafkaError, TopicPartition
 
 from streams.commits import Commits
-from streams.ledger import OffsetLedger, Partition
+from streams.ledger import OffsetLedger, Partition, Receipt
 
 PARTITION: Partition = ("images", 0)
 REFUSED = KafkaError(KafkaError.ILLEGAL_GENERATION)
@@ -43,6 +43,22 @@ def test_a_refusal_for_a_partition_that_went_and_came_back_is_forgotten() -> Non
     acknowledged(ledger, commits, 19)
     commits.commit(taken, wait=False)
     assert [(p.partition, p.offset) for p in taken.offsets] == [(0, 20)]
+
+
+def test_what_is_done_after_its_partition_went_is_not_committed() -> None:
+    """The loop has asked the ledger already when the reader's thread gives the partition up."""
+
+    class Overtaken(OffsetLedger):
+        def acknowledge(self, receipt: Receipt) -> dict[Partition, int]:
+            positions = super().acknowledge(receipt)
+            commits.forget([PARTITION])
+            return positions
+
+    ledger = Overtaken()
+    commits = Commits(ledger)
+    commits.own([PARTITION])
+    acknowledged(ledger, commits, 9)
+    assert commits.uncommitted() == []
 
 
 class Taken:

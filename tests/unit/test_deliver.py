@@ -1,22 +1,24 @@
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 from interceptor import Batch, Column, ImageMessage, Kind
+from interceptor.batch import joined
 from stores import Failure, Sink, StoreClosed, StoreUnavailable
 from stores.memory import MemorySink, MemoryStore
 from streams.deliver import Delivery
 from streams.health import Pulse
+from streams.ledger import OffsetLedger
 from streams.metrics import Metrics
 from streams.patience import Patience
 
 COLUMNS = (Column("id", Kind.STRING, "the id", nullable=False), Column("prediction", Kind.INT32, "the class"))
 
 
-def batch_of(*ids: str) -> Batch:
-    images = [ImageMessage(image_id, b"content", 0) for image_id in ids]
+def batch_of(*ids: str, partition: int | None = None) -> Batch:
+    images = [ImageMessage(image_id, b"content", 0, partition=partition) for image_id in ids]
     return Batch(images).with_columns(id=list(ids), prediction=np.arange(len(ids), dtype=np.int32))
 
 
@@ -24,7 +26,11 @@ class Named:
     """A memory sink under another name, that can be told to fail in between."""
 
     def __init__(
-        self, name: str, store: MemoryStore, fails: Sequence[Exception] = (), refuses: str = ""
+        self,
+        name: str,
+        store: MemoryStore,
+        fails: Sequence[Exception] = (),
+        refuses: Callable[[Batch, int], bool] = lambda _batch, _row: False,
     ) -> None:
         self.name = name
         self._sink = MemorySink(store, COLUMNS)
@@ -33,8 +39,8 @@ class Named:
         self.connect, self.remove, self.close = self._sink.connect, self._sink.remove, self._sink.close
 
     def write(self, batch: Batch) -> Sequence[Failure]:
-        if self._refuses:
-            rows = [row for row, image in enumerate(batch.images) if image.id == self._refuses]
+        rows = [row for row in range(len(batch)) if self._refuses(batch, row)]
+        if rows:
             good = [row for row in range(len(batch)) if row not in rows]
             assert not self._sink.write(batch.take(good))
             return [Failure(row, "not this one") for row in rows]
@@ -118,6 +124,88 @@ def test_one_store_that_is_not_there_ends_the_start() -> None:
 
 def test_what_one_store_refuses_is_taken_out_of_the_others() -> None:
     stores = [MemoryStore(), MemoryStore()]
-    sinks = [Named("takes", stores[0]), Named("refuses", stores[1], refuses="b")]
+    sinks = [
+        Named("takes", stores[0]),
+        Named("refuses", stores[1], refuses=lambda batch, row: batch.images[row].id == "b"),
+    ]
     assert asyncio.run(delivered(sinks, batch_of("a", "b", "c"))) == [["b"]]
     assert [sorted(store.rows) for store in stores] == [["a", "c"], ["a", "c"]]
+
+
+def test_a_good_image_stays_though_another_of_its_id_is_refused() -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    refuses = Named("refuses", stores[1], refuses=lambda batch, row: batch.columns["prediction"][row] == 2)
+    assert asyncio.run(delivered([Named("takes", stores[0]), refuses], batch_of("x", "y", "x"))) == [["x"]]
+    for store in stores:
+        assert {image_id: row["prediction"] for image_id, row in store.rows.items()} == {"x": 0, "y": 1}
+
+
+def test_what_is_refused_is_in_no_store_though_an_older_one_was() -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    refuses = Named("refuses", stores[1], refuses=lambda batch, row: batch.columns["prediction"][row] == 1)
+    sinks = [Named("takes", stores[0]), refuses]
+    assert asyncio.run(delivered(sinks, batch_of("x"), batch_of("y", "x"))) == [[], ["x"]]
+    assert [sorted(store.rows) for store in stores] == [["y"], ["y"]]
+
+
+def test_what_is_another_workers_by_now_is_not_written_over_what_he_has_stored() -> None:
+    """A store is down, the partition goes, its new owner is faster: the older image must not land on the newer."""
+    store = MemoryStore()
+    ledger = OffsetLedger()
+    receipt = ledger.take({("images", 0): 10, ("images", 1): 7})
+
+    async def run() -> list[list[str]]:
+        own = delivery_to([Waiting("one", store, down := asyncio.Event(), back := asyncio.Event())])
+        other = delivery_to([Named("one", store)])
+        for delivery in (own, other):
+            await delivery.connect()
+        mine = joined([batch_of("x", "y", partition=0), batch_of("z", partition=1)])
+        writing = asyncio.create_task(own.write(mine, receipt.lost))
+        await down.wait()
+        ledger.forget([("images", 0)])
+        newer = batch_of("x", partition=0).with_columns(prediction=np.array([7], dtype=np.int32))
+        rejects = [await other.write(newer)]
+        back.set()
+        rejects.append(await writing)
+        for delivery in (own, other):
+            await delivery.close()
+        return [[reject.image.id for reject in some] for some in rejects]
+
+    assert asyncio.run(run()) == [[], []]
+    assert {image_id: row["prediction"] for image_id, row in store.rows.items()} == {"x": 7, "z": 0}
+
+
+def test_what_is_another_workers_by_now_is_not_taken_out_of_his_store() -> None:
+    store = MemoryStore()
+    gone: set[int] = set()
+
+    def refuse(batch: Batch, row: int) -> bool:
+        gone.add(0)  # between the refusal and the removal
+        return True
+
+    async def run() -> None:
+        other, own = delivery_to([Named("one", store)]), delivery_to([Named("one", store, refuses=refuse)])
+        for delivery in (other, own):
+            await delivery.connect()
+        await other.write(batch_of("x", partition=0))
+        await own.write(batch_of("x", partition=0), lambda: gone)
+        for delivery in (other, own):
+            await delivery.close()
+
+    asyncio.run(run())
+    assert sorted(store.rows) == ["x"]
+
+
+class Waiting(Named):
+    """Down from the first write on, until it is back."""
+
+    def __init__(self, name: str, store: MemoryStore, down: asyncio.Event, back: asyncio.Event) -> None:
+        super().__init__(name, store)
+        self._loop = asyncio.get_running_loop()
+        self._down, self._back = down, back
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        if not self._back.is_set():
+            self._loop.call_soon_threadsafe(self._down.set)
+            raise StoreUnavailable("down")
+        return super().write(batch)
