@@ -22,8 +22,9 @@ FLUSH_ROWS = 10_000
 
 DEFAULT_PORT = "7051"
 
-# The one status of a row that a retry does not change: a cell or key too large.
-ROW_IS_TO_BLAME = "Invalid argument"
+# What a tablet server says of a row that a retry does not change. An invalid argument alone may be anything: a table
+# that was altered is one too, and is said of every row of the request.
+ROW_IS_TO_BLAME = ("Invalid argument: value too large", "Invalid argument: encoded primary key too large")
 # The one of a row that was to be deleted and is not there.
 ROW_IS_GONE = "Not found: key not found"
 # The statuses of a request that a retry does not change.
@@ -146,7 +147,10 @@ def status_error(status: str, options: KuduOptions) -> StoreError:
     """Turn a Kudu status, written as `Code: message`, into the error to raise."""
     message = textwrap.shorten(status, STATUS_CHARACTERS, placeholder=" ...")
     if status.startswith(REFUSALS):
-        return StoreRefused(f"Kudu at {options.masters} refused: {message}")
+        return StoreRefused(
+            f"Kudu at {options.masters} refused: {message}. If a table was altered or dropped meanwhile, start the "
+            "worker again: it creates what is missing and names what differs"
+        )
     return StoreUnavailable(
         f"Kudu at {options.masters} does not answer: {message}. Check that it runs (`flumen status`; "
         f"`flumen up` starts one on this machine) and that the address is right"

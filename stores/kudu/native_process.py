@@ -134,7 +134,7 @@ class _Client:
         except self._kudu.KuduBadStatus:
             errors, overflowed = session.get_pending_errors()
             statuses = [_error_status(error) for error in errors]
-            foreign = [s for s in statuses if not s.startswith((ROW_IS_TO_BLAME, ROW_IS_GONE))]
+            foreign = [s for s in statuses if not s.startswith((*ROW_IS_TO_BLAME, ROW_IS_GONE))]
             if overflowed or foreign or not statuses:
                 reason = foreign[0] if foreign else "Incomplete: more errors than the client keeps"
                 raise self._kudu.KuduBadStatus(reason) from None
