@@ -1,21 +1,23 @@
 """The topic of results: one JSON document an image, for who wants to go on from Kafka. Off unless it has a name."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import orjson
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from interceptor import Batch, Column, Kind
 from stores import Failure, StoreClosed, StoreUnavailable
+from streams.sending import flush, is_fatal
 
-_FLUSH_S = 30.0
+_DELIVERY_TIMEOUT_MS = 10_000
 
 
 class ClassifiedTopic:
     """A sink that publishes every declared column but the binary ones, keyed by image id."""
 
-    name = "kafka"
+    name = "results"
 
     def __init__(
         self,
@@ -24,53 +26,59 @@ class ClassifiedTopic:
         columns: Sequence[Column],
     ) -> None:
         self.topic = topic
-        self._config = dict(producer_config)
+        self._config = {
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,  # nothing of a write is left when it fails
+            **producer_config,
+        }
         self._columns = [column for column in columns if column.kind is not Kind.BINARY]
         self._producer: Producer | None = None
 
     def connect(self) -> None:
         """Make the producer; the topic itself is looked after at the worker's start."""
-        self._producer = Producer({"linger.ms": 5, "compression.type": "lz4", **self._config})
+        self._producer = Producer(self._config, logger=logging.getLogger("librdkafka"))
 
     def write(self, batch: Batch) -> Sequence[Failure]:
         """Publish every row, and wait until the broker has acknowledged each."""
-        if self._producer is None:
-            raise StoreClosed("the topic of results is not connected")
-        failures: list[str] = []
-        try:
-            for message_id, row in zip(batch.columns["id"], self._rows(batch), strict=True):
-                self._producer.produce(
-                    self.topic,
-                    key=message_id,
-                    value=orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY),
-                    on_delivery=lambda error, _: failures.append(str(error)) if error else None,
-                )
-        except (BufferError, KafkaException) as error:
-            raise StoreUnavailable(
-                f"results cannot be written to the topic {self.topic!r}: {error}"
-            ) from error
-        left = self._producer.flush(_FLUSH_S)
-        if left or failures:
-            reason = failures[0] if failures else "no answer from the broker"
-            raise StoreUnavailable(
-                f"{left + len(failures)} results not acknowledged by {self.topic!r}: {reason}"
-            )
+        rows = (orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) for row in self._rows(batch))
+        self._send(zip(batch.columns["id"], rows, strict=True))
         return ()
 
     def remove(self, batch: Batch) -> None:
         """Publish a tombstone for each image: what a topic has taken, it cannot give back."""
-        if self._producer is None:
-            raise StoreClosed("the topic of results is not connected")
-        for image in batch.images:
-            self._producer.produce(self.topic, key=image.id)
-        if left := self._producer.flush(_FLUSH_S):
-            raise StoreUnavailable(f"{left} tombstones not acknowledged by {self.topic!r}")
+        self._send((image.id, None) for image in batch.images)
 
     def close(self) -> None:
-        """Send what is left."""
-        if self._producer is not None:
-            self._producer.flush(_FLUSH_S)
-            self._producer = None
+        """Send what is left. A second call does nothing."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            flush(producer)
+
+    def _send(self, messages: Iterable[tuple[str, bytes | None]]) -> None:
+        if self._producer is None:
+            raise StoreClosed("the topic of results is not connected")
+        failures: list[KafkaError | str] = []
+        try:
+            for key, value in messages:
+                self._producer.produce(
+                    self.topic,
+                    key=key,
+                    value=value,
+                    on_delivery=lambda error, _: failures.append(error) if error else None,
+                )
+        except BufferError as error:
+            failures.append(str(error))
+        except KafkaException as error:
+            failures.append(error.args[0])
+        if broken := flush(self._producer):
+            failures.append(broken)
+        if any(isinstance(failure, KafkaError) and is_fatal(failure) for failure in failures):
+            self.connect()
+        if failures:
+            raise StoreUnavailable(
+                f"results are not acknowledged by {self.topic!r}: {failures[0]}. Is the broker up, and the topic there?"
+            )
 
     def _rows(self, batch: Batch) -> list[dict[str, object]]:
         names = [column.name for column in self._columns]

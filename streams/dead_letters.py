@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from interceptor import Classifier, Reject
 from streams.errors import DeadLettersUnavailable, TopicTooSmall
+from streams.sending import flush, is_fatal
 from streams.wire import Headers, RawMessage, SentHeaders
 
 Origin = tuple[str, int, int, int]
@@ -36,6 +37,7 @@ class DeadLetters:
         self._config = {
             "linger.ms": 5,
             "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
+            "batch.num.messages": 1,  # a broker refuses batches as a whole: letters that fit one by one, together not
             **producer_config,
             "message.max.bytes": _MOST_BYTES,  # what has arrived can be sent; the topic decides
         }
@@ -54,7 +56,6 @@ class DeadLetters:
         """
         origins = [_origin(reject) for reject in rejects]
         reasons: list[KafkaError | str] = []
-        fatal = False
         try:
             for origin, reject in zip(origins, rejects, strict=True):
                 if origin not in self._acknowledged:
@@ -62,11 +63,11 @@ class DeadLetters:
         except BufferError as error:
             reasons.append(str(error))
         except KafkaException as error:
-            reasons.append(error.args[0].str())
-            fatal = error.args[0].code() == KafkaError._FATAL
-        self._producer.flush()  # ends at the latest when the last delivery times out
-        if fatal:
-            self._producer = self._connect()  # the old one will take nothing any more
+            reasons.append(error.args[0])
+        if broken := flush(self._producer):
+            reasons.append(broken)
+        if any(isinstance(reason, KafkaError) and is_fatal(reason) for reason in reasons):
+            self._producer = self._connect()
         if any(isinstance(reason, KafkaError) and reason.code() == _TOO_LARGE for reason in reasons):
             largest = max(len(reject.image.content) for reject in rejects)
             raise TopicTooSmall(

@@ -1,9 +1,10 @@
-"""Sending a few messages from outside the live path, and learning of each whether the broker has it."""
+"""Sending messages, and learning of each whether the broker has it."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -23,8 +24,23 @@ class Outgoing:
     headers: SentHeaders
 
 
+def flush(producer: Producer) -> KafkaError | None:
+    """Wait until every message is answered or its delivery has timed out; return a fatal error that came with it."""
+    try:
+        producer.flush()
+    except KafkaException as error:  # librdkafka tells a fatal error once, to whoever calls next
+        producer.flush()
+        return cast(KafkaError, error.args[0])
+    return None
+
+
+def is_fatal(error: KafkaError) -> bool:
+    """Say whether a producer takes nothing any more after this: another one is to be made."""
+    return bool(error.fatal()) or error.code() == KafkaError._FATAL
+
+
 class Sender:
-    """Sends messages and waits for the broker's answers."""
+    """Sends a few messages from outside the live path, and waits for the broker's answers."""
 
     def __init__(self, settings: Settings) -> None:
         config = {
@@ -55,5 +71,5 @@ class Sender:
                 reasons[number] = error.args[0].str()
             except BufferError as error:
                 reasons[number] = str(error)
-        self._producer.flush()  # ends at the latest when the last delivery times out
+        flush(self._producer)
         return reasons

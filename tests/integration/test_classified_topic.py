@@ -1,0 +1,144 @@
+"""The topic of results: what is published of an image, when the topic is not there, and by a worker."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from interceptor import Batch, Column, ImageMessage, Kind
+from replay.sql import query
+from stores import StoreClosed, StoreUnavailable
+from stores.kudu import KuduReader
+from streams.classified import ClassifiedTopic
+from streams.offsets import TopicObserver
+from streams.settings import Settings
+from streams.topics import ensure_topics
+
+COLUMNS = (
+    Column("id", Kind.STRING, "", nullable=False),
+    Column("prediction", Kind.INT32, ""),
+    Column("confidence", Kind.FLOAT, ""),
+    Column("keywords", Kind.STRINGS, ""),
+    Column("palette", Kind.JSON, ""),
+    Column("image_as_pgm", Kind.BINARY, ""),
+)
+
+
+@pytest.fixture
+def settings(settings: Settings, flumen_names: Any) -> Settings:
+    settings = settings.model_copy(update={"classified_topic": flumen_names.classified_topic})
+    ensure_topics(settings)
+    return settings
+
+
+@pytest.fixture
+def sink(settings: Settings) -> Iterator[ClassifiedTopic]:
+    assert settings.classified_topic
+    sink = ClassifiedTopic(settings.classified_topic, settings.producer_config(), COLUMNS)
+    sink.connect()
+    yield sink
+    sink.close()
+
+
+def batch_of(*ids: str) -> Batch:
+    count = len(ids)
+    return Batch([ImageMessage(image_id, b"bytes", 0) for image_id in ids]).with_columns(
+        id=list(ids),
+        prediction=np.arange(count, dtype=np.int32),
+        confidence=np.full(count, 0.5, dtype=np.float32),
+        keywords=[["größte", "two"]] * count,
+        palette=['[{"name":"black"}]'] * count,
+        image_as_pgm=[b"P5"] * count,
+    )
+
+
+def results(observer: TopicObserver, settings: Settings) -> list[tuple[str, Any]]:
+    assert settings.classified_topic
+    found = observer.read(settings.classified_topic)
+    return [((raw.key or b"").decode(), raw.value and json.loads(raw.value)) for raw in found]
+
+
+def test_a_document_an_image_and_a_tombstone_for_what_is_removed(
+    settings: Settings, sink: ClassifiedTopic, observer: TopicObserver
+) -> None:
+    assert sink.write(batch_of("a", "ü")) == ()
+    assert sink.write(batch_of()) == ()
+    sink.remove(batch_of("a"))
+    published = results(observer, settings)
+    assert [value for key, value in published if key == "ü"] == [
+        {
+            "id": "ü",
+            "prediction": 1,
+            "confidence": 0.5,
+            "keywords": ["größte", "two"],
+            "palette": [{"name": "black"}],
+        }
+    ]
+    assert [value and value["prediction"] for key, value in published if key == "a"] == [0, None]
+
+
+def test_a_topic_that_is_not_there_is_said_and_nothing_is_left_behind(
+    settings: Settings, sink: ClassifiedTopic, observer: TopicObserver, wait_until: Callable[..., Any]
+) -> None:
+    sink.write(batch_of("before"))
+    topic = settings.classified_topic
+    assert topic
+    admin = AdminClient(settings.admin_config())
+    admin.delete_topics([topic])[topic].result()
+    wait_until(lambda: topic not in admin.list_topics(timeout=60).topics, "the topic's end")
+    for call in (sink.write, sink.remove):
+        with pytest.raises(StoreUnavailable, match=f"not acknowledged by '{topic}'.*topic there") as caught:
+            call(batch_of("a", "b"))
+        assert caught.value.retriable
+    ensure_topics(settings)
+    wait_until(lambda: _is_written(sink, batch_of("a", "b")), "a write after the topic is back")
+    assert sorted(key for key, _ in results(observer, settings)) == ["a", "b"]
+
+
+def test_a_closed_one_says_so(sink: ClassifiedTopic) -> None:
+    sink.close()
+    sink.close()
+    for call in (sink.write, sink.remove):
+        with pytest.raises(StoreClosed):
+            call(batch_of("a"))
+
+
+def test_a_worker_publishes_what_it_stores(
+    settings: Settings,
+    png: bytes,
+    start_worker: Callable[..., Any],
+    observer: TopicObserver,
+    wait_until_acknowledged: Callable[..., None],
+    flumen_kudu_classpath: list[Any],
+) -> None:
+    producer = Producer(settings.producer_config())
+    for number in range(20):
+        producer.produce(settings.images_topic, key=f"digit-{number}", value=png)
+    producer.produce(settings.images_topic, key="bad", value=b"no image")
+    assert producer.flush(120) == 0
+    worker = start_worker()
+    wait_until_acknowledged(21, worker)
+    assert worker.stop() == 0
+    published = dict(results(observer, settings))
+    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    rows = query(kudu, "select id, prediction, label, model, model_version, format from images").rows
+    kudu.close()
+    assert len(rows) == len(published) == 20
+    for row in rows:
+        document = published[row[0]]
+        names = ("id", "prediction", "label", "model", "model_version", "format")
+        assert tuple(document[name] for name in names) == tuple(row)
+        assert "image_as_pgm" not in document
+
+
+def _is_written(sink: ClassifiedTopic, batch: Batch) -> bool:
+    """A producer learns only after a while that a topic is back."""
+    try:
+        sink.write(batch)
+    except StoreUnavailable:
+        return False
+    return True
