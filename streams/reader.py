@@ -36,6 +36,9 @@ _PAUSE_AFTER_S = 1.0
 """How long the thread waits for the agent before it polls, paused, for its group's sake."""
 _LOOK_EVERY_S = 1.0
 _LAST_COMMIT_S = 10.0
+_MESSAGE_BYTES = 400
+_HEADER_BYTES = 170
+"""What Python's objects take around a message's bytes and around a header's, at least."""
 _BATCHES_IN_HAND = 4
 """One with the reader, one in the channel, one being decoded, one being written: together they have to fit."""
 
@@ -53,7 +56,7 @@ class MicroBatch:
 class ReaderOptions:
     """How to read: the topic, librdkafka's settings, when a micro-batch is full, and how much may be in hand.
 
-    `max_in_flight_bytes` bounds the keys and values taken and not yet acknowledged, `max_message_bytes` one of them.
+    `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes` is the size of one.
     """
 
     topic: str
@@ -84,6 +87,7 @@ class Reader(faust.Service):
         self._brokers = Brokers(options.topic, servers, pulse, self._end_soon)
         self._leaving = threading.Event()
         self._leave_by = float("inf")
+        self.unfinished = 0
         self._look_at = 0.0
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
         self._ended: asyncio.Future[None] | None = None
@@ -159,10 +163,10 @@ class Reader(faust.Service):
                     self._hand_over(consumer, batch)
             self._commits.commit(consumer, wait=False)
             self._look_at_lag(consumer)
-        if not self._ledger.wait_until_done(max(0.0, self._leave_by - time.monotonic())):
+        if not self._stay(consumer, self._ledger.wait_until_done, self._is_late):
+            self.unfinished = self._ledger.open_spans()
             log.warning(
-                "leaving with batches unfinished; they will be delivered again",
-                batches=self._ledger.open_spans(),
+                "leaving with batches unfinished; they will be delivered again", batches=self.unfinished
             )
         self._commit_the_last(consumer)
 
@@ -177,14 +181,14 @@ class Reader(faust.Service):
         room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
         max_bytes = min(room, options.max_in_flight_bytes // _BATCHES_IN_HAND)
         until = time.monotonic() + options.max_batch_time_s
-        size = 0
+        size = sum(map(size_of, self._filling))
         while len(self._filling) < options.max_batch_size and size <= max_bytes:
             message = poll(consumer, until - time.monotonic(), self._leaving.wait)
             if message is None:
                 break
             if not self._brokers.is_error(message.error()):
-                self._filling.append(raw_message(message))
-                size += len(message.value() or b"") + len(message.key() or b"")
+                self._filling.append(raw := raw_message(message))
+                size += size_of(raw)
         raws, self._filling = self._filling, []
         if not raws:
             return None
@@ -274,6 +278,16 @@ class Reader(faust.Service):
         """Drop, unacknowledged, what is in hand of partitions that are another worker's now."""
         self._commits.forget(partitions)
         self._filling = [raw for raw in self._filling if (raw.topic, raw.partition) not in partitions]
+
+
+def size_of(raw: RawMessage) -> int:
+    """Return about how many bytes a message keeps in memory: what it carries, and the objects that carry it."""
+    carried = len(raw.value or b"") + len(raw.key or b"")
+    return (
+        carried
+        + sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
+        + _MESSAGE_BYTES
+    )
 
 
 def _done_within(future: "Future[None]", timeout_s: float) -> bool:

@@ -1,8 +1,10 @@
 """A worker from start to stop: load the model to serve, open the stores, run, finish what is in hand, leave."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Coroutine, Sequence
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,6 +33,9 @@ from streams.topics import ensure_topics
 from streams.web import serving
 
 log = structlog.get_logger(__name__)
+
+_CLOSE_S = 20.0
+"""What commits and stores may take to close, beyond `stop_timeout_s`."""
 
 
 def run_worker(settings: Settings, kudu_classpath: Sequence[Path] = ()) -> None:
@@ -105,7 +110,7 @@ async def _run(settings: Settings, steps: Steps, pulse: Pulse) -> None:
     app.service(cast(Any, reader))
     try:
         await steps.delivery.connect()
-        await _until_stopped(app, reader, (watch(pulse), _watch_control(steps.control)), settings)
+        await _until_stopped(app, reader, steps, pulse, settings)
     finally:
         steps.interception.close()
         await steps.delivery.close()
@@ -116,7 +121,7 @@ async def _watch_control(control: Control) -> None:
 
 
 async def _until_stopped(
-    app: faust.App, reader: Reader, watches: Sequence[Coroutine[Any, Any, None]], settings: Settings
+    app: faust.App, reader: Reader, steps: Steps, pulse: Pulse, settings: Settings
 ) -> None:
     asked_to_stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -124,7 +129,7 @@ async def _until_stopped(
         loop.add_signal_handler(number, asked_to_stop.set)
     await app.start()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
-    watchdogs = [asyncio.ensure_future(watch) for watch in watches]
+    watchdogs = [asyncio.ensure_future(dog) for dog in (watch(pulse), _watch_control(steps.control))]
     endings = [*watchdogs, *map(asyncio.ensure_future, (app.wait_until_stopped(), asked_to_stop.wait()))]
     await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
     barked = next((dog.exception() for dog in watchdogs if dog.done()), None)
@@ -132,6 +137,7 @@ async def _until_stopped(
         ending.cancel()
     if app.crashed or barked:
         reader.abandon()
+    _leave_without_threads_that_hang(settings.stop_timeout_s + _CLOSE_S, steps.control)
     await app.stop()
     failure = app.crash_reason or barked
     if failure is not None:
@@ -139,4 +145,21 @@ async def _until_stopped(
             "worker stopped by an error; nothing of the batches in hand was acknowledged", reason=str(failure)
         )
         raise failure
-    log.info("worker stopped; everything in hand was finished and acknowledged")
+    if reader.unfinished:
+        log.warning("worker stopped; what it had not finished is delivered again", batches=reader.unfinished)
+    else:
+        log.info("worker stopped; everything in hand was finished and acknowledged")
+
+
+def _leave_without_threads_that_hang(after_s: float, control: Control) -> None:
+    """End the process if it has not ended by then: who closes a thread waits for it, and so does the interpreter."""
+
+    def leave() -> None:
+        log.error("a thread hangs; leaving without it. What it held is delivered again", waited_s=after_s)
+        control.reporter.end()
+        control.reporter.say_goodbye(in_order=False)
+        os._exit(1)
+
+    timer = threading.Timer(after_s, leave)
+    timer.daemon = True
+    timer.start()

@@ -4,6 +4,7 @@ import io
 import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import requests
 from confluent_kafka import Producer
 from PIL import Image
 
+from streams.control.records import WorkerState, parse_status
 from streams.settings import Settings
 from streams.topics import ensure_topics
 
@@ -98,6 +100,56 @@ def test_a_missing_dead_letter_topic_is_waited_for_and_nothing_is_acknowledged(
     wait_until_acknowledged(1, worker)
     assert [raw.key for raw in observer.read(settings.dead_topic)] == [b"bad"]
     assert worker.stop() == 0
+
+
+HANGS = """
+import threading
+from interceptor import Intercepted
+
+class Hangs:
+    columns = ()
+
+    def intercept(self, batch, context):
+        if any(image.id == "hang" for image in batch.images):
+            threading.Event().wait()
+        return Intercepted(batch, ())
+"""
+
+
+def test_a_worker_whose_thread_hangs_ends_with_the_reason(
+    settings: Settings,
+    png: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start_worker: Callable[..., Any],
+    observer: Any,
+    wait_until_acknowledged: Callable[..., None],
+) -> None:
+    """An interceptor that never returns: the executor waits for it, and so does the interpreter at its exit."""
+    installed = tmp_path / "installed"
+    metadata = installed / "hangs-1.0.0.dist-info"
+    metadata.mkdir(parents=True)
+    (installed / "hangs.py").write_text(HANGS)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: hangs\nVersion: 1.0.0\n")
+    (metadata / "entry_points.txt").write_text("[flumen.interceptors]\nhangs = hangs:Hangs\n")
+    monkeypatch.setenv("PYTHONPATH", str(installed), prepend=os.pathsep)
+    ensure_topics(settings)
+    chain = ["envelope", "decode", "hangs", "classify"]
+    worker = start_worker(interceptors=chain, stalled_after_s=2, stop_timeout_s=1)
+    producer = Producer(settings.producer_config())
+    producer.produce(settings.images_topic, key="fine", value=png, partition=0)
+    assert producer.flush(60) == 0
+    wait_until_acknowledged(1, worker)
+    producer.produce(settings.images_topic, key="hang", value=png, partition=0)
+    assert producer.flush(60) == 0
+    assert worker.process.wait(120) == 1
+    events = {line["event"]: line for line in worker.lines()}
+    stopped = events["worker stopped by an error; nothing of the batches in hand was acknowledged"]
+    assert "nothing was finished for" in stopped["reason"]
+    assert "a thread hangs; leaving without it. What it held is delivered again" in events
+    assert observer.progress(settings.images_topic).acknowledged == 1
+    *_, last = [parse_status(raw.value) for raw in observer.read(settings.status_topic)]
+    assert last.state is WorkerState.STOPPED
 
 
 def observer_admin(settings: Settings) -> Any:
