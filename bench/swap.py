@@ -132,7 +132,8 @@ class _Measurement:
             reason="",
             timeout_s=_PATIENCE_S,
         )
-        state = Rollout(self._fleet, self._pen, order, lambda *_: None).activate(ref, self._first).state
+        rollout = Rollout(self._fleet, self._pen, order, lambda *_: None)
+        state = rollout.activate(self._view(), ref, self._first).state
         assert state is not None
 
         def effects() -> list[float]:

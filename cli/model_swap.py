@@ -1,6 +1,7 @@
 """`flumen models activate`, `shadow` and `rollback`: change the model of a whole fleet."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,14 +10,15 @@ import typer
 from cli.actor import actor
 from cli.fleet_table import watching
 from cli.output import AsJson, console, print_json
+from models.errors import ModelError
 from models.names import parse_reference
 from models.repository import CHAMPION, Repository
 from streams.control.fleet import Fleet, FleetView, forget
-from streams.control.pen import Pen, Signer, make_signer
+from streams.control.pen import Pen, Signer, make_signer, read_newest
 from streams.control.records import Command, ModelRef
 from streams.control.rollout import Order, Outcome, Rollout, standing_champion
 from streams.control.trail import champion_before, read_trail
-from streams.errors import NothingBefore
+from streams.errors import NothingBefore, StreamError
 from streams.settings import Settings, load_settings
 from streams.topics import ensure_control_topics
 
@@ -100,8 +102,10 @@ def shadow(
         command=Command.SHADOW, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
     )
     with Fleet(settings) as fleet, watching(quiet=as_json) as show:
-        standing = standing_champion(fleet.view(name), repository)
-        outcome = Rollout(fleet, Pen(settings, name, signer), order, show).shadow(ref, standing)
+        fleet.settle()
+        view = fleet.view(name)
+        rollout = Rollout(fleet, Pen(settings, name, signer), order, show)
+        outcome = rollout.shadow(view, ref, standing_champion(view, repository))
     what = f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
     _report(settings, order, outcome, what, as_json)
 
@@ -116,12 +120,25 @@ def _activate(
 ) -> None:
     """Swap, then let the repository's alias say so too: a worker that finds no control topic takes that one."""
     with Fleet(settings) as fleet, watching(quiet=as_json) as show:
+        fleet.settle()
         view = fleet.view(order.model)
         ref = choose(view)
         rollout = Rollout(fleet, Pen(settings, order.model, signer), order, show)
-        outcome = rollout.activate(ref, standing_champion(view, repository))
-    repository.set_alias(order.model, CHAMPION, ref.version)
+        try:
+            outcome = rollout.activate(view, ref, standing_champion(view, repository))
+        except BaseException:
+            with suppress(StreamError, ModelError):  # what ended the swap is what is to be told
+                _let_alias_follow(settings, repository, order.model)
+            raise
+    _let_alias_follow(settings, repository, order.model)
     _report(settings, order, outcome, f"{order.model}@{ref.version} classifies", as_json)
+
+
+def _let_alias_follow(settings: Settings, repository: Repository, model: str) -> None:
+    """Set the alias to the champion that is desired now: the swap may stand though a worker is late, or be undone."""
+    newest = read_newest(settings, model)
+    if newest is not None:
+        repository.set_alias(model, CHAMPION, newest.champion.version)
 
 
 def _open(root: str | None) -> tuple[Settings, Repository, Signer]:

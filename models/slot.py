@@ -10,11 +10,15 @@ NO_REVISION = 0
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A verified model, the sha256 of its file, and the revision of the control record that it answers for."""
+    """A verified model, the sha256 of its file, and the revision of the control record that it answers for.
+
+    `since`: the revision with which it became the champion; those between change other things.
+    """
 
     classifier: Classifier
     sha256: str
     revision: int = NO_REVISION
+    since: int = NO_REVISION
 
 
 class CurrentSlot:

@@ -59,8 +59,9 @@ class Loader:
         if state is None:
             return First(self._alias())
         try:
-            return First(Serving(self.load(state.champion), state.champion.sha256, state.revision))
-        except ModelError as error:
+            champion = self.load(state.champion)
+            return First(Serving(champion, state.champion.sha256, state.revision, state.revision))
+        except Exception as error:  # noqa: BLE001 - as while it runs: whatever a file does to the libraries, one serves
             log.warning(
                 "the control topic's champion is refused; beginning with the repository's",
                 version=state.champion.version,

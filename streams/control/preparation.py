@@ -4,14 +4,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from interceptor.classifier import Classifier
 from models.errors import ModelError
 from models.slot import CurrentSlot, Serving
-from streams.control.records import DesiredState, ModelRef, Refused, WorkerState
+from streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,8 @@ class Picture:
     challenger: ModelRef | None = None
     prepared: ModelRef | None = None
     refused: Refused | None = None
-    revision: int = 0
+    heard: int = NO_REVISION
+    revision: int = NO_REVISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +48,20 @@ class Listeners:
     challenged: Callable[[Classifier | None], None] = lambda _challenger: None
 
 
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    """Why a model is not in memory, and whether it may be there later. Not the exception: that holds all it has met."""
+
+    refused: Refused
+    may_pass: bool
+
+
 @dataclass(slots=True)
 class _Stock:
     """The models in memory, and why others are not; by what was asked for."""
 
     loaded: dict[ModelRef, Classifier]
-    refused: dict[ModelRef, Exception] = field(default_factory=dict)
+    refused: dict[ModelRef, _Refusal] = field(default_factory=dict)
 
 
 class Preparation:
@@ -87,10 +96,11 @@ class Preparation:
 
     def refuse(self, ref: ModelRef, error: Exception) -> None:
         """Note that a model that is wanted was refused; it is not tried again, unless that may help."""
+        refused = Refused.because(error, ref)
+        may_pass = isinstance(error, ModelError) and error.retriable
         with self._change:
             if ref in self._needed():
-                self._stock.refused[ref] = error
-        refused = Refused.because(error, ref)
+                self._stock.refused[ref] = _Refusal(refused, may_pass)
         log.warning(
             "model refused; the old one serves on",
             version=ref.version,
@@ -115,6 +125,7 @@ class Preparation:
                 wanted.challenger if wanted and wanted.challenger in loaded else None,
                 wanted.prepare if wanted and wanted.prepare in loaded else None,
                 self._refusal() or self._refused_record,
+                wanted.revision if wanted else NO_REVISION,
                 self._slot.current.revision,
             )
 
@@ -156,7 +167,7 @@ class Preparation:
                 ref = next(self._missing(), None)
                 if ref is not None:
                     return ref
-                passing = [ref for ref, error in self._stock.refused.items() if _may_pass(error)]
+                passing = [ref for ref, refusal in self._stock.refused.items() if refusal.may_pass]
                 if not self._change.wait(self._retry_s if passing else None):
                     for ref in passing:
                         self._stock.refused.pop(ref, None)
@@ -169,7 +180,9 @@ class Preparation:
             return
         champion = loaded.get(wanted.champion)
         if champion is not None and self._slot.current.revision != wanted.revision:
-            serving, former = Serving(champion, wanted.champion.sha256, wanted.revision), self._slot.current
+            former = self._slot.current
+            since = former.since if wanted.champion == self._champion else wanted.revision
+            serving = Serving(champion, wanted.champion.sha256, wanted.revision, since)
             self._slot.publish(serving)
             self._champion = wanted.champion
             self._listeners.published(serving, former)
@@ -189,11 +202,14 @@ class Preparation:
         )
 
     def _refusal(self) -> Refused | None:
-        revision = self._wanted.revision if self._wanted else 0
-        for ref in self._needed():
-            error = self._stock.refused.get(ref)
-            if error is not None:
-                return Refused.because(error, ref, revision)
+        """Return why something is not there that is wanted: first what somebody waits for to be prepared."""
+        wanted = self._wanted
+        if wanted is None:
+            return None
+        for ref in (wanted.prepare, wanted.champion, wanted.challenger):
+            refusal = self._stock.refused.get(ref) if ref else None
+            if refusal is not None:
+                return replace(refusal.refused, revision=wanted.revision)
         return None
 
     def _state(self) -> WorkerState:
@@ -213,7 +229,3 @@ def stay_behind(ort_threads: int) -> None:
     """
     if sys.platform == "linux" and ort_threads == 1:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-
-
-def _may_pass(error: Exception) -> bool:
-    return isinstance(error, ModelError) and error.retriable

@@ -114,7 +114,8 @@ class Refused:
 class WorkerStatus:
     """What one worker runs; one record of the status topic.
 
-    `prepared` is loaded and verified, and waits. `revision` is that of the control record last taken into effect.
+    `prepared` is loaded and verified, and waits. `heard` is the revision of the control record that the worker acts on,
+    `revision` that of the one whose champion answers now: it stays behind where that is still loaded, or refused.
     `images_per_s` is a mean over about a heartbeat.
     """
 
@@ -125,6 +126,7 @@ class WorkerStatus:
     challenger: ModelRef | None
     prepared: ModelRef | None
     refused: Refused | None
+    heard: RevisionOrNone
     revision: RevisionOrNone
     images_per_s: Annotated[float, Field(ge=0)]
     at: Time

@@ -23,6 +23,8 @@ from streams.errors import (
 )
 
 _LOOK_EVERY_S = 0.25
+_BELIEVABLE = 1_000_000
+_NOTHING_WRITTEN = "Nothing was written"
 
 Show = Callable[[FleetView, str], None]
 """Takes the fleet, and what it is waited for."""
@@ -42,10 +44,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What every worker shall have reached. `words` say it; `otherwise` what became of the change where one has not."""
+    """What every worker shall have reached, with which version; and what became of it where one has not."""
 
     words: str
     state: DesiredState
+    ref: ModelRef | None
     is_reached: Callable[[WorkerStatus], bool]
     otherwise: str
 
@@ -70,10 +73,11 @@ class Rollout:
         self._order = order
         self._show = show
 
-    def activate(self, ref: ModelRef, standing: ModelRef) -> Outcome:
+    def activate(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> Outcome:
         """Let a version classify, on every worker or on none.
 
         Args:
+            view: the fleet, settled, for which the version was chosen.
             ref: the version.
             standing: the champion of a model that nobody has written a state of.
 
@@ -83,7 +87,7 @@ class Rollout:
             StateChanged: somebody else has written a state meanwhile; his stands.
             KafkaUnavailable: no broker answers.
         """
-        view = self._look()
+        self._refuse_silent(view, _NOTHING_WRITTEN)
         started = time.monotonic()
         if view.desired and (view.desired.champion, view.desired.prepare) == (ref, None):
             return _outcome(view.desired, self._wait(self._serving(view.desired, ref)))
@@ -102,14 +106,19 @@ class Rollout:
         view = self._wait(self._serving(state, ref))
         return _outcome(state, view, prepare_s, time.monotonic() - started - prepare_s)
 
-    def shadow(self, ref: ModelRef | None, standing: ModelRef) -> Outcome:
+    def shadow(self, view: FleetView, ref: ModelRef | None, standing: ModelRef) -> Outcome:
         """Let a version be scored in shadow, or none. Where a worker refuses it, the former challenger is put back.
 
         Takes and raises the same as `activate`.
         """
-        view = self._look()
-        if ref == (view.desired.challenger if view.desired else None):
-            return _outcome(view.desired, view)
+        self._refuse_silent(view, _NOTHING_WRITTEN)
+        if view.desired is None and ref is None:
+            return _outcome(None, view)
+        if view.desired and view.desired.challenger == ref:
+            goal = replace(
+                self._scoring(view.desired, ref), otherwise="Nothing was written; it stays the challenger"
+            )
+            return _outcome(view.desired, self._wait(goal))
         base = self._wish(view, standing)
         state = self._pen.write(replace(base, challenger=ref), view.desired, _highest(view))
         try:
@@ -121,12 +130,6 @@ class Rollout:
                 replace(base, reason=f"{ref.version if ref else 'none'} is no challenger everywhere"), state
             )
             raise
-
-    def _look(self) -> FleetView:
-        self._fleet.settle()
-        view = self._fleet.view(self._order.model)
-        self._refuse_silent(view, "Nothing was written")
-        return view
 
     def _wish(self, view: FleetView, standing: ModelRef) -> Wish:
         """Return the state as it is, to be written with changes. What somebody left half prepared is given up."""
@@ -188,7 +191,9 @@ class Rollout:
         return Goal(
             f"for all workers to be ready with {self._order.model}@{ref.version}",
             state,
-            lambda status: ref in (status.prepared, status.champion),
+            ref,
+            # What a worker said before it heard of this was said of another try.
+            lambda status: status.heard >= state.revision and ref in (status.prepared, status.champion),
             "The preparation is taken back, and nothing has changed",
         )
 
@@ -196,6 +201,7 @@ class Rollout:
         return Goal(
             f"for all workers to classify with {self._order.model}@{ref.version}",
             state,
+            ref,
             lambda status: status.champion == ref and status.revision >= state.revision,
             f"The state stands at revision {state.revision}; `flumen models rollback` goes back",
         )
@@ -205,7 +211,8 @@ class Rollout:
         return Goal(
             f"for all workers to {what}",
             state,
-            lambda status: status.challenger == ref and status.revision >= state.revision,
+            ref,
+            lambda status: status.challenger == ref and status.heard >= state.revision,
             "The former challenger is put back",
         )
 
@@ -232,12 +239,17 @@ def standing_champion(view: FleetView, repository: Repository) -> ModelRef:
 
 
 def _refusal(status: WorkerStatus, goal: Goal, before: Mapping[str, Refused | None]) -> Refused | None:
-    """Return why a worker does not do it. A record that it cannot even trust has no revision: then it must be news."""
+    """Return why a worker does not do it. A record that it cannot even trust has no revision: then it must be news.
+
+    That it refuses another version, as the champion that this one is to take the place of, is no reason.
+    """
     refused = status.refused
-    if refused is None or refused.revision == goal.state.revision:
-        return refused
+    if refused is None:
+        return None
+    if refused.revision == goal.state.revision:
+        return refused if refused.ref == goal.ref else None
     is_news = refused.revision == NO_REVISION and refused != before.get(status.worker)
-    return refused if is_news and status.revision < goal.state.revision else None
+    return refused if is_news and status.heard < goal.state.revision else None
 
 
 def _say_changed(newest: DesiredState, goal: Goal) -> str:
@@ -254,8 +266,14 @@ def _say_refused(refusals: Mapping[str, Refused], view: FleetView, goal: Goal) -
 
 
 def _highest(view: FleetView) -> int:
-    """Return the highest revision that a worker knows: more than the topic's where that was made anew."""
-    return max((seen.status.revision for seen in view.workers), default=NO_REVISION)
+    """Return the highest revision that a worker knows: more than the topic's where that was made anew.
+
+    Whoever may write to the status topic may say any: one far above what counts would use the revisions up.
+    """
+    known = (max(seen.status.heard, seen.status.revision) for seen in view.workers)
+    return max(
+        (revision for revision in known if revision <= view.revision + _BELIEVABLE), default=NO_REVISION
+    )
 
 
 def _outcome(state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0) -> Outcome:

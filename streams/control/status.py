@@ -94,8 +94,8 @@ class StatusReporter:
         if model == self._last_taken:
             return
         self._last_taken = model
-        if not serving.revision:
-            return  # the start, before anybody has asked for a model
+        if not serving.since:
+            return  # the start, before anybody has asked for another model
         offsets: dict[int, int] = {}
         for raw in messages:
             offsets.setdefault(raw.partition, raw.offset)
@@ -103,7 +103,7 @@ class StatusReporter:
             Effective(
                 model=serving.classifier.name,
                 worker=self.worker,
-                revision=serving.revision,
+                revision=serving.since,
                 champion=ModelRef(*model),
                 at=now(),
                 offsets=first_offsets(offsets),
@@ -144,6 +144,7 @@ class StatusReporter:
                 challenger=picture.challenger,
                 prepared=picture.prepared,
                 refused=picture.refused,
+                heard=picture.heard,
                 revision=picture.revision,
                 images_per_s=self._images_per_s(),
                 at=now(),

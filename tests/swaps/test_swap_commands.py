@@ -8,10 +8,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from confluent_kafka import Producer
 from swap_fleet import Run, done, fleet, models, printed
 from swap_models import register
 from swap_scene import Scene
@@ -22,6 +24,8 @@ from cli.main import app
 from models.errors import ModelCorrupt
 from models.repository import CHAMPION, MODEL_FILE, Repository
 from streams.control.keys import new_key_pair
+from streams.control.pen import read_newest
+from streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
 from streams.errors import BadKey, NothingBefore, RolloutTimedOut, WorkerRefused, WorkerSilent
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -248,6 +252,101 @@ def test_a_challenger_that_is_refused_makes_room_for_the_former_one(
     assert isinstance(refused.exception, WorkerRefused), refused.output
     assert "w1: ModelEmpty" in str(refused.exception)
     assert fleet(run)["desired"]["challenger"]["version"] == 2
+
+
+def test_a_fleet_whose_champion_one_worker_refuses_takes_another_one(
+    run: Run, start: Start, settings: Settings, tmp_path: Path
+) -> None:
+    """It came late, with a damaged copy of the repository, and serves the alias: the next swap mends that."""
+    copy = tmp_path / "copy"
+    shutil.copytree(settings.model_repository, copy)
+    (copy / "mnist" / "2" / MODEL_FILE).write_bytes(b"")
+    start("sound")
+    done(run("activate", "mnist@2"))
+    start("late", models_root=str(copy))
+    assert models(run) == {"sound": "mnist@2", "late": "mnist@1"}
+    assert fleet(run)["workers"]["late"]["refused"]["reason"] == "ModelEmpty"
+    done(run("activate", "mnist@3"))
+    assert models(run) == {"sound": "mnist@3", "late": "mnist@3"}
+
+    done(run("shadow", "mnist@1"))
+    (copy / "mnist" / "1" / MODEL_FILE).write_bytes(b"")
+    start("later", models_root=str(copy))
+    again = run("shadow", "mnist@1")
+    assert isinstance(again.exception, WorkerRefused), again.output
+    assert "later: ModelEmpty" in str(again.exception)
+    assert "it stays the challenger" in str(again.exception)
+
+
+def test_what_took_effect_is_the_swap_though_no_image_came_before_the_next_change(
+    run: Run, start: Start, scene: Scene, wait_until: Callable[..., Any]
+) -> None:
+    start("w1")
+    done(run("activate", "mnist@2"))
+    done(run("shadow", "mnist@3"))
+    scene.publish(10)
+    scene.wait_for_images()
+
+    def took_effect() -> dict[str, list[str]]:
+        newest = printed(run("history", "--json"))
+        found = {one["change"]: [effect["worker"] for effect in one["took_effect"]] for one in newest}
+        return found if any(found.values()) else {}
+
+    assert wait_until(took_effect, "what took effect") == {
+        "challenger none → 3": [],
+        "champion 1 → 2": ["w1"],
+        "champion 1, prepare 2": [],
+    }
+
+
+def test_the_alias_follows_a_swap_that_stands_though_a_worker_has_not_made_it(
+    run: Run,
+    settings: Settings,
+    repository: Repository,
+    wait_until: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("FLUMEN_HEARTBEAT_S", "60")  # so that nobody is taken for dead
+    ghost = WorkerStatus(
+        worker="ghost",
+        model="mnist",
+        state=WorkerState.SERVING,
+        champion=None,
+        challenger=None,
+        prepared=None,
+        refused=None,
+        heard=0,
+        revision=0,
+        images_per_s=0.0,
+        at=now(),
+        started_at=now(),
+    )
+    producer = Producer(settings.producer_config())
+
+    def say(status: WorkerStatus) -> None:
+        producer.produce(settings.status_topic, key="ghost", value=to_json(status))
+        assert producer.flush(60) == 0
+
+    def asked(revision: int) -> DesiredState:
+        def newest() -> DesiredState | None:
+            state = read_newest(settings, "mnist")
+            return state if state and state.revision == revision else None
+
+        return cast(DesiredState, wait_until(newest, f"revision {revision}"))
+
+    def get_ready_and_refuse() -> None:
+        say(replace(ghost, prepared=asked(1).prepare, heard=1))
+        champion = asked(2).champion
+        say(replace(ghost, refused=Refused(champion, 2, "NotRunnable", "gone meanwhile"), heard=2))
+
+    say(ghost)
+    thread = threading.Thread(target=get_ready_and_refuse)
+    thread.start()
+    result = run("activate", "mnist@2")
+    thread.join()
+    assert isinstance(result.exception, WorkerRefused), result.output
+    assert "The state stands at revision 2" in str(result.exception)
+    assert repository.alias("mnist", CHAMPION) == 2
 
 
 def test_without_a_worker_the_state_waits_for_one(run: Run, start: Start) -> None:

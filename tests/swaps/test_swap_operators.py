@@ -18,6 +18,7 @@ from models.repository import Repository
 from streams.control.fleet import Fleet, forget
 from streams.control.pen import Pen, Wish, make_signer, read_newest
 from streams.control.records import (
+    MAX_REVISION,
     Command,
     Desired,
     DesiredState,
@@ -30,7 +31,7 @@ from streams.control.records import (
     to_json,
 )
 from streams.control.rollout import Order, Outcome, Rollout
-from streams.errors import StateChanged
+from streams.errors import RolloutTimedOut, StateChanged
 from streams.offsets import TopicObserver
 from streams.settings import Settings
 from streams.topics import ensure_topics
@@ -59,6 +60,7 @@ GHOST = WorkerStatus(
     challenger=None,
     prepared=None,
     refused=None,
+    heard=0,
     revision=0,
     images_per_s=0.0,
     at=now(),
@@ -200,7 +202,7 @@ def test_a_topic_that_was_made_anew_goes_on_above_what_workers_know(
     order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=0.1, force=True)
     with Fleet(settings) as fleet:
         view = fleet.view("mnist")
-        outcome = Rollout(fleet, pen(), order, lambda *_: None).shadow(None, SECOND)
+        outcome = Rollout(fleet, pen(), order, lambda *_: None).shadow(view, None, SECOND)
         assert (outcome.state, outcome.workers) == (None, ("ghost",))
     state = pen().write(WISH, view.desired, max(status.revision for status in view.live))
     assert state.revision == 42
@@ -216,7 +218,8 @@ def test_who_waits_learns_that_somebody_else_decided(
         order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=120)
         with Fleet(settings) as fleet:
             try:
-                ended.append(Rollout(fleet, pen(), order, lambda *_: None).activate(SECOND, WISH.champion))
+                rollout = Rollout(fleet, pen(), order, lambda *_: None)
+                ended.append(rollout.activate(fleet.view("mnist"), SECOND, WISH.champion))
             except StateChanged as error:
                 ended.append(error)
 
@@ -229,6 +232,38 @@ def test_who_waits_learns_that_somebody_else_decided(
     assert isinstance(ended[0], StateChanged)
     assert "bob changed mnist to revision 2" in str(ended[0])
     assert read_newest(settings, "mnist") == decided, "and hers is not taken back: it is gone"
+
+
+def test_what_a_worker_said_before_it_heard_of_a_change_is_no_answer(
+    settings: Settings, pen: Callable[[], Pen]
+) -> None:
+    """It had the version ready for a try that was given up, and has let go of it."""
+    say(settings, replace(GHOST, prepared=SECOND))
+    order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=1)
+    with Fleet(settings) as fleet, pytest.raises(RolloutTimedOut, match="not so far: ghost"):
+        Rollout(fleet, pen(), order, lambda *_: None).activate(fleet.view("mnist"), SECOND, WISH.champion)
+
+
+def test_what_is_chosen_on_an_older_state_is_not_written(settings: Settings, pen: Callable[[], Pen]) -> None:
+    order = Order(command=Command.ROLLBACK, model="mnist", actor="alice", reason="", timeout_s=60)
+    with Fleet(settings) as fleet:
+        view = fleet.view("mnist")
+        decided = pen().write(replace(WISH, champion=THIRD, actor="bob"), None)
+        with pytest.raises(StateChanged, match="bob changed mnist"):
+            Rollout(fleet, pen(), order, lambda *_: None).activate(view, SECOND, WISH.champion)
+    assert read_newest(settings, "mnist") == decided
+
+
+def test_a_revision_that_nobody_can_have_reached_uses_none_up(
+    settings: Settings, pen: Callable[[], Pen]
+) -> None:
+    say(settings, replace(GHOST, heard=MAX_REVISION, revision=MAX_REVISION, challenger=SECOND))
+    order = Order(command=Command.SHADOW, model="mnist", actor="alice", reason="", timeout_s=60)
+    with Fleet(settings) as fleet:
+        rollout = Rollout(fleet, pen(), order, lambda *_: None)
+        outcome = rollout.shadow(fleet.view("mnist"), SECOND, WISH.champion)
+    assert outcome.state is not None
+    assert outcome.state.revision == 1
 
 
 def test_who_interrupts_the_preparation_takes_it_back(

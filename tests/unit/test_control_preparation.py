@@ -170,6 +170,56 @@ def test_a_refused_record_does_not_hide_a_refused_model(desk: Desk) -> None:
     assert refused.reason == "ModelCorrupt"
 
 
+def test_what_is_to_be_prepared_is_told_though_the_champion_is_refused(desk: Desk) -> None:
+    desk.shelf.failures[2] = [ModelCorrupt("damaged") for _ in range(3)]
+    desk.shelf.failures[3] = [ModelCorrupt("damaged too")]
+    desk.preparation.want(state(1, champion=2))
+    desk.wait_for_state(WorkerState.REFUSED)
+    desk.preparation.want(state(2, champion=2, prepare=3))
+    desk.wait_for(lambda: desk.shelf.loads == [2, 2, 3])
+    desk.wait_for(lambda: (refused := desk.preparation.picture().refused) and refused.ref == ref(3))
+    picture = desk.preparation.picture()
+    assert (picture.heard, picture.revision) == (2, 0)
+    desk.preparation.want(state(3, champion=2, prepare=4))
+    desk.wait_for(lambda: desk.preparation.picture().prepared == ref(4))
+    refused = desk.preparation.picture().refused
+    assert refused is not None
+    assert (refused.ref, refused.revision) == (ref(2), 3)
+
+
+def test_a_refused_model_leaves_nothing_in_memory(desk: Desk) -> None:
+    """Its exception has met the file's bytes, and more: they go with it."""
+
+    class Content:
+        pass
+
+    met = []
+
+    def load(_wanted: ModelRef) -> Model:
+        content = Content()
+        met.append(weakref.ref(content))
+        raise ModelCorrupt("damaged")
+
+    preparation = Preparation(load, desk.slot, Listeners(desk._changed))
+    thread = threading.Thread(target=preparation.run)
+    thread.start()
+    preparation.want(state(1, champion=2))
+    desk.wait_for(lambda: preparation.picture().state is WorkerState.REFUSED)
+    preparation.end()
+    thread.join(DEADLINE_S)
+    gc.collect()
+    assert [content() for content in met] == [None]
+
+
+def test_the_revision_that_made_the_champion_stays_with_it(desk: Desk) -> None:
+    desk.preparation.want(state(1, champion=1, prepare=2))
+    desk.wait_for_state(WorkerState.READY)
+    desk.preparation.want(state(2, champion=2))
+    desk.preparation.want(state(3, champion=2, challenger=3))
+    serving = desk.slot.current
+    assert (serving.classifier.version, serving.revision, serving.since) == (2, 3, 2)
+
+
 def test_the_challenger_comes_and_goes(desk: Desk) -> None:
     desk.preparation.want(state(1, champion=1, challenger=2))
     desk.wait_for(lambda: desk.challengers[-1:] == [2])

@@ -48,6 +48,7 @@ STATUS = WorkerStatus(
     challenger=None,
     prepared=REF,
     refused=Refused(None, 0, "RecordMalformed", "not JSON"),
+    heard=0,
     revision=0,
     images_per_s=12.5,
     at=now(),

@@ -19,6 +19,7 @@ STATUS = WorkerStatus(
     challenger=None,
     prepared=None,
     refused=None,
+    heard=1,
     revision=1,
     images_per_s=0.0,
     at="2027-01-15T08:00:00Z",

@@ -23,6 +23,7 @@ STATUS = WorkerStatus(
     challenger=None,
     prepared=None,
     refused=None,
+    heard=3,
     revision=3,
     images_per_s=6543.2,
     at="2027-01-15T08:00:00Z",
