@@ -10,6 +10,7 @@ from models.errors import CustomOperator, ExternalData, NotOnnx, WrongLabelCount
 from models.manifest import Manifest
 
 _MOST_NAMES = 10
+_EXPORT = "Copy it again, or export it again with a tool that writes ONNX"
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
@@ -81,10 +82,10 @@ def _parse(content: bytes, subject: str) -> Any:  # protobuf's classes have no t
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise NotOnnx(f"{subject} is not ONNX, or is cut short: {error}") from error
+        raise NotOnnx(f"{subject} is not ONNX, or is cut short: {error}. {_EXPORT}") from error
     # Protobuf takes many files for an empty message.
     if not model.ir_version or not model.graph.node:
-        raise NotOnnx(f"{subject} is not ONNX, or is cut short: it has no graph")
+        raise NotOnnx(f"{subject} is not ONNX, or is cut short: it has no graph. {_EXPORT}")
     return model
 
 

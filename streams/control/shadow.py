@@ -68,7 +68,7 @@ class Shadow:
     def offer(self, batch: Batch, champion: Classifier) -> None:
         """Have a sample of a batch scored that is in every store. Returns at once, and never raises."""
         challenger = self._challenger
-        if challenger is None or not len(batch) or "pixels" not in batch.columns:
+        if challenger is None or not len(batch) or not batch.columns.keys() >= {"pixels", "label"}:
             return
         rows = [row for row, image in enumerate(batch.images) if crc32(image.id.encode()) < self._below]
         if not rows:

@@ -142,6 +142,17 @@ def test_without_a_challenger_or_a_sample_nothing_is_asked(start: Callable[..., 
     assert challenger.batches == []
 
 
+def test_what_no_champion_has_answered_is_not_asked(start: Callable[..., Scene]) -> None:
+    """A chain may decode and not classify."""
+    challenger = Contrary()
+    scene = start(challenger)
+    for column in ("label", "pixels"):
+        scene.shadow.offer(classified("a").without(column), Brightness())
+    scene.shadow.end()
+    scene.thread.join(DEADLINE_S)
+    assert challenger.batches == []
+
+
 def test_a_challenger_that_is_behind_is_asked_no_more(
     start: Callable[..., Scene], wait_until: Callable[..., Any]
 ) -> None:

@@ -81,7 +81,9 @@ def test_one_changed_bit_is_found():
     [CONTENT[:-1], CONTENT[: len(CONTENT) // 2], CONTENT[:2], b"\x80", b"PK\x03\x04" + bytes(50), b"{}"],
 )
 def test_what_is_not_a_whole_onnx_file_is_refused(content):
-    assert isinstance(refused(content), NotOnnx)
+    error = refused(content)
+    assert isinstance(error, NotOnnx)
+    assert "Copy it again, or export it again" in str(error)
 
 
 def test_a_file_without_bytes_is_refused():
