@@ -38,6 +38,7 @@ class Sink(Protocol):
 
         Raises:
             StoreUnavailable: nothing is known about any row; write the batch again.
+            StoreRefused, SchemaMismatch: no row is to blame: the table or index was altered or is gone.
             StoreClosed: not connected.
         """
 
@@ -46,6 +47,7 @@ class Sink(Protocol):
 
         Raises:
             StoreUnavailable: nothing is known about any row; remove the batch again.
+            StoreRefused: no row is to blame: the table or index was altered or is gone.
             StoreClosed: not connected.
         """
 

@@ -22,13 +22,18 @@ FLUSH_ROWS = 10_000
 
 DEFAULT_PORT = "7051"
 
-# What a tablet server says of a row that a retry does not change. An invalid argument alone may be anything: a table
-# that was altered is one too, and is said of every row of the request.
-ROW_IS_TO_BLAME = ("Invalid argument: value too large", "Invalid argument: encoded primary key too large")
+# What the tablet server says of one row that it will never take. All else under the same status is said of the whole
+# request, such as "Client provided column ... not present in tablet", though the clients put it on every row.
+ROW_IS_TO_BLAME = (
+    "Invalid argument: value too large for column",
+    "Invalid argument: encoded primary key too large",
+)
 # The one of a row that was to be deleted and is not there.
 ROW_IS_GONE = "Not found: key not found"
 # The statuses of a request that a retry does not change.
 REFUSALS = ("Invalid argument", "Not authorized", "Not found", "Not supported")
+# Those among them that come of a table that is not what it was when it was opened.
+TABLE_HAS_CHANGED = ("Invalid argument", "Not found")
 # The Java client tells the whole story of its retries; the beginning says what happened.
 STATUS_CHARACTERS = 200
 
@@ -147,10 +152,13 @@ def status_error(status: str, options: KuduOptions) -> StoreError:
     """Turn a Kudu status, written as `Code: message`, into the error to raise."""
     message = textwrap.shorten(status, STATUS_CHARACTERS, placeholder=" ...")
     if status.startswith(REFUSALS):
-        return StoreRefused(
-            f"Kudu at {options.masters} refused: {message}. If a table was altered or dropped meanwhile, start the "
-            "worker again: it creates what is missing and names what differs"
-        )
+        refusal = f"Kudu at {options.masters} refused: {message}"
+        if status.startswith(TABLE_HAS_CHANGED):
+            refusal += (
+                ". If a table was altered or dropped meanwhile, start again: a worker that starts checks every table, "
+                "names what differs, and creates what is missing"
+            )
+        return StoreRefused(refusal)
     return StoreUnavailable(
         f"Kudu at {options.masters} does not answer: {message}. Check that it runs (`flumen status`; "
         f"`flumen up` starts one on this machine) and that the address is right"
@@ -173,7 +181,8 @@ def row_failures(
         options: where the rows went, for the message.
 
     Raises:
-        StoreError: an answer that says nothing about its row: the server is overloaded, the table is gone.
+        StoreError: an answer that says nothing about its row: the server is overloaded, the table was altered or is
+            gone.
     """
     failures: list[dict[int, str]] = []
     start = 0
