@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -168,6 +169,14 @@ def wait_until_acknowledged(settings: Any, observer: Any) -> Callable[..., None]
         wait_until(done, f"{count} acknowledged messages", worker.check)
 
     return wait
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port, for a worker's web server."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture

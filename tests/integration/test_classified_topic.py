@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
@@ -133,6 +134,38 @@ def test_a_worker_publishes_what_it_stores(
         names = ("id", "prediction", "label", "model", "model_version", "format")
         assert tuple(document[name] for name in names) == tuple(row)
         assert "image_as_pgm" not in document
+
+
+def test_a_missing_topic_of_results_is_waited_for_and_seen(
+    settings: Settings,
+    png: bytes,
+    port: int,
+    start_worker: Callable[..., Any],
+    observer: TopicObserver,
+    wait_until: Callable[..., Any],
+    wait_until_acknowledged: Callable[..., None],
+) -> None:
+    topic = settings.classified_topic
+    assert topic
+    worker = start_worker(http_port=port, stalled_after_s=12)
+    worker.wait_for_line("partitions assigned")
+    admin = AdminClient(settings.admin_config())
+    admin.delete_topics([topic])[topic].result()
+    producer = Producer(settings.producer_config())
+    producer.produce(settings.images_topic, key="one", value=png)
+    assert producer.flush(60) == 0
+    health = f"http://127.0.0.1:{port}/health"
+    wait_until(
+        lambda: requests.get(health, timeout=60).status_code == 503, "an unhealthy worker", worker.check
+    )
+    assert "waiting for results" in requests.get(health, timeout=60).text
+    assert observer.progress(settings.images_topic).acknowledged == 0
+    ensure_topics(settings)
+    wait_until_acknowledged(1, worker)
+    assert [key for key, _ in results(observer, settings)] == ["one"]
+    said = [line["server"] for line in worker.lines() if line["event"].startswith("server ")]
+    assert said == ["results", "results"], "one line at each end of the wait"
+    assert worker.stop() == 0
 
 
 def _is_written(sink: ClassifiedTopic, batch: Batch) -> bool:

@@ -17,7 +17,6 @@ from interceptor.columns import Column, Kind
 from stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
 from stores.kudu.driver import Driver, Write, open_driver
-from stores.kudu.java import acquire_client, java, release_client, start
 from stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
 
 COLUMNS = (
@@ -162,28 +161,6 @@ def test_the_server_refuses_a_row_and_stores_its_neighbours(driver: Driver, tabl
     assert "70000" in failures[1][1]
     assert {"a", "c"} <= set(ids(driver, table))
     assert driver.upsert([Write(table.name, rows(table, [{"id": "e"}]))]) == [{}]
-
-
-def test_a_table_that_is_altered_under_a_sink_is_no_images_fault(
-    options: KuduOptions, sink: KuduSink, reader: KuduReader, flumen_kudu_classpath: list[Path]
-) -> None:
-    """Else all that comes would go to the dead letters, and what was stored under these ids would be deleted."""
-    assert not sink.write(batch_of([b"a", b"b"]))
-    start(flumen_kudu_classpath)
-    client = acquire_client(options)
-    try:
-        change = java("org.apache.kudu.client.AlterTableOptions")()
-        client.alterTable(f"{options.table_prefix}images", change.renameColumn("prediction", "guess"))
-        with pytest.raises(StoreRefused, match=r"prediction .*start the worker again"):
-            sink.write(batch_of([b"c", b"d", b"e"]))
-        change = java("org.apache.kudu.client.AlterTableOptions")()
-        client.alterTable(f"{options.table_prefix}images", change.renameColumn("guess", "prediction"))
-    finally:
-        release_client(options)
-    assert reader.count() == 2
-    assert [reader.read_image(f"image {row}") for row in range(2)] == [b"a", b"b"]
-    assert not sink.write(batch_of([b"c", b"d", b"e"]))
-    assert reader.count() == 3
 
 
 def test_scans_may_be_nested_and_left(driver: Driver, table: Table) -> None:

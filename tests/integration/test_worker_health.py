@@ -2,7 +2,6 @@
 
 import io
 import os
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,6 @@ from streams.settings import Settings
 from streams.topics import ensure_topics
 
 MIB = 1024 * 1024
-
-
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def metric(port: int, name: str) -> float:
