@@ -29,6 +29,18 @@ def prepare_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
     check_schema(schema, fields, server.index_url)
 
 
+def check_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
+    """Check the fields of an index that was there.
+
+    Raises:
+        SchemaMismatch: it has other fields by now.
+        StoreUnavailable, StoreRefused: as `SolrServer.store_error` says.
+    """
+    schema = server.read_schema()
+    if schema is not None:
+        check_schema(schema, fields, server.index_url)
+
+
 def _create_index(server: SolrServer) -> dict[str, Any]:
     system = server.ask(f"{server.url}/admin/info/system")
     if isinstance(system, Refusal):

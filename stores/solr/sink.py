@@ -1,6 +1,5 @@
 """Writing micro-batches into Solr."""
 
-import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
@@ -13,7 +12,7 @@ from interceptor.batch import Batch
 from interceptor.columns import Column
 from stores.errors import StoreClosed
 from stores.sink import Failure
-from stores.solr.creation import prepare_index
+from stores.solr.creation import check_index, prepare_index
 from stores.solr.documents import build_documents, int32_overflows
 from stores.solr.options import SolrOptions
 from stores.solr.schema import index_fields
@@ -22,8 +21,6 @@ from stores.solr.server import Refusal, SolrServer, read_error, shorten
 # Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
 _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 _COMMIT = b'{"commit": {"openSearcher": false}}'
-# A reason quotes ids and values of documents, so only its end can be relied on.
-_UNKNOWN_FIELD = re.compile(r"\] unknown field '\w+'\Z")
 
 
 class SolrSink:
@@ -63,7 +60,8 @@ class SolrSink:
 
         Raises:
             StoreUnavailable: the server does not answer or asks to wait; write the batch again.
-            StoreRefused: the index is gone, its schema has changed, or access is refused.
+            SchemaMismatch: the index has other fields by now, and no row is to blame.
+            StoreRefused: the index is gone, or access is refused.
             StoreClosed: not connected.
         """
         if self._index is None:
@@ -94,6 +92,7 @@ class SolrSink:
             body = orjson.dumps({"delete": [image.id for image in batch.images]})
             answer = self._server.ask(f"{self._server.index_url}/update/json", body=body)
             if isinstance(answer, Refusal):
+                self._doubt_log(answer)
                 raise self._server.store_error(answer)
 
     def close(self) -> None:
@@ -103,16 +102,34 @@ class SolrSink:
         self._server = self._index = None
 
     def _store(self, rows: Sequence[int], documents: Sequence[dict[str, Any]]) -> list[Failure]:
-        """Send these rows in one request; where it is refused, halve it until bad documents stand alone."""
+        """Send these rows in one request; where it is refused by an index as it was, find the bad documents."""
         if not rows:
             return []
         reason = self._add([documents[row] for row in rows])
         if reason is None:
             return []
+        assert self._server is not None
+        check_index(
+            self._server, self._fields
+        )  # all documents have the same fields: none is to blame for another type
+        return self._find_bad(rows, documents, reason)
+
+    def _find_bad(
+        self, rows: Sequence[int], documents: Sequence[dict[str, Any]], reason: str
+    ) -> list[Failure]:
+        """Halve a request that was refused until bad documents stand alone; the others are stored on the way."""
         if len(rows) == 1:
             return [Failure(rows[0], reason)]
+        failures: list[Failure] = []
         middle = len(rows) // 2
-        return self._store(rows[:middle], documents) + self._store(rows[middle:], documents)
+        for half in (rows[:middle], rows[middle:]):
+            refused = self._add([documents[row] for row in half])
+            if refused is not None:
+                failures += self._find_bad(half, documents, refused)
+        return failures
+
+    def _doubt_log(self, refusal: Refusal) -> None:
+        self._log_in_doubt |= (refusal.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     def _begin_new_log(self) -> None:
         """Commit hard: what is in the index by then needs no update log any more."""
@@ -135,9 +152,8 @@ class SolrSink:
             return str(error)
         except (pysolr.SolrError, requests.RequestException) as error:
             refusal = read_error(error)
-            # All documents have the same fields, so an unknown one is the index's fault and not a document's.
-            self._log_in_doubt |= (refusal.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
-            if refusal.status not in _SPLIT or _UNKNOWN_FIELD.search(refusal.reason):
+            self._doubt_log(refusal)
+            if refusal.status not in _SPLIT:
                 raise self._server.store_error(refusal) from error
             return shorten(refusal.reason)
         return None

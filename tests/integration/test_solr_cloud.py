@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import requests
 from interceptor.batch import Batch, ImageMessage
 from interceptor.columns import Column, Kind
 from stack.artifacts import resolve
-from stores.errors import SchemaMismatch, StoreRefused, StoreUnavailable
+from stores.errors import SchemaMismatch, StoreUnavailable
 from stores.solr import SolrOptions, SolrReader, SolrSink
 from stores.solr.schema import CONFIGSET
 
@@ -89,12 +90,15 @@ def batch_of(*ids: str) -> Batch:
     return Batch([ImageMessage(image_id, b"", 0) for image_id in ids]).with_columns(**columns)
 
 
-def upload_without_width(options: SolrOptions) -> None:
-    """Put a config set on the server that lacks one field."""
+WIDTH = '<field name="width" type="pint"/>'
+
+
+def upload_with(options: SolrOptions, width: str) -> None:
+    """Put a config set on the server that has another field `width`, or none."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in (CONFIGSET / "conf").iterdir():
-            text = path.read_text().replace('<field name="width" type="pint"/>', "")
+            text = path.read_text().replace(WIDTH, width)
             archive.writestr(path.name, text)
     parameters = {"action": "UPLOAD", "name": options.config_set, "overwrite": "true"}
     url = f"{options.url}/admin/configs"
@@ -121,20 +125,32 @@ def test_a_collection_is_created_from_the_config_set(options: SolrOptions, conne
 
 def test_a_collection_of_another_schema_is_left_alone(options: SolrOptions) -> None:
     poor = replace(options, config_set="poor")
-    upload_without_width(poor)
+    upload_with(poor, width="")
     ask_collections(poor, action="CREATE", numShards=1, **{"collection.configName": "poor"})
     with pytest.raises(SchemaMismatch, match=r"no field 'width', expected solr\.IntPointField"):
         SolrSink(options, COLUMNS).connect()
 
 
-def test_a_schema_that_changes_under_a_worker_stops_it(options: SolrOptions, connect: Connect) -> None:
-    changing = replace(options, config_set="changing")
+@pytest.mark.parametrize(
+    ("width", "difference"),
+    [
+        ("", "no field 'width', expected solr.IntPointField"),
+        (WIDTH.replace("pint", "boolean"), "field 'width' is solr.BoolField, expected solr.IntPointField"),
+        (WIDTH + '<field name="owner" type="string" required="true"/>', "field 'owner' is required there"),
+    ],
+    ids=["gone", "retyped", "required"],
+)
+def test_a_schema_that_changes_under_a_worker_is_no_documents_fault(
+    options: SolrOptions, connect: Connect, width: str, difference: str
+) -> None:
+    """Else all that comes would go to the dead letters."""
+    changing = replace(options, config_set=options.core)
     sink = connect(changing)
     assert not sink.write(batch_of("a"))
-    upload_without_width(changing)
+    upload_with(changing, width)
     ask_collections(changing, action="RELOAD")
-    with pytest.raises(StoreRefused, match="unknown field 'width'"):
-        sink.write(batch_of("b"))
+    with pytest.raises(SchemaMismatch, match=re.escape(difference)):
+        sink.write(batch_of("b", "c"))
 
 
 def test_a_server_that_stops_answering_is_unavailable_until_it_goes_on(
