@@ -109,9 +109,8 @@ class SolrSink:
         if reason is None:
             return []
         assert self._server is not None
-        check_index(
-            self._server, self._fields
-        )  # all documents have the same fields: none is to blame for another type
+        # All documents have the same fields: where the index has others by now, none of them is to blame.
+        check_index(self._server, self._fields)
         return self._find_bad(rows, documents, reason)
 
     def _find_bad(

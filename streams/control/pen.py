@@ -104,13 +104,14 @@ class Pen:
         """
         mark = secrets.token_hex(16)
         failure: Exception = _ShutOut()
-        for attempt in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS + 1):  # the last one only looks what became of the one before
             try:
                 producer = self._taken(seen)
                 if attempt and (written := written_by(mark, self._settings)):
                     self._let_go()  # others may have written since
                     return written
-                return self._write(producer, wish, seen, at_least, mark)
+                if attempt < _ATTEMPTS:
+                    return self._write(producer, wish, seen, at_least, mark)
             except (_ShutOut, _InDoubt) as error:
                 self._let_go()
                 failure = error

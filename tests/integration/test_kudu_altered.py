@@ -1,9 +1,7 @@
 """Tables that somebody alters, or makes anew, while a sink has them open: no image is to blame for that."""
 
-import importlib.util
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,36 +27,17 @@ LARGE = bytes(CHUNK_BYTES + 1)
 Change = Callable[[Any], Any]
 
 
-@pytest.fixture(params=["jvm", "native"])
-def options(
-    request: pytest.FixtureRequest,
-    flumen_stack: Any,
-    flumen_names: Any,
-    flumen_kudu_classpath: Sequence[Path],
-) -> KuduOptions:
-    """Every driver in turn. One that is not installed is skipped and named."""
-    if request.param == "native" and importlib.util.find_spec("kudu") is None:
-        pytest.skip("the native Kudu driver is not installed: docs/kudu.md says how")
-    return KuduOptions(
-        masters=flumen_stack.kudu_masters,
-        table_prefix=flumen_names.kudu_prefix,
-        driver=request.param,
-        classpath=tuple(flumen_kudu_classpath),
-        partitions=2,
-    )
-
-
 @pytest.fixture
-def sink(options: KuduOptions) -> Iterator[KuduSink]:
-    sink = KuduSink(options, COLUMNS)
+def sink(kudu_options: KuduOptions) -> Iterator[KuduSink]:
+    sink = KuduSink(kudu_options, COLUMNS)
     sink.connect()
     yield sink
     sink.close()
 
 
 @pytest.fixture
-def reader(options: KuduOptions) -> Iterator[KuduReader]:
-    reader = KuduReader(options)
+def reader(kudu_options: KuduOptions) -> Iterator[KuduReader]:
+    reader = KuduReader(kudu_options)
     yield reader
     reader.close()
 
@@ -66,10 +45,10 @@ def reader(options: KuduOptions) -> Iterator[KuduReader]:
 class Admin:
     """Somebody else, with a Java client of their own; each change is made when the call returns."""
 
-    def __init__(self, options: KuduOptions) -> None:
-        start(options.classpath)
+    def __init__(self, kudu_options: KuduOptions) -> None:
+        start(kudu_options.classpath)
         # Clients are shared by address and time limit, and the sink's own would know of the change.
-        self._options = replace(options, timeout_s=2 * options.timeout_s)
+        self._options = replace(kudu_options, timeout_s=2 * kudu_options.timeout_s)
         self._client: Any = acquire_client(self._options)
 
     def alter(self, table: str, change: Change) -> None:
@@ -84,8 +63,8 @@ class Admin:
 
 
 @pytest.fixture
-def admin(options: KuduOptions) -> Iterator[Admin]:
-    admin = Admin(options)
+def admin(kudu_options: KuduOptions) -> Iterator[Admin]:
+    admin = Admin(kudu_options)
     yield admin
     admin.close()
 
@@ -121,7 +100,7 @@ def stored(reader: KuduReader) -> list[tuple[str, bytes]]:
 @pytest.mark.parametrize("table", ["images", "predictions"])
 @pytest.mark.parametrize("change", [drop, rename, retype])
 def test_an_altered_table_is_refused_and_its_rows_stay(
-    options: KuduOptions, sink: KuduSink, reader: KuduReader, admin: Admin, table: str, change: Change
+    kudu_options: KuduOptions, sink: KuduSink, reader: KuduReader, admin: Admin, table: str, change: Change
 ) -> None:
     """Else every image would be a dead letter, and what was stored of it deleted."""
     assert not sink.write(batch_of(b"small", LARGE))
@@ -132,7 +111,7 @@ def test_an_altered_table_is_refused_and_its_rows_stay(
     assert not caught.value.retriable
     assert set(stored(reader)) >= set(before) == {("image 0", b"small"), ("image 1", LARGE)}
     with pytest.raises(SchemaMismatch, match=f"{table}.*column 'prediction' is"):
-        KuduSink(options, COLUMNS).connect()
+        KuduSink(kudu_options, COLUMNS).connect()
 
 
 def test_nothing_is_removed_from_an_altered_table(sink: KuduSink, reader: KuduReader, admin: Admin) -> None:
@@ -152,7 +131,7 @@ def test_a_column_more_is_no_matter(sink: KuduSink, reader: KuduReader, admin: A
 
 
 def test_a_table_made_anew_is_refused_until_the_sink_connects_again(
-    options: KuduOptions,
+    kudu_options: KuduOptions,
     sink: KuduSink,
     reader: KuduReader,
     admin: Admin,
@@ -160,7 +139,7 @@ def test_a_table_made_anew_is_refused_until_the_sink_connects_again(
 ) -> None:
     assert not sink.write(batch_of(b"a"))
     admin.drop("images")
-    again = KuduSink(options, COLUMNS)
+    again = KuduSink(kudu_options, COLUMNS)
     again.connect()
     for call in (sink.write, sink.remove):
         # The tablets of a table that is dropped go one after another, and take rows until then.
@@ -173,7 +152,7 @@ def test_a_table_made_anew_is_refused_until_the_sink_connects_again(
     again.close()
 
 
-@pytest.mark.parametrize("options", ["jvm"], indirect=True)
+@pytest.mark.parametrize("kudu_options", ["jvm"], indirect=True)
 def test_a_worker_stops_and_buries_nothing(
     settings: Settings,
     start_worker: Callable[..., Any],

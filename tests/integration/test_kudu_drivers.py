@@ -1,11 +1,9 @@
 """Both drivers against a real Kudu, below the checks of the sink: what the server refuses, what a scan returns."""
 
-import importlib.util
 import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,37 +25,18 @@ COLUMNS = (
 )
 
 
-@pytest.fixture(params=["jvm", "native"])
-def options(
-    request: pytest.FixtureRequest,
-    flumen_stack: Any,
-    flumen_names: Any,
-    flumen_kudu_classpath: Sequence[Path],
-) -> KuduOptions:
-    """Every driver in turn. One that is not installed is skipped and named."""
-    if request.param == "native" and importlib.util.find_spec("kudu") is None:
-        pytest.skip("the native Kudu driver is not installed: docs/kudu.md says how")
-    return KuduOptions(
-        masters=flumen_stack.kudu_masters,
-        table_prefix=flumen_names.kudu_prefix,
-        driver=request.param,
-        classpath=tuple(flumen_kudu_classpath),
-        partitions=2,
-    )
-
-
 @pytest.fixture
-def driver(options: KuduOptions) -> Iterator[Driver]:
-    driver = open_driver(options)
+def driver(kudu_options: KuduOptions) -> Iterator[Driver]:
+    driver = open_driver(kudu_options)
     yield driver
     driver.close()
 
 
 @pytest.fixture
-def table(driver: Driver, options: KuduOptions) -> Table:
+def table(driver: Driver, kudu_options: KuduOptions) -> Table:
     """A table with a column of each type, and these rows: see `ROWS`."""
     table = Table(
-        f"{options.table_prefix}types",
+        f"{kudu_options.table_prefix}types",
         (
             TableColumn("id", "string", nullable=False, key=True),
             TableColumn("text", "string"),
@@ -178,15 +157,15 @@ def test_scans_may_be_nested_and_left(driver: Driver, table: Table) -> None:
     assert len(ids(driver, table)) == 5_000 + len(ROWS)
 
 
-def test_a_table_that_is_not_there_is_named(driver: Driver, options: KuduOptions) -> None:
-    name = f"{options.table_prefix}nowhere"
+def test_a_table_that_is_not_there_is_named(driver: Driver, kudu_options: KuduOptions) -> None:
+    name = f"{kudu_options.table_prefix}nowhere"
     assert driver.describe(name) is None
     with pytest.raises(StoreRefused, match=name):
         next(iter(driver.scan(name, ["id"])))
 
 
-def test_a_closed_driver_says_so(options: KuduOptions) -> None:
-    driver = open_driver(options)
+def test_a_closed_driver_says_so(kudu_options: KuduOptions) -> None:
+    driver = open_driver(kudu_options)
     driver.close()
     driver.close()
     with pytest.raises(StoreClosed):
@@ -205,16 +184,16 @@ def batch_of(contents: Sequence[bytes], **columns: Any) -> Batch:
 
 
 @pytest.fixture
-def sink(options: KuduOptions) -> Iterator[KuduSink]:
-    sink = KuduSink(options, COLUMNS)
+def sink(kudu_options: KuduOptions) -> Iterator[KuduSink]:
+    sink = KuduSink(kudu_options, COLUMNS)
     sink.connect()
     yield sink
     sink.close()
 
 
 @pytest.fixture
-def reader(options: KuduOptions) -> Iterator[KuduReader]:
-    reader = KuduReader(options)
+def reader(kudu_options: KuduOptions) -> Iterator[KuduReader]:
+    reader = KuduReader(kudu_options)
     yield reader
     reader.close()
 
@@ -240,14 +219,14 @@ def test_large_images_are_cut_and_restored(sink: KuduSink, reader: KuduReader) -
 
 
 def test_an_image_without_its_chunks_is_an_error(
-    options: KuduOptions, sink: KuduSink, reader: KuduReader, driver: Driver
+    kudu_options: KuduOptions, sink: KuduSink, reader: KuduReader, driver: Driver
 ) -> None:
     sink.write(batch_of([bytes(CHUNK_BYTES + 1)]))
     names = reader.schema("images").names
     row = next(iter(reader.scan("images", names)))
     torn = row.set_column(names.index("chunks"), "chunks", pa.array([3], pa.int32()))
     assert set(reader.tables()) >= {"images", "image_chunks", "predictions"}
-    driver.upsert([Write(f"{options.table_prefix}images", torn)])
+    driver.upsert([Write(f"{kudu_options.table_prefix}images", torn)])
     with pytest.raises(StoreRefused, match="2 of its 3 image chunks"):
         reader.read_image("image 0")
     with pytest.raises(KeyError):
@@ -275,8 +254,10 @@ def test_every_answer_of_every_model_is_kept(sink: KuduSink, reader: KuduReader)
     assert np.frombuffer(stored["probabilities"], "<f4").tolist() == [0.25, 0.75]
 
 
-def test_a_chain_that_does_not_classify_stores_no_answers(options: KuduOptions, reader: KuduReader) -> None:
-    sink = KuduSink(options, COLUMNS[:1])
+def test_a_chain_that_does_not_classify_stores_no_answers(
+    kudu_options: KuduOptions, reader: KuduReader
+) -> None:
+    sink = KuduSink(kudu_options, COLUMNS[:1])
     sink.connect()
     image = ImageMessage("only an image", b"bytes", 0)
     assert not sink.write(Batch([image], {"id": [image.id]}))
@@ -285,7 +266,7 @@ def test_a_chain_that_does_not_classify_stores_no_answers(options: KuduOptions, 
     assert list(reader.scan("predictions", ["id"])) == []
 
 
-@pytest.mark.parametrize("options", ["native"], indirect=True)
+@pytest.mark.parametrize("kudu_options", ["native"], indirect=True)
 def test_a_native_child_that_dies_is_started_anew(sink: KuduSink) -> None:
     assert not sink.write(batch_of([b"a"]))
     (child,) = _children()

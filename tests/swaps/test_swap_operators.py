@@ -168,24 +168,24 @@ def test_many_at_once_write_one_after_another(
 
 
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._FENCED])
-@pytest.mark.parametrize("is_committed", [True, False])
+@pytest.mark.parametrize("committed", [[True], [False], [False, False, True]], ids=str)
 def test_an_answer_that_says_nothing_is_looked_into(
     pen: Callable[[], Pen],
     read_back: Callable[[int], list[DesiredState]],
     monkeypatch: pytest.MonkeyPatch,
     code: int,
-    is_committed: bool,
+    committed: list[bool],
 ) -> None:
-    """A broker may answer so whether it has committed or not: written once, in both cases."""
-    answers = iter([KafkaException(KafkaError(code))])
+    """A broker may answer so whether it has committed or not: written once, whichever it was."""
+    tries = iter(committed)
 
     class Doubtful(Producer):
         def commit_transaction(self, *args: Any) -> None:
-            error = next(answers, None)
-            if error is None or is_committed:
+            is_committed = next(tries, None)
+            if is_committed is not False:
                 super().commit_transaction(*args)
-            if error is not None:
-                raise error
+            if is_committed is not None:
+                raise KafkaException(KafkaError(code))
 
     monkeypatch.setattr("streams.control.pen.Producer", Doubtful)
     own = pen()
