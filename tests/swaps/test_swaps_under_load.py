@@ -12,6 +12,7 @@ from swap_scene import Scene, stored_rows
 
 from interceptor.preprocess import to_tensor
 from stores.kudu import KuduReader
+from stores.solr import SolrReader
 from streams.control.records import ModelRef, WorkerState
 
 COLUMNS = [
@@ -24,6 +25,7 @@ COLUMNS = [
     "kafka_offset",
     "classified_at",
 ]
+IN_BOTH = ("prediction", "model", "model_version", "control_revision")
 RATE = 1000
 """Images a second: enough that every swap falls into the middle of something, and no more than any machine takes."""
 
@@ -66,8 +68,9 @@ def swap(scene: Scene, former: ModelRef, champion: ModelRef, workers: int) -> in
 
 
 def check_rows(scene: Scene, kudu: KuduReader, champions: Mapping[int, ModelRef]) -> list[dict[str, Any]]:
-    """Check every row against what was sent, and against the model it names. `champions`: by revision."""
+    """Check every row against what was sent, the model it names, and its document. `champions`: by revision."""
     rows = stored_rows(kudu, COLUMNS)
+    assert documents(scene) == {row["id"]: tuple(row[name] for name in IN_BOTH) for row in rows}
     assert sorted(row["id"] for row in rows) == sorted(f"digit-{number}" for number in range(scene.sent))
     offline = _offline(scene, set(champions.values()))
     batches: dict[tuple[int, Any], set[int]] = defaultdict(set)
@@ -81,6 +84,17 @@ def check_rows(scene: Scene, kudu: KuduReader, champions: Mapping[int, ModelRef]
         (answer["id"], answer["model_version"]) for answer in answers
     }
     return rows
+
+
+def documents(scene: Scene) -> dict[str, tuple[Any, ...]]:
+    """Return what Solr says of every image, by id; each is there once, for an id is its key."""
+    solr = SolrReader(scene.settings.solr_options())
+    solr.commit()
+    found: dict[str, tuple[Any, ...]] = {}
+    while page := solr.search(rows=5000, start=len(found)):
+        found |= {row["id"]: tuple(row[name] for name in IN_BOTH) for row in page}
+    solr.close()
+    return found
 
 
 def never_goes_back(rows: Sequence[Mapping[str, Any]]) -> None:
