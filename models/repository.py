@@ -149,7 +149,7 @@ class Repository:
     def aliases(self, name: str, version: int) -> list[str]:
         """Return the aliases that name this version, sorted."""
         known = sorted(self._storage.entries(f"{check_name(name)}/{ALIASES}"))
-        return [alias for alias in known if _is_name(alias) and self.alias(name, alias) == version]
+        return [alias for alias in known if _is_name(alias) and self._names(name, alias, version)]
 
     def alias(self, name: str, alias: str) -> int | None:
         """Return the version that an alias names, or None if there is no such alias.
@@ -205,6 +205,12 @@ class Repository:
         try:
             return bool(self.versions(name))
         except ModelNotFound:  # a link that leads outside hides no model but itself
+            return False
+
+    def _names(self, name: str, alias: str, version: int) -> bool:
+        try:
+            return self.alias(name, alias) == version
+        except ModelNotFound:  # a link that is not followed hides no other alias
             return False
 
     def _is_complete(self, name: str, version: int) -> bool:

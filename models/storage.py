@@ -120,7 +120,13 @@ class LocalFolder:
     def _inside(self, path: str) -> Path:
         # Names are checked before; a symbolic link could still lead outside.
         target = self._root / path
-        if not target.resolve().is_relative_to(self._root.resolve()):
+        try:
+            leads_to = target.resolve()
+        except RuntimeError as error:  # what Python 3.11 and 3.12 raise; later ones give the path back
+            raise ModelNotFound(
+                f"{target} is a link that leads round in a circle; it is not followed"
+            ) from error
+        if not leads_to.is_relative_to(self._root.resolve()):
             raise ModelNotFound(
                 f"{target} is a link that leads outside of the model repository; it is not followed"
             )

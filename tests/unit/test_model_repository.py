@@ -325,6 +325,18 @@ def test_a_link_out_of_the_repository_hides_no_other_model(two_roots: tuple[Path
     assert Repository(inside).versions("shapes") == [1]
 
 
+@pytest.mark.parametrize("path", ["evil", "shapes/2", "shapes/2/manifest.json", "shapes/aliases/challenger"])
+def test_a_link_to_itself_hides_no_other_model(two_roots: tuple[Path, Path], path: str):
+    inside, _ = two_roots
+    link = inside / path
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(link.name)
+    repository = Repository(inside)
+    assert repository.names() == ["shapes"]
+    assert repository.versions("shapes") == [1]
+    assert repository.aliases("shapes", 1) == ["champion"]
+
+
 def test_a_link_within_the_repository_is_followed(two_roots: tuple[Path, Path]):
     inside, _ = two_roots
     (inside / "shapes" / "1").rename(inside / ".store")
