@@ -3,7 +3,7 @@
 import math
 import signal
 from collections.abc import Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -54,6 +54,13 @@ def produce(
     label_from_name: Annotated[
         bool, typer.Option("--label-from-name", help="A name begins with its known label, as in 7_0001.png.")
     ] = False,
+    follow_links: Annotated[
+        bool,
+        typer.Option(
+            "--follow-links",
+            help="Follow links that lie in a folder to files within it; else they are left out.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Publish images: folders, files, zip and tar archives, IDX files.
@@ -67,10 +74,12 @@ def produce(
     options = SourceOptions(labels, label_from_name, settings.max_image_bytes)
     if watch is not None:
         target = Target(settings.images_topic, settings.producer_config(), rate)
-        _print_watched(_watch_folder(watch, target, options, settle), settings.images_topic, as_json)
+        with Spool(watch, settle, follow_links=follow_links) as spool:
+            watched = _watch_folder(spool, target, options)
+        _print_watched(watched, settings.images_topic, as_json)
         return
     unreadable: list[SourceUnreadable] = []
-    files = find_files(paths or (), unreadable.append)
+    files = find_files(paths or (), unreadable.append, follow_links=follow_links)
     images = read_images(files, options, unreadable.append)
     with progress_bar() as bar:
         task = bar.add_task("publishing", total=count_images(files), note="")
@@ -91,14 +100,13 @@ def produce(
         raise typer.Exit(1)
 
 
-def _watch_folder(folder: Path, target: Target, options: SourceOptions, settle_s: float) -> Watched:
+def _watch_folder(spool: Spool, target: Target, options: SourceOptions) -> Watched:
     """Publish what is put into a folder until SIGTERM or Ctrl-C; what was sent is then still waited for."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
-    with Spool(folder, settle_s) as spool:
-        errors.print(f"watching {escape(str(folder))}", highlight=False)
-        return watch_spool(spool, target, options, stop, _tell)
+    errors.print(f"watching {escape(str(spool.folder))}", highlight=False)
+    return watch_spool(spool, target, replace(options, stopped=stop.is_set), stop, _tell)
 
 
 def _tell(message: str) -> None:

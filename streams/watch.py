@@ -56,6 +56,8 @@ class _Round:
                 self.owners.setdefault(image.id, deque()).append(file.id)
                 self.waiting[file.id] += 1
                 yield image
+            if self.stop.is_set():  # it may have ended early
+                return
             self.read.append(file)
 
     def cannot_read(self, file: FoundFile, error: SourceUnreadable) -> None:

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from streams.errors import SourceUnreadable
+from streams.sources.opening import open_below
 
 OnUnreadable = Callable[[SourceUnreadable], None]
 """Told of each file or image that cannot be read; the others go on."""
@@ -17,12 +19,27 @@ class FoundFile:
     """One file to publish from.
 
     `id` is the given path's last name and the way from there, so that it is the same on every run and differs
-    between two given paths. `source` is the given path's last name as a URI reference.
+    between two given paths. `source` is the given path's last name as a URI reference. `root` is the folder that it
+    was found in and has to lie in; None for a file that was given itself.
     """
 
     path: Path
     id: str
     source: str
+    root: Path | None = None
+    follow_links: bool = False
+
+    def open(self) -> BinaryIO:
+        """Open it for reading. No link is followed that was not asked for, and none that leads out of its folder.
+
+        Raises:
+            OSError: it is gone, may not be read, is no regular file, or is such a link.
+        """
+        return open_below(self.root, self.path, follow_links=self.follow_links)
+
+    def beside(self, name: str) -> "FoundFile":
+        """Return the file of this name in the same folder, which may not be there."""
+        return replace(self, path=self.path.with_name(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +52,14 @@ class Content:
     known_label: int | None = None
 
 
-def find_files(paths: Sequence[Path], on_unreadable: OnUnreadable) -> tuple[FoundFile, ...]:
+def find_files(
+    paths: Sequence[Path], on_unreadable: OnUnreadable, *, follow_links: bool = False
+) -> tuple[FoundFile, ...]:
     """Return the files under these paths, those of a folder sorted by their way down.
 
-    Hidden files and folders and whatever is not a file are left out, unless given by name. Links to files are
-    followed, links to folders are not: they could lead round in circles.
+    Hidden files and folders and whatever is not a file are left out, unless given by name. A link in a folder is told
+    and left out: whoever fills the folder could let it point to anything. With `follow_links`, links to files within
+    the folder are followed; links to folders never are, since they could lead round in circles.
 
     Raises:
         SourceUnreadable: a path does not exist, or two paths would give their images the same ids.
@@ -54,7 +74,9 @@ def find_files(paths: Sequence[Path], on_unreadable: OnUnreadable) -> tuple[Foun
                 "same ids and replace each other; give the folders above them instead. Nothing was published"
             )
         roots[name] = path
-    return tuple(file for name, path in roots.items() for file in _files_of(name, path, on_unreadable))
+    return tuple(
+        file for name, path in roots.items() for file in _files_of(name, path, on_unreadable, follow_links)
+    )
 
 
 def _check_exists(path: Path) -> None:
@@ -66,7 +88,7 @@ def _check_exists(path: Path) -> None:
     raise SourceUnreadable(f"{str(path)!r} is neither a folder nor a file; nothing was published")
 
 
-def _files_of(name: str, root: Path, on_unreadable: OnUnreadable) -> Iterator[FoundFile]:
+def _files_of(name: str, root: Path, on_unreadable: OnUnreadable, follow_links: bool) -> Iterator[FoundFile]:
     source = quote(name)
     if root.is_file():
         yield FoundFile(root, name, source)
@@ -77,16 +99,26 @@ def _files_of(name: str, root: Path, on_unreadable: OnUnreadable) -> Iterator[Fo
 
     for folder, subfolders, names in os.walk(root, onerror=report):
         subfolders[:] = sorted(subfolder for subfolder in subfolders if not is_hidden(subfolder))
+        for subfolder in subfolders:
+            if Path(folder, subfolder).is_symlink():
+                on_unreadable(
+                    _is_link(Path(folder, subfolder), "a link to a folder; give that folder itself")
+                )
         way = Path(folder).relative_to(root)
-        for file_name in sorted(names):
+        for file_name in sorted(name for name in names if not is_hidden(name)):
             path = Path(folder, file_name)
             try:
-                wanted = not is_hidden(file_name) and path.is_file()
+                if path.is_symlink() and not follow_links:
+                    on_unreadable(_is_link(path, "a link; --follow-links takes those to files in the folder"))
+                elif path.is_file():
+                    file_id = printable(f"{name}/{(way / file_name).as_posix()}")
+                    yield FoundFile(path, file_id, source, root, follow_links)
             except OSError as error:
                 report(error)
-                continue
-            if wanted:
-                yield FoundFile(path, printable(f"{name}/{(way / file_name).as_posix()}"), source)
+
+
+def _is_link(path: Path, what: str) -> SourceUnreadable:
+    return SourceUnreadable(f"{str(path)!r} was left out: it is {what}")
 
 
 def _own_name(path: Path) -> str:
@@ -123,7 +155,7 @@ def read_file(file: FoundFile, limit: int) -> Content:
         SourceUnreadable: it is gone, may not be read, or is larger.
     """
     try:
-        with file.path.open("rb") as stream:
+        with file.open() as stream:
             content = stream.read(limit + 1)
     except OSError as error:
         raise unreadable(file.path, error) from error

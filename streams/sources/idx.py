@@ -1,8 +1,6 @@
 """Images out of IDX files, the format of MNIST: each becomes a PNG, its label from the file beside it."""
 
-import gzip
 import re
-import zlib
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -12,12 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from models.errors import IdxInvalid
-from models.idx import read_idx
+from models.idx import read_idx, read_shape
 from streams.errors import SourceUnreadable
-from streams.sources.files import Content, FoundFile
+from streams.sources.files import Content, FoundFile, unreadable
 
 _NAME = re.compile(r"(?P<stem>.+?)([-.]idx[0-9]?(-ubyte)?|-ubyte)(\.gz)?", re.IGNORECASE)
-_UNSIGNED_BYTES = b"\0\0\x08"
 _LABELS = 1
 _IMAGES = 3
 
@@ -27,25 +24,25 @@ def is_idx(path: Path) -> bool:
     return _NAME.fullmatch(path.name) is not None
 
 
-def is_label_file(path: Path) -> bool:
+def is_label_file(file: FoundFile) -> bool:
     """Say whether an IDX file holds labels: one number a row."""
-    return len(_shape(path)) == _LABELS
+    return len(_shape(file)) == _LABELS
 
 
-def count_idx(path: Path) -> int:
+def count_idx(file: FoundFile) -> int:
     """Return how many images an IDX file's header announces; 0 if it cannot be read."""
-    shape = _shape(path)
+    shape = _shape(file)
     return shape[0] if len(shape) == _IMAGES else 0
 
 
-def read_idx_images(file: FoundFile, labels: Path | None) -> Iterator[Content | SourceUnreadable]:
+def read_idx_images(file: FoundFile, labels: FoundFile | None) -> Iterator[Content | SourceUnreadable]:
     """Yield each image of an IDX file as a PNG, or one error if the file or its labels cannot be read.
 
     `labels` is the label file; without it, the one beside the images is taken, if there is one.
     """
     try:
-        images = _read(file.path, _IMAGES)
-        known = _read_labels(labels or _label_file_beside(file.path), len(images))
+        images = _read(file, _IMAGES)
+        known = _read_labels(labels or _label_file_beside(file), len(images))
     except SourceUnreadable as error:
         yield error
         return
@@ -60,34 +57,38 @@ def read_idx_images(file: FoundFile, labels: Path | None) -> Iterator[Content | 
         )
 
 
-def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
+def _read(file: FoundFile, dimensions: int) -> NDArray[np.uint8]:
+    name = str(file.path)
     try:
-        values = read_idx(path)
+        with file.open() as stream:
+            values = read_idx(stream, name)
+    except OSError as error:
+        raise unreadable(name, error) from error
     except IdxInvalid as error:
         raise SourceUnreadable(str(error)) from error
     if values.ndim != dimensions:
         raise SourceUnreadable(
-            f"{str(path)!r} has {values.ndim} dimensions; images have {_IMAGES} and labels {_LABELS}"
+            f"{name!r} has {values.ndim} dimensions; images have {_IMAGES} and labels {_LABELS}"
         )
     if 0 in values.shape[1:]:
-        raise SourceUnreadable(f"{str(path)!r} holds images without pixels: {values.shape}")
+        raise SourceUnreadable(f"{name!r} holds images without pixels: {values.shape}")
     return values
 
 
-def _read_labels(path: Path | None, count: int) -> NDArray[np.uint8] | None:
-    if path is None:
+def _read_labels(file: FoundFile | None, count: int) -> NDArray[np.uint8] | None:
+    if file is None:
         return None
-    labels = _read(path, _LABELS)
+    labels = _read(file, _LABELS)
     if len(labels) != count:
-        raise SourceUnreadable(f"{str(path)!r} has {len(labels):,} labels for {count:,} images")
+        raise SourceUnreadable(f"{str(file.path)!r} has {len(labels):,} labels for {count:,} images")
     return labels
 
 
-def _label_file_beside(images: Path) -> Path | None:
-    name = images.name.replace("images", "labels").replace("idx3", "idx1")
+def _label_file_beside(images: FoundFile) -> FoundFile | None:
+    name = images.path.name.replace("images", "labels").replace("idx3", "idx1")
     plain = name.removesuffix(".gz")
-    candidates = (images.with_name(candidate) for candidate in (name, plain, f"{plain}.gz"))
-    return next((path for path in candidates if path != images and path.is_file()), None)
+    candidates = (images.beside(candidate) for candidate in (name, plain, f"{plain}.gz"))
+    return next((file for file in candidates if file != images and file.path.is_file()), None)
 
 
 def _as_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -97,14 +98,10 @@ def _as_png(pixels: NDArray[np.uint8]) -> bytes:
     return png.getvalue()
 
 
-def _shape(path: Path) -> tuple[int, ...]:
+def _shape(file: FoundFile) -> tuple[int, ...]:
     """Return the shape in an IDX file's header; empty if there is none."""
     try:
-        with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as stream:
-            if stream.read(3) != _UNSIGNED_BYTES:
-                return ()
-            dimensions = int.from_bytes(stream.read(1))
-            sizes = stream.read(4 * dimensions)
-    except (OSError, EOFError, zlib.error):
+        with file.open() as stream:
+            return read_shape(stream)
+    except (OSError, IdxInvalid):
         return ()
-    return tuple(int.from_bytes(sizes[at : at + 4]) for at in range(0, len(sizes), 4))

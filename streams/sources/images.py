@@ -1,15 +1,16 @@
 """The images in the files that were found, one at a time, ready to be published."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from interceptor import Limits
 from streams.errors import SourceUnreadable
-from streams.sources.archives import count_zip, is_tar, is_zip, read_tar, read_zip
 from streams.sources.files import Content, FoundFile, OnUnreadable, read_file
 from streams.sources.idx import count_idx, is_idx, is_label_file, read_idx_images
+from streams.sources.tars import is_tar, read_tar
+from streams.sources.zips import count_zip, is_zip, read_zip
 from streams.wire import SourceImage, content_type_of
 
 
@@ -18,25 +19,27 @@ class SourceOptions:
     """How to read images.
 
     `labels` is the label file of the one IDX file; without it, the label file beside each is taken.
-    `label_from_name`: an image's name begins with its known label, as in `7_0001.png`.
+    `label_from_name`: an image's name begins with its known label, as in `7_0001.png`. `stopped` says whether reading
+    has to end, also in the midst of an archive.
     """
 
     labels: Path | None = None
     label_from_name: bool = False
     max_image_bytes: int = Limits().max_image_bytes
+    stopped: Callable[[], bool] = lambda: False
 
 
 def count_images(files: Sequence[FoundFile]) -> int | None:
     """Return how many images there are, without reading them; None with a tar, which has no index."""
     if any(is_tar(file.path) for file in files):
         return None
-    return sum(_count(file.path) for file in files)
+    return sum(_count(file) for file in files)
 
 
-def _count(path: Path) -> int:
-    if is_idx(path):
-        return count_idx(path)
-    return count_zip(path) if is_zip(path) else 1
+def _count(file: FoundFile) -> int:
+    if is_idx(file.path):
+        return count_idx(file)
+    return count_zip(file) if is_zip(file.path) else 1
 
 
 def read_images(
@@ -45,7 +48,8 @@ def read_images(
     """Return the images in these files, read one at a time as they are asked for.
 
     What cannot be read is told to `on_unreadable`, and the others go on. IDX files of labels are left out. A
-    file that is no image is published as well: it ends in the dead letters, where it can be seen.
+    file that is no image is published as well: it ends in the dead letters, where it can be seen. Of several images
+    with one id, as an archive can hold them, the first is published and the others are told: they would replace it.
 
     Raises:
         SourceUnreadable: labels are given, and there is not exactly one IDX file of images for them.
@@ -56,7 +60,7 @@ def read_images(
 
 
 def _check_labels(files: Sequence[FoundFile], labels: Path) -> None:
-    idx_files = [file for file in files if is_idx(file.path) and not is_label_file(file.path)]
+    idx_files = [file for file in files if is_idx(file.path) and not is_label_file(file)]
     if len(idx_files) != 1:
         raise SourceUnreadable(
             f"the labels in {str(labels)!r} belong to one IDX file of images, not to {len(idx_files)}. "
@@ -67,11 +71,15 @@ def _check_labels(files: Sequence[FoundFile], labels: Path) -> None:
 def _read_images(
     files: Sequence[FoundFile], options: SourceOptions, on_unreadable: OnUnreadable
 ) -> Iterator[SourceImage]:
+    seen: set[int] = set()  # hashes: a tenth of the memory of the ids
     for file in files:
         for item in _read(file, options):
             if isinstance(item, SourceUnreadable):
                 on_unreadable(item)
+            elif hash(item.id) in seen:
+                on_unreadable(_second_of(item))
             else:
+                seen.add(hash(item.id))
                 yield SourceImage(
                     id=item.id,
                     content=item.content,
@@ -85,17 +93,25 @@ def _read_images(
 
 def _read(file: FoundFile, options: SourceOptions) -> Iterator[Content | SourceUnreadable]:
     if is_idx(file.path):
-        if not is_label_file(file.path):
-            yield from read_idx_images(file, options.labels)
+        if not is_label_file(file):
+            labels = options.labels
+            yield from read_idx_images(file, None if labels is None else FoundFile(labels, labels.name, ""))
     elif is_zip(file.path):
         yield from read_zip(file, options.max_image_bytes)
     elif is_tar(file.path):
-        yield from read_tar(file, options.max_image_bytes)
+        yield from read_tar(file, options.max_image_bytes, options.stopped)
     else:
         try:
             yield read_file(file, options.max_image_bytes)
         except SourceUnreadable as error:
             yield error
+
+
+def _second_of(item: Content) -> SourceUnreadable:
+    return SourceUnreadable(
+        f"an image before it is called {item.id!r} as well, and was published; give each a name of its own and "
+        "publish them again"
+    )
 
 
 def _known_label(item: Content, options: SourceOptions) -> int | None:

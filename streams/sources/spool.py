@@ -43,8 +43,15 @@ class Spool:
     own clock: other machines' clocks may be wrong.
     """
 
-    def __init__(self, folder: Path, settle_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        """Open the folder's record, or make it.
+    def __init__(
+        self,
+        folder: Path,
+        settle_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        follow_links: bool = False,
+    ) -> None:
+        """Open the folder's record, or make it. `follow_links` as in `find_files`.
 
         Raises:
             SourceUnreadable: there is no such folder, its record cannot be written, or another process has it.
@@ -52,6 +59,7 @@ class Spool:
         self.folder = folder
         self._settle_s = settle_s
         self._clock = clock
+        self._follow_links = follow_links
         self._looks: dict[bytes, _Look] = {}
         self._refused: dict[bytes, _State] = {}
         self._record = _open_record(folder)
@@ -73,7 +81,7 @@ class Spool:
         now = self._clock()
         before, self._looks = self._looks, {}
         found = []
-        for file in find_files([self.folder], on_unreadable):
+        for file in find_files([self.folder], on_unreadable, follow_links=self._follow_links):
             state = _state_of(file.path)
             if state is None or file.path.name.lower().endswith(UNFINISHED):
                 continue
@@ -127,6 +135,10 @@ def _open_record(folder: Path) -> sqlite3.Connection:
     if not folder.is_dir():
         raise SourceUnreadable(f"{str(folder)!r} is no folder; nothing was published")
     path = folder / RECORD
+    if path.is_symlink():
+        raise SourceUnreadable(
+            f"{str(path)!r}, which says what was published, is a link, and would be written through it; remove it"
+        )
     record = sqlite3.connect(path, timeout=0) if os.access(folder, os.W_OK) else None
     try:
         if record is None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,12 +101,18 @@ def test_each_file_once_over_a_stop_and_a_kill(
             archive.writestr(name, name)
     (tmp_path / "b.zip").rename(folder / "b.zip")
     put(folder, "c-too-large.png", bytes(100_001))
+    claims = tarfile.TarInfo("claims.png")
+    claims.size = 1 << 60
+    put(folder, "0.tar", claims.tobuf(tarfile.GNU_FORMAT))
+    (folder / "1.png").symlink_to("/proc/self/environ")
     (folder / "d.png.part").write_bytes(b"never finished")
     process = start_watch(flumen_stack.kafka, topic)
     wait_for("in/a.png", "in/b.zip/1.png", "in/b.zip/2.png")
     summary = end(process, signal.SIGTERM)
-    assert (summary["files"], summary["images"], summary["failed"]) == (2, 3, 1)
+    assert (summary["files"], summary["images"], summary["failed"]) == (2, 3, 2)
     log = (tmp_path / "watch.log").read_text()
+    assert log.count("1.png' was left out: it is a link") == 1
+    assert log.count("0.tar' cannot be read: ") == 1
     assert log.count("c-too-large.png' has more than 100,000 bytes") == 1
 
     put(folder, "e.png", b"e")
@@ -120,7 +127,7 @@ def test_each_file_once_over_a_stop_and_a_kill(
     put(folder, "g.png", b"g")
     process = start_watch(flumen_stack.kafka, topic)
     wait_until(lambda: "in/g.png" in arrived(), "the image behind the kill")
-    assert end(process, signal.SIGINT)["failed"] == 1
+    assert end(process, signal.SIGINT)["failed"] == 2
     ids = arrived()
     assert [ids.count(f"in/{name}") for name in ("a.png", "b.zip/1.png", "e.png", "g.png")] == [1, 1, 1, 1]
     # It may have been killed between the broker's answer and its own note of it.

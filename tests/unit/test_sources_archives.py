@@ -1,7 +1,9 @@
 import bz2
 import gzip
 import io
+import lzma
 import stat
+import struct
 import tarfile
 import tracemalloc
 import zipfile
@@ -30,7 +32,13 @@ EXPECTED = {
     "root/c.png": b"fourth",
     "d\u00e9.png": b"fifth",
 }
-TAR_ENDINGS = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"]
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    ".tar": bytes,
+    **dict.fromkeys((".tar.gz", ".tgz"), gzip.compress),
+    **dict.fromkeys((".tar.bz2", ".tbz2"), bz2.compress),
+    **dict.fromkeys((".tar.xz", ".txz"), lzma.compress),
+}
+TAR_ENDINGS = list(PACK)
 
 
 def write_zip(path: Path, members: Mapping[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> Path:
@@ -89,7 +97,7 @@ def test_a_zip_is_read(tmp_path: Path, method: int) -> None:
 @pytest.mark.parametrize("ending", TAR_ENDINGS)
 def test_a_tar_is_read(tmp_path: Path, ending: str) -> None:
     others = []
-    for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
+    for kind in (tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE):
         info = tarfile.TarInfo(f"other{kind.decode()}.png")
         info.type = kind
         info.linkname = "a.png"
@@ -223,3 +231,161 @@ def test_a_bomb_in_a_tar_is_skipped_without_unpacking_it_to_memory(
     assert list(images) == [f"a{ending}/end.png"]
     assert "bomb.png' has more than" in reason
     assert peak < size // 8
+
+
+DATA = Path(__file__).parents[1] / "data" / "sources"
+
+
+@pytest.mark.parametrize("how", ["number", "pax"])
+@pytest.mark.parametrize("claimed", [LIMIT - 1, 1 << 40, 1 << 60])
+@pytest.mark.parametrize("ending", TAR_ENDINGS)
+def test_a_size_that_a_tar_only_claims_is_not_believed(
+    tmp_path: Path, how: str, claimed: int, ending: str
+) -> None:
+    member = tarfile.TarInfo("claims.png")
+    if how == "pax":
+        member.pax_headers = {"size": str(claimed)}
+        header = member.tobuf(tarfile.PAX_FORMAT)
+    else:
+        member.size = claimed
+        header = member.tobuf(tarfile.GNU_FORMAT)
+    first = tarfile.TarInfo("a.png")
+    first.size = 1
+    content = first.tobuf() + b"a" + bytes(511) + header + bytes(512)
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(PACK[ending](content))
+    images, reasons = read(path)
+    assert images == {f"a{ending}/a.png": b"a"}
+    assert len(reasons) == (1 if claimed < LIMIT else 2)
+    assert any(
+        said in reasons[-1] for said in ("cut short", "unexpected end of data", "can hold no more than")
+    )
+
+
+def test_reading_a_tar_ends_when_it_is_told_to(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar", {f"{row}.png": bytes(20_000) for row in range(20)})
+    read_so_far = 0
+    options = SourceOptions(max_image_bytes=LIMIT, stopped=lambda: read_so_far >= 3)
+    for image in read_images(find_files([path], refuse), options, refuse):
+        read_so_far += 1
+        assert len(image.content) == 20_000
+    assert 3 <= read_so_far < 20
+
+
+@pytest.mark.parametrize(
+    ("ending", "packing"), [(".tar", "gz"), (".tar.gz", ""), (".tgz", "bz2"), (".tar.xz", "gz")]
+)
+def test_a_name_may_be_wrong_about_the_packing(tmp_path: Path, ending: str, packing: str) -> None:
+    path = tmp_path / f"a{ending}"
+    with tarfile.open(path, f"w:{packing}") as archive:  # type: ignore[call-overload]
+        info = tarfile.TarInfo("a.png")
+        info.size = 1
+        archive.addfile(info, io.BytesIO(b"a"))
+    assert read(path) == ({f"a{ending}/a.png": b"a"}, [])
+
+
+def test_a_hard_link_is_an_image_like_the_one_that_it_names() -> None:
+    path = DATA / "tar_hard_link_second_image_missing.tar"
+    images, reasons = read(path)
+    assert list(images) == [f"{path.name}/one.png", f"{path.name}/two.png"]
+    assert len(set(images.values())) == 1
+    assert reasons == []
+
+
+def link_to(name: str, target: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = tarfile.LNKTYPE, target
+    return info
+
+
+@pytest.mark.parametrize("ending", TAR_ENDINGS)
+def test_hard_links_of_every_kind(tmp_path: Path, ending: str) -> None:
+    links = [
+        link_to("b.png", "./a.png"),
+        link_to("c.png", "b.png"),
+        link_to(".hidden-link.png", "a.png"),
+        link_to("from-hidden.png", ".hidden.png"),
+        link_to("nowhere.png", "gone.png"),
+        link_to("large-too.png", "large.png"),
+    ]
+    members = {"a.png": b"a", ".hidden.png": b"h", "large.png": bytes(LIMIT + 1)}
+    path = write_tar(tmp_path / f"a{ending}", members, links)
+    images, reasons = read(path)
+    assert images == below(path, {"a.png": b"a", "b.png": b"a", "c.png": b"a", "from-hidden.png": b"h"})
+    assert [reason.split("/")[-1].split("'")[0] for reason in reasons] == [
+        *("large.png", "large-too.png", "nowhere.png")
+    ]
+    assert "is a hard link to 'gone.png', and no such file is in the archive" in reasons[-1]
+
+
+def test_hard_links_do_not_stand_for_more_than_the_archive_holds(tmp_path: Path) -> None:
+    path = write_tar(
+        tmp_path / "a.tar", {"a.png": bytes(LIMIT)}, [link_to(f"{n}.png", "a.png") for n in range(50)]
+    )
+    images, [reason] = read(path)
+    assert 1 < len(images) < 10
+    assert "stand for far more than it holds" in reason
+
+
+def test_a_zip_of_powershell_has_folders_hidden_ones_and_labels() -> None:
+    path = DATA / "backslash_names_of_powershell5.zip"
+    files = find_files([path], refuse)
+    images = list(read_images(files, SourceOptions(label_from_name=True), refuse))
+    assert [(image.id, image.name, image.known_label) for image in images] == [
+        (f"{path.name}/digits/7_0001.png", "7_0001.png", 7),
+        (f"{path.name}/digits/3_0002.png", "3_0002.png", 3),
+    ]
+    assert count_images(files) == len(images)
+
+
+def test_a_backslash_in_a_zip_of_unix_is_part_of_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    info = zipfile.ZipInfo("a\\b.png")
+    info.create_system = 3
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(info, b"x")
+    assert read(path) == ({"a.zip/a\\b.png": b"x"}, [])
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK, stat.S_IFLNK])
+def test_what_is_no_file_in_a_zip_is_left_out(tmp_path: Path, kind: int) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, mode in (("other.png", kind), ("a.png", stat.S_IFREG)):
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (mode | 0o644) << 16
+            archive.writestr(info, b"x")
+    assert read(path) == ({"a.zip/a.png": b"x"}, [])
+    assert count_images(find_files([path], refuse)) == 1
+
+
+@pytest.mark.parametrize("write", [write_zip, write_tar])
+def test_spellings_of_one_name_are_told_and_none_replaces_another(
+    tmp_path: Path, write: Callable[[Path, Mapping[str, bytes]], Path]
+) -> None:
+    path = tmp_path / ("a.zip" if write is write_zip else "a.tar")
+    write(path, {"a.png": b"1", "./a.png": b"2", "b//c.png": b"3", "/a.png": b"4", "b/c.png": b"5"})
+    images, reasons = read(path)
+    assert images == {f"{path.name}/a.png": b"1", f"{path.name}/b/c.png": b"3"}
+    assert len(reasons) == 3
+    assert f"an image before it is called '{path.name}/a.png' as well, and was published" in reasons[0]
+
+
+def test_overlapping_members_of_a_zip_are_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("0.png", bytes(LIMIT))
+        archive.writestr("z.png", b"z")
+    # Sixty more entries of the index that all lie on the bytes of the first.
+    data = path.read_bytes()
+    index = data.index(b"PK\x01\x02")
+    end = data.index(b"PK\x05\x06")
+    entry = data[index : data.index(b"PK\x01\x02", index + 1)]
+    more = b"".join(entry.replace(b"0.png", b"%c.png" % (65 + row)) for row in range(60) if row != 57)
+    directory = data[index:end] + more
+    counts = struct.pack("<HHII", 61, 61, len(directory), index)
+    path.write_bytes(data[:index] + directory + data[end : end + 8] + counts + data[end + 20 :])
+    images, reasons = read(path)
+    assert images == {"a.zip/0.png": bytes(LIMIT), "a.zip/z.png": b"z"}
+    assert len(reasons) == 59
+    assert all("lies on the bytes of another member" in reason for reason in reasons)

@@ -73,15 +73,94 @@ def test_a_name_that_is_not_utf8_can_be_sent(tmp_path: Path) -> None:
     assert image.name.encode()
 
 
-def test_links_that_lead_round_in_circles_are_not_followed(photos: Path) -> None:
+def read_telling(folder: Path, *, follow_links: bool) -> tuple[list[str], dict[str, str]]:
+    """Return the ids that were read, and what was told of the others, by name."""
+    told: list[SourceUnreadable] = []
+    files = find_files([folder], told.append, follow_links=follow_links)
+    ids = [image.id for image in read_images(files, SourceOptions(), told.append)]
+    return ids, {Path(str(error).split("'")[1]).name: str(error).split("' ", 1)[1] for error in told}
+
+
+@pytest.fixture
+def links(photos: Path, tmp_path: Path) -> Path:
+    """A folder with a link of each kind in it."""
+    (tmp_path / "password").write_text("secret")
     (photos / "2024" / "round").symlink_to(photos, target_is_directory=True)
-    (photos / "c.png").symlink_to(photos / "a.png")
-    (photos / "dangling.png").symlink_to(photos / "nothing")
-    assert [name for name in ids_of(photos) if "2024" not in name] == [
-        "photos/a.png",
-        "photos/b.png",
-        "photos/c.png",
+    (photos / "c.png").symlink_to("2024/z.png")
+    (photos / "dangling.png").symlink_to("nothing")
+    (photos / "environ.png").symlink_to("/proc/self/environ")
+    (photos / "itself.png").symlink_to("itself.png")
+    (photos / "password.png").symlink_to(tmp_path / "password")
+    (photos / "steps.png").symlink_to("../password")
+    return photos
+
+
+PLAIN = ["photos/a.png", "photos/b.png", "photos/2024/z.png", "photos/2024/05/y.png"]
+
+
+def test_links_in_a_folder_are_told_and_not_followed(links: Path) -> None:
+    ids, told = read_telling(links, follow_links=False)
+    assert ids == PLAIN
+    assert set(told) == {
+        *("round", "c.png", "dangling.png", "environ.png", "itself.png", "password.png", "steps.png")
+    }
+    assert told["c.png"] == "was left out: it is a link; --follow-links takes those to files in the folder"
+    assert told["round"] == "was left out: it is a link to a folder; give that folder itself"
+
+
+def test_followed_links_do_not_lead_out_of_the_folder(links: Path) -> None:
+    ids, told = read_telling(links, follow_links=True)
+    assert sorted(ids) == sorted([*PLAIN, "photos/c.png"])
+    outside = "cannot be read: it is a link that leads outside of the folder"
+    assert {told[name] for name in ("environ.png", "password.png", "steps.png")} == {outside}
+
+
+def test_a_file_that_becomes_a_link_after_it_was_found_is_not_followed(links: Path, tmp_path: Path) -> None:
+    for follow in (False, True):
+        files = [
+            file
+            for file in find_files([links], lambda _: None, follow_links=follow)
+            if file.id in ("photos/a.png", "photos/2024/05/y.png")
+        ]
+        (links / "a.png").rename(tmp_path / "a.png")
+        (links / "a.png").symlink_to(tmp_path / "password")
+        (links / "2024").rename(tmp_path / "2024")
+        (links / "2024").symlink_to(tmp_path / "2024")
+        told: list[SourceUnreadable] = []
+        assert list(read_images(files, SourceOptions(), told.append)) == []
+        assert len(told) == len(files) == 2
+        for name in ("a.png", "2024"):
+            (links / name).unlink()
+            (tmp_path / name).rename(links / name)
+
+
+def test_a_label_file_beside_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    (folder / "t-images.idx").write_bytes(b"\0\0\x08\3" + (1).to_bytes(4) * 3 + b"x")
+    (tmp_path / "labels").write_bytes(b"\0\0\x08\1" + (1).to_bytes(4) + b"\7")
+    (folder / "t-labels.idx").symlink_to(tmp_path / "labels")
+    ids, told = read_telling(folder, follow_links=False)
+    assert ids == []
+    assert "is not followed" in told["t-labels.idx"]
+
+
+def test_a_link_that_is_given_by_name_is_followed(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photos)
+    (tmp_path / "link.png").symlink_to(photos / "a.png")
+    assert [image.id for image in read(tmp_path / "link", tmp_path / "link.png")] == [
+        *(name.replace("photos", "link") for name in PLAIN),
+        "link.png",
     ]
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_is_not_waited_for(photos: Path) -> None:
+    files = [file for file in find_files([photos], refuse) if file.path.name == "a.png"]
+    (photos / "a.png").unlink()
+    os.mkfifo(photos / "a.png")
+    told: list[SourceUnreadable] = []
+    assert list(read_images(files, SourceOptions(), told.append)) == []
+    assert "it is no regular file" in str(told[0])
 
 
 def test_what_is_not_a_file_is_left_out(photos: Path) -> None:
@@ -149,3 +228,5 @@ def test_files_are_counted(photos: Path) -> None:
 
 def test_a_found_file_knows_its_path(photos: Path) -> None:
     assert find_files([photos / "a.png"], refuse) == (FoundFile(photos / "a.png", "a.png", "a.png"),)
+    [found] = [file for file in find_files([photos], refuse) if file.path.name == "a.png"]
+    assert found == FoundFile(photos / "a.png", "photos/a.png", "photos", root=photos)

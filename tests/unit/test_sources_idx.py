@@ -1,4 +1,5 @@
 import gzip
+import shutil
 from io import BytesIO
 from pathlib import Path
 
@@ -60,6 +61,36 @@ def test_images_are_read_with_the_labels_beside_them(tmp_path: Path, name: str, 
     for image, pixels in zip(images, PIXELS, strict=True):
         assert image.content_type == "image/png"
         np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(image.content))), pixels)
+
+
+def swap(path: Path) -> None:
+    """Compress a file that is plain, and the other way round, under the name that it has."""
+    content = path.read_bytes()
+    packed = content.startswith(b"\x1f\x8b")
+    path.write_bytes(gzip.decompress(content) if packed else gzip.compress(content))
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+@pytest.mark.parametrize("swapped", [("images-idx3",), ("labels-idx1",), ("images-idx3", "labels-idx1")])
+def test_a_name_may_be_wrong_about_the_packing(tmp_path: Path, ending: str, swapped: tuple[str, ...]) -> None:
+    write(tmp_path / f"t-images-idx3-ubyte{ending}", PIXELS)
+    write(tmp_path / f"t-labels-idx1-ubyte{ending}", LABELS)
+    for part in swapped:
+        swap(tmp_path / f"t-{part}-ubyte{ending}")
+    files = find_files([tmp_path], refuse)
+    assert count_images(files) == len(PIXELS)
+    images = list(read_images(files, SourceOptions(), refuse))
+    assert [image.known_label for image in images] == [7, 0, 255]
+
+
+def test_plain_files_under_a_packed_name_are_read(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[1] / "data" / "sources"
+    path = folder / "plain-t10k-images-idx3-ubyte.gz"
+    files = find_files([path], refuse)
+    for labels in (None, folder / "plain-t10k-labels-idx1-ubyte.gz"):
+        images = list(read_images(files, SourceOptions(labels=labels), refuse))
+        assert len(images) == count_images(files) == 5
+        assert [image.known_label for image in images] == [0, 1, 2, 3, 4]
 
 
 def test_images_without_labels_are_read(tmp_path: Path) -> None:
@@ -127,7 +158,7 @@ def test_mnist_is_read_from_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "mnist"
     folder.mkdir()
     for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
-        (folder / name).symlink_to(MNIST / name)
+        shutil.copy(MNIST / name, folder)
     assert count_images(find_files([folder], refuse)) == 10_000
     images, told = read(folder)
     assert told == []

@@ -157,11 +157,30 @@ def test_unfinished_and_hidden_files_and_the_record_are_left_out(folder: Path, c
 
 def test_a_file_that_goes_is_no_matter(spool: Spool, folder: Path, clock: Clock) -> None:
     (folder / "a.png").write_bytes(b"x")
-    (folder / "gone").symlink_to("nowhere")
     assert ready(spool) == []
     (folder / "a.png").unlink()
     clock.now += 2
     assert ready(spool) == []
+
+
+def test_a_link_is_told_and_published_by_nobody(spool: Spool, folder: Path, clock: Clock) -> None:
+    (folder / "environ.png").symlink_to("/proc/self/environ")
+    (folder / "gone.png").symlink_to("nowhere")
+    for _ in range(2):
+        told: list[SourceUnreadable] = []
+        assert spool.ready(told.append) == []
+        assert [str(error).split(" was left out: ")[0] for error in told] == [
+            f"'{folder}/environ.png'",
+            f"'{folder}/gone.png'",
+        ]
+        clock.now += 2
+
+
+def test_a_record_that_is_a_link_is_not_written_through(folder: Path, tmp_path: Path, clock: Clock) -> None:
+    (folder / RECORD).symlink_to(tmp_path / "elsewhere.sqlite")
+    with pytest.raises(SourceUnreadable, match="is a link, and would be written through it; remove it"):
+        Spool(folder, 2.0, clock)
+    assert not (tmp_path / "elsewhere.sqlite").exists()
 
 
 def test_two_processes_do_not_watch_one_folder(spool: Spool, folder: Path, clock: Clock) -> None:
