@@ -43,9 +43,13 @@ def configure_logs(level: str) -> None:
     logging.getLogger("pysolr").setLevel(
         logging.CRITICAL
     )  # a line for each retry; `patience` has one for all
-    logging.getLogger("librdkafka").addFilter(_is_no_failed_connection)
+    logging.getLogger("librdkafka").addFilter(_is_worth_a_line)
 
 
-def _is_no_failed_connection(line: logging.LogRecord) -> bool:
-    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once."""
-    return not line.getMessage().startswith("FAIL ")
+def _is_worth_a_line(line: logging.LogRecord) -> bool:
+    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once.
+
+    And that a property is none of this client's: `kafka_properties` are given to all, for whom they concern.
+    """
+    said = line.getMessage()
+    return not (said.startswith("FAIL ") or "property and will be ignored by this" in said)
