@@ -12,6 +12,8 @@ from streams.kafka_errors import failed_for_good, is_fatal
 
 log = structlog.get_logger(__name__)
 
+ConsumerConfig = Mapping[str, str | int | float | bool]
+
 KAFKA = "kafka"
 _LEAVE_TO_READ = "kafka's leave to read"
 _ASK_TIMEOUT_S = 0.5
@@ -29,10 +31,14 @@ _REFUSALS = (
 class Brokers:
     """Hears what librdkafka says of the brokers, and notes in the pulse whether they are waited for."""
 
-    def __init__(self, topic: str, servers: str, pulse: Pulse, end: Callable[[Exception], None]) -> None:
-        """Listen for the topic at these servers. `end` is called with what no waiting mends."""
+    def __init__(
+        self, topic: str, config: ConsumerConfig, pulse: Pulse, end: Callable[[Exception], None]
+    ) -> None:
+        """Listen for the topic as a consumer that is configured so. `end` is called with what no waiting mends."""
         self._topic = topic
-        self._servers = servers
+        self._servers = config.get("bootstrap.servers")
+        name = config.get("group.instance.id")
+        self.reading = f"reading from {topic!r}" + (f" as {name!r}" if name else "")
         self._pulse = pulse
         self._end = end
 
@@ -87,7 +93,7 @@ class Brokers:
         return True
 
     def _failed_for_good(self, error: KafkaError) -> StreamError:
-        return failed_for_good(f"reading from {self._topic!r}", error)
+        return failed_for_good(self.reading, error)
 
 
 def callback(function: Callable[..., None], end: Callable[[Exception], None]) -> Callable[..., None]:
@@ -106,7 +112,7 @@ def callback(function: Callable[..., None], end: Callable[[Exception], None]) ->
     return call
 
 
-def group_config(config: Mapping[str, str | int | float | bool]) -> dict[str, str]:
+def group_config(config: ConsumerConfig) -> dict[str, str]:
     """Return how partitions are to be shared out, for a consumer that is configured so.
 
     With the protocol `consumer` the broker does that, as `group.remote.assignor` says; librdkafka refuses to be told.

@@ -16,6 +16,7 @@ ClientConfig = Mapping[str, Any]
 """librdkafka's properties, and the callbacks of its binding."""
 
 _TWINS = (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID)
+_FREED = ". Where the one before was killed, its name is free after its session (45 s as brokers are set): start again"
 _PREFIXES = ("Failed to create consumer: ", "Failed to create producer: ", "Failed to create admin client: ")
 _WHERE = "Look at kafka_properties in flumen.toml, or FLUMEN_KAFKA_PROPERTIES"
 
@@ -55,12 +56,13 @@ def kafka_error(error: KafkaException) -> KafkaError:
 def failed_for_good(what: str, error: KafkaError) -> StreamError:
     """Return what a fatal error of a client's means. `what` is what cannot go on, as in "reading from 'images'"."""
     text = str(error.str())
-    if error.code() in _TWINS or any(str(KafkaError(code).str()) in text for code in _TWINS):
-        return WorkerIdTaken(
-            f"{what} has ended: FLUMEN_WORKER_ID is used twice, and another worker of the group has this one's name "
-            f"({text}). Give each worker a name of its own, or none. If the one before was killed and "
-            "`group.protocol` is `consumer`, its name is free again after its session (45 s as brokers are set)"
-        )
+    for twin in map(KafkaError, _TWINS):
+        if error.code() == twin.code() or str(twin.str()) in text:
+            freed = _FREED if twin.code() == KafkaError.UNRELEASED_INSTANCE_ID else ""
+            return WorkerIdTaken(
+                f"{what} has ended: FLUMEN_WORKER_ID is used twice, and another worker of the group has this one's "
+                f"name ({twin.str()}). Give each worker a name of its own, or none{freed}"
+            )
     return ClientFailed(
         f"{what} has failed for good: {text}. Start again; if it happens at once, look at kafka_properties and at "
         "Kafka's log"

@@ -84,8 +84,7 @@ class Reader(faust.Service):
         self._filling: list[RawMessage] = []
         self._paused: set[Partition] = set()
         self._commits = Commits(self._ledger)
-        servers = str(options.consumer.get("bootstrap.servers"))
-        self._brokers = Brokers(options.topic, servers, pulse, self._end_soon)
+        self._brokers = Brokers(options.topic, options.consumer, pulse, self._end_soon)
         self._leaving = threading.Event()
         self._leave_by = float("inf")
         self.unfinished = 0
@@ -141,7 +140,7 @@ class Reader(faust.Service):
             finally:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the event loop, whatever it is
-            self._end_soon(translated(f"reading from {self.options.topic!r}", error))
+            self._end_soon(translated(self._brokers.reading, error))
 
     def _end_soon(self, error: Exception) -> None:
         self.loop.call_soon_threadsafe(self._end, error)

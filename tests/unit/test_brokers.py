@@ -26,7 +26,8 @@ def ended() -> list[Exception]:
 
 @pytest.fixture
 def brokers(pulse: Pulse, ended: list[Exception]) -> Brokers:
-    return Brokers("images", "127.0.0.1:9092", pulse, ended.append)
+    config = {"bootstrap.servers": "127.0.0.1:9092", "group.instance.id": "w1"}
+    return Brokers("images", config, pulse, ended.append)
 
 
 class Unreachable:
@@ -88,7 +89,7 @@ def test_who_is_fenced_ends_and_names_the_twin(brokers: Brokers, code: int) -> N
     why = KafkaError(code).str()
     error = KafkaError(KafkaError._FATAL, f"Fatal error: {why}: Fatal consumer error: {why}")
     assert not error.fatal()
-    with pytest.raises(WorkerIdTaken, match="FLUMEN_WORKER_ID is used twice"):
+    with pytest.raises(WorkerIdTaken, match="as 'w1' has ended: FLUMEN_WORKER_ID is used twice"):
         brokers.is_error(error)
 
 
@@ -101,7 +102,7 @@ def test_who_is_fenced_ends_and_names_the_twin(brokers: Brokers, code: int) -> N
     ],
 )
 def test_no_fatal_error_is_passing(brokers: Brokers, error: KafkaError) -> None:
-    with pytest.raises(ClientFailed, match="reading from 'images' has failed for good") as raised:
+    with pytest.raises(ClientFailed, match="reading from 'images' as 'w1' has failed for good") as raised:
         brokers.is_error(error)
     assert not isinstance(raised.value, WorkerIdTaken)
     assert not raised.value.retriable

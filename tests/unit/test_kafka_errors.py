@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from typer.testing import CliRunner
 
 import streams
+from cli.main import app
 from streams.errors import BadSetting, ClientFailed, KafkaUnavailable, WorkerIdTaken
 from streams.kafka_errors import (
     failed_for_good,
@@ -91,6 +93,26 @@ def test_what_is_no_text_is_not_shown() -> None:
         make_consumer({**NOBODY, "sasl.password": "hunter\ud800"})
     assert "hunter" not in str(raised.value)
     assert "sasl.password" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["produce", __file__],
+        ["dead", "list"],
+        ["dead", "replay", "0/0"],
+        ["dead", "park", "--matching"],
+        ["models", "status"],
+        ["models", "history"],
+        ["models", "rollback", "mnist"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_says_so(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUMEN_KAFKA_PROPERTIES", '{"no.such": "1"}')
+    ended = CliRunner().invoke(app, command).exception
+    assert isinstance(ended, BadSetting)
+    assert "refuses the property 'no.such'" in str(ended)
 
 
 def test_the_consumer_protocol_is_taken() -> None:
