@@ -6,7 +6,7 @@ its place; and the list has holes, which end the process if they are touched. Ne
 """
 
 import logging
-from functools import lru_cache, partial
+from functools import partial
 from typing import cast
 
 from confluent_kafka import Message
@@ -15,7 +15,7 @@ from streams.wire import UNREADABLE_HEADERS, Headers, RawMessage
 
 log = logging.getLogger(__name__)
 
-_TOLD = 1000
+_told: set[str] = set()
 
 
 def raw_message(message: Message) -> RawMessage:
@@ -36,10 +36,17 @@ def raw_message(message: Message) -> RawMessage:
 
 
 def is_readable(raw: RawMessage) -> bool:
-    """Say whether the headers of a record can be read. One where they cannot does not count; that is told once."""
+    """Say whether the headers of a record can be read: else it does not count. Of each topic, the first one is told."""
     if raw.headers is not UNREADABLE_HEADERS:
         return True
-    _tell(raw.topic, raw.partition, raw.offset)
+    if raw.topic not in _told:
+        _told.add(raw.topic)
+        log.warning(
+            "%s/%d/%d does not count, nor does any record like it: the name of one of its headers is not UTF-8 text",
+            raw.topic,
+            raw.partition,
+            raw.offset,
+        )
     return False
 
 
@@ -49,13 +56,3 @@ def _headers(message: Message) -> Headers:
         return tuple(cast(Headers, partial(Message.headers, message)() or ()))
     except (SystemError, UnicodeDecodeError):
         return UNREADABLE_HEADERS
-
-
-@lru_cache(_TOLD)
-def _tell(topic: str, partition: int, offset: int) -> None:
-    log.warning(
-        "a record does not count, since the name of one of its headers is not UTF-8 text: %s/%d/%d",
-        topic,
-        partition,
-        offset,
-    )
