@@ -58,7 +58,7 @@ class Hostile:
     def _record(self, key: bytes | None, value: bytes | None) -> RawRecord:
         if self._random.random() < 0.02:  # in runs, since a batch has one timestamp here
             self._time_ms = self._random.choice(TIMES_MS)
-            self._is_packed = self._random.random() < 0.3
+            self._is_packed = self._random.random() < 0.5
         return RawRecord(key, value, self._headers(), self._time_ms, self._is_packed)
 
     def _image_key(self, number: int) -> bytes | None:
@@ -79,8 +79,9 @@ class Hostile:
             lambda: None,
             lambda: b"",
             lambda: self._random.randbytes(self._random.choice(_SIZES)),
+            lambda: bytes(self._random.choice(_SIZES) * 5),  # packed, it is small
         )
-        return self._random.choices(makers, (40, 20, 10, 10, 9, 5, 5, 1))[0]()
+        return self._random.choices(makers, (50, 15, 8, 8, 8, 5, 5, 0.5, 0.5))[0]()
 
     def _broken(self, good: bytes) -> bytes:
         broken = bytearray(good)

@@ -40,6 +40,7 @@ SMALL_TOPICS = ("control", "status", "audit", "dead", "marks")
 ANY_TIME = {
     "message.timestamp.after.max.ms": str(2**63 - 1),
     "message.timestamp.before.max.ms": str(2**63 - 1),
+    "retention.ms": "-1",  # what is of 1970 would be deleted before it is read
 }
 
 

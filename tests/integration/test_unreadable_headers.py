@@ -62,6 +62,17 @@ def test_what_the_client_does(settings: Settings, topics: dict[str, str]) -> Non
     assert all(raw.headers == (("own", b"1"),) for raw in raws if raw.headers is not UNREADABLE_HEADERS)
 
 
+def test_what_else_the_client_makes_of_headers(
+    settings: Settings, topics: dict[str, str], observer: Any
+) -> None:
+    most = (GOOD,) * 100_000
+    sent = [(*most, GOOD), most, ((b"a\0b", b"1"), (b"", None))]
+    publish_raw(settings.kafka_servers, topics["images"], [record(0, *headers) for headers in sent])
+    too_many, many, odd = [raw.headers for raw in observer.read(topics["images"])]
+    assert (len(too_many), len(many)) == (0, 100_000)
+    assert odd == (("a", b"1"), ("", None))
+
+
 def test_a_worker_and_every_command_go_on(
     settings: Settings,
     topics: dict[str, str],
