@@ -264,5 +264,10 @@ def _exact(name: str, value: bytes | None) -> dict[str, str | None]:
 
 def _save(grave: Grave, path: Path, force: bool) -> None:
     if grave.raw.value is None:
-        raise NotSaved(f"the letter {grave.letter.place} has no bytes: its message was a tombstone")
+        why = (
+            "they were too many for a letter"
+            if grave.letter.left_out_bytes
+            else "its message was a tombstone"
+        )
+        raise NotSaved(f"the letter {grave.letter.place} has no bytes: {why}")
     save_bytes(grave.raw.value, path, force)

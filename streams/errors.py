@@ -4,6 +4,8 @@ StreamError
 ├── BadSetting          a setting that is out of bounds or of the wrong kind
 ├── KafkaUnavailable    no broker answers at the configured address; retriable
 ├── DeadLettersUnavailable  the dead-letter topic takes nothing; retriable
+├── ClientFailed        Kafka's client has failed for good
+│   └── WorkerIdTaken       another worker of the group has this one's name
 ├── PublishFailed       the broker did not acknowledge a message
 ├── TopicMissing        a topic that must exist does not, and may not be created
 ├── TopicTooSmall       a topic does not take messages as large as those that it must take
@@ -59,6 +61,14 @@ class DeadLettersUnavailable(StreamError):
     """The dead-letter topic takes nothing: its broker is down, or there is no such topic."""
 
     retriable: ClassVar[bool] = True
+
+
+class ClientFailed(StreamError):
+    """Kafka's client has failed for good: it neither takes nor gives anything any more, whatever is waited for."""
+
+
+class WorkerIdTaken(ClientFailed):
+    """Another worker of the group has this one's name: `FLUMEN_WORKER_ID` is used twice."""
 
 
 class PublishFailed(StreamError):

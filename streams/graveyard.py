@@ -154,6 +154,11 @@ def refusal(grave: Grave, rules: ReplayRules, topics: frozenset[str]) -> str:
         return f"it was {mark.state} on {mark.at} by {mark.actor}; --again sends it nevertheless"
     if not letter.origin:
         return "it does not say which topic it came from; save its bytes with `flumen dead show --save`"
+    if letter.left_out_bytes:
+        return (
+            f"its {letter.left_out_bytes:,} bytes were more than a letter may have, and are "
+            "not in it; publish the image again from the original"
+        )
     if letter.origin_topic not in topics:
         return f"there is no topic {letter.origin_topic!r} any more; create it and replay once more"
     return ""

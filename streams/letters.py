@@ -4,13 +4,15 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from streams.dead_letters import attempt_of
-from streams.wire import RawMessage, SentHeaders
+from streams.dead_letters import LEFT_OUT_HEADER, attempt_of
+from streams.wire import UNREADABLE_HEADERS, RawMessage, SentHeaders
 
 _CONNECT = "__connect.errors."
+_UNREADABLE = "no letter of a worker: the name of one of its headers is not UTF-8 text"
 _OURS = (_CONNECT, "flumen.")
 _LAST_MS = 253_402_214_400_000
 """Begin of the last day of the year 9999, in milliseconds since the epoch."""
+_COUNT = re.compile(r"[0-9]{1,12}")
 _PLACE = re.compile(r"([0-9]{1,9})/([0-9]{1,18})")
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -22,6 +24,7 @@ class Letter:
 
     `place` is its partition and offset in the dead-letter topic (`0/17`), `origin` those of the image it was, with
     their topic (`images/3/1024`); empty if it does not say. `buried_at` is UTC. `attempt` counts how often it died.
+    `left_out_bytes` is the size of a message that was too large for a letter: its value is not here; else 0.
     """
 
     place: str
@@ -35,6 +38,7 @@ class Letter:
     attempt: int
     sha256: str
     size_bytes: int
+    left_out_bytes: int
 
     @property
     def origin_topic(self) -> str:
@@ -86,14 +90,21 @@ def read_letter(raw: RawMessage) -> Letter:
         buried_at=_moment_of(raw.timestamp_ms),
         key=to_text(raw.key),
         stage=said.get(_CONNECT + "stage", ""),
-        reason=said.get(_CONNECT + "exception.message", ""),
+        reason=_UNREADABLE
+        if raw.headers is UNREADABLE_HEADERS
+        else said.get(_CONNECT + "exception.message", ""),
         error_class=said.get(_CONNECT + "exception.class.name", ""),
         model=said.get("flumen.model", ""),
         origin="/".join(parts) if all(parts) else "",
         attempt=attempt_of(raw.headers),
         sha256=said.get("flumen.sha256", ""),
         size_bytes=len(raw.value or b""),
+        left_out_bytes=_count(said.get(LEFT_OUT_HEADER, "")),
     )
+
+
+def _count(text: str) -> int:
+    return int(text) if _COUNT.fullmatch(text) else 0
 
 
 def _moment_of(timestamp_ms: int) -> datetime:

@@ -1,12 +1,18 @@
 """The topics: what they must be like, and making those that are not there."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    TopicMetadata,
+)
 
-from streams.errors import KafkaUnavailable, TopicMissing, TopicTooSmall
+from streams.errors import TopicMissing, TopicTooSmall
+from streams.kafka_errors import kafka_error, make_admin, unavailable
 from streams.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -72,11 +78,11 @@ def existing_topics(settings: Settings) -> frozenset[str]:
     Raises:
         KafkaUnavailable: no broker answers.
     """
-    return frozenset(_existing(AdminClient(settings.admin_config()), settings))
+    return frozenset(_existing(make_admin(settings.admin_config()), settings))
 
 
 def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
-    admin = AdminClient(settings.admin_config())
+    admin = make_admin(settings.admin_config())
     existing = frozenset(_existing(admin, settings))
     missing = [topic for topic in wanted if topic.topic not in existing]
     if not missing:
@@ -91,22 +97,22 @@ def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
                 f"the topic {name!r} does not exist and cannot be created ({error.args[0].str()}). "
                 "Create it, or name another in flumen.toml"
             ) from error
-    _wait_until_known(admin, {topic.topic for topic in missing})
+    _wait_until_known(admin, {topic.topic for topic in missing}, settings)
     return admin
 
 
-def _existing(admin: AdminClient, settings: Settings) -> Iterable[str]:
+def _existing(admin: AdminClient, settings: Settings) -> Mapping[str, TopicMetadata]:
     try:
         return admin.list_topics(timeout=_TIMEOUT_S).topics
     except KafkaException as error:
-        raise KafkaUnavailable.at(settings.kafka_servers, error.args[0].str()) from error
+        raise unavailable(settings.kafka_servers, kafka_error(error)) from error
 
 
-def _wait_until_known(admin: AdminClient, created: set[str]) -> None:
+def _wait_until_known(admin: AdminClient, created: set[str], settings: Settings) -> None:
     """Wait for the news to spread: a topic that was created is not known to every broker at once."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
-        topics = admin.list_topics(timeout=_TIMEOUT_S).topics
+        topics = _existing(admin, settings)
         if all(name in topics and topics[name].partitions for name in created):
             return
         time.sleep(0.05)

@@ -4,11 +4,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from streams.errors import KafkaUnavailable, TopicMissing
-from streams.offsets import raw_message
+from streams.kafka_errors import failed_for_good, is_fatal, kafka_error, make_consumer, unavailable
 from streams.polling import poll
+from streams.received import raw_message
 from streams.settings import Settings
 from streams.wire import RawMessage
 
@@ -23,7 +24,7 @@ class Follower:
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
         self._servers = settings.kafka_servers
         self._topics = topics
-        self._consumer = Consumer(
+        self._consumer = make_consumer(
             # A topic's end is known once the broker has nothing more to say, which it waits so long for.
             {"log_level": 2, "fetch.wait.max.ms": _END_MS, **settings.lone_consumer_config()},
             logger=logging.getLogger("librdkafka"),
@@ -35,6 +36,7 @@ class Follower:
         Raises:
             KafkaUnavailable: no broker answers, or none any more.
             TopicMissing: one of the topics is not there.
+            ClientFailed: Kafka's client has failed for good.
         """
         places = self._places()
         self._consumer.assign(places)
@@ -48,7 +50,7 @@ class Follower:
                 continue
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                reason = error.str()
+                reason = self._passing(error)
                 continue
             heard_at = time.monotonic()
             if error is None:
@@ -62,6 +64,9 @@ class Follower:
         """Wait for something new, and yield it and what came with it; nothing if none came in time.
 
         A broker that is down brings no news but `on_error`; librdkafka goes on where it was once it is back.
+
+        Raises:
+            ClientFailed: Kafka's client has failed for good.
         """
         wait_s = timeout_s
         while (message := poll(self._consumer, wait_s)) is not None:
@@ -70,11 +75,16 @@ class Follower:
             if error is None:
                 yield raw_message(message)
             elif error.code() != KafkaError._PARTITION_EOF:
-                on_error(error.str())
+                on_error(self._passing(error))
 
     def close(self) -> None:
         """Release the connection."""
         self._consumer.close()
+
+    def _passing(self, error: KafkaError) -> str:
+        if is_fatal(error):
+            raise failed_for_good(f"reading from {', '.join(self._topics)}", error)
+        return str(error.str())
 
     def _places(self) -> list[TopicPartition]:
         try:
@@ -82,7 +92,7 @@ class Follower:
                 topic: self._consumer.list_topics(topic, _TIMEOUT_S).topics[topic] for topic in self._topics
             }
         except KafkaException as error:
-            raise KafkaUnavailable.at(self._servers, error.args[0].str()) from error
+            raise unavailable(self._servers, kafka_error(error)) from error
         for topic, metadata in known.items():
             if metadata.error is not None:
                 raise TopicMissing(

@@ -1,5 +1,6 @@
 """Dead letters against the size that their topic takes."""
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -8,6 +9,9 @@ from produce_topics import create_topic
 from interceptor import ImageMessage, Reject
 from streams.dead_letters import DeadLetters
 from streams.errors import TopicTooSmall
+from streams.graveyard import Grave, ReplayRules, refusal
+from streams.letters import read_letter
+from streams.marks import UNMARKED
 from streams.settings import Settings
 from streams.wire import RawMessage
 
@@ -16,19 +20,42 @@ class Model:
     name, version = "mnist", 1
 
 
-def reject(offset: int, size_bytes: int) -> Reject:
-    raw = RawMessage("images", 0, offset, f"key-{offset}".encode(), b"x" * size_bytes, (), 1)
-    return Reject(
-        ImageMessage(f"key-{offset}", b"x" * size_bytes, 0, origin=raw), "decode", ValueError("bad")
-    )
+def reject(offset: int, content: bytes) -> Reject:
+    raw = RawMessage("images", 0, offset, f"key-{offset}".encode(), content, (("own", b"1"),), 1)
+    return Reject(ImageMessage(f"key-{offset}", content, 0, origin=raw), "decode", ValueError("bad"))
+
+
+def noise(size_bytes: int) -> bytes:
+    return Random(1).randbytes(size_bytes)
 
 
 def test_letters_that_each_fit_are_taken_together(settings: Settings, observer: Any) -> None:
     create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "60000"})
     letters = DeadLetters(settings.dead_topic, settings.producer_config())
     model: Any = Model()
-    letters.publish([reject(offset, 30_000) for offset in range(10)], model)
+    letters.publish([reject(offset, noise(30_000)) for offset in range(10)], model)
     assert len(list(observer.read(settings.dead_topic))) == 10
     with pytest.raises(TopicTooSmall, match="70,000 bytes"):
-        letters.publish([reject(10, 30_000), reject(11, 70_000), reject(12, 30_000)], model)
+        letters.publish(
+            [reject(10, noise(30_000)), reject(11, noise(70_000)), reject(12, noise(30_000))], model
+        )
     assert len(list(observer.read(settings.dead_topic))) == 12, "one that is too large spoils no other"
+
+
+def test_what_came_packed_is_buried_packed_and_what_is_too_large_even_so_without_its_bytes(
+    settings: Settings, observer: Any
+) -> None:
+    create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "60000"})
+    config = settings.producer_config() | {"message.max.bytes": 50_000}  # what a message may have
+    letters = DeadLetters(settings.dead_topic, config)
+    model: Any = Model()
+    letters.publish([reject(1, bytes(5_000_000)), reject(2, noise(30_000)), reject(3, noise(70_000))], model)
+    raws = {raw.key: raw for raw in observer.read(settings.dead_topic)}
+    assert raws[b"key-1"].value == bytes(5_000_000)
+    assert raws[b"key-2"].value == noise(30_000)
+    assert raws[b"key-3"].value is None
+    letter = read_letter(raws[b"key-3"])
+    assert (letter.origin, letter.reason, letter.left_out_bytes) == ("images/0/3", "bad", 70_006)
+    assert "own" not in dict(raws[b"key-3"].headers)
+    grave = Grave(letter, UNMARKED, raws[b"key-3"])
+    assert "70,006 bytes" in refusal(grave, ReplayRules(), frozenset({"images"}))
