@@ -21,10 +21,9 @@ from stores.kudu.options import KuduOptions
 from stores.solr.options import SolrOptions
 from streams.control.keys import Keyring
 from streams.errors import BadKey, BadSetting
+from streams.kafka_options import KafkaConfig, KafkaOptions
 from streams.local_stack import LocalStack
 from streams.wrong_settings import explain
-
-_KAFKA_MOST_BYTES = 1_000_000_000  # the largest message that librdkafka sends or takes
 
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 
@@ -201,50 +200,21 @@ class Settings(BaseSettings):
         same = {entry.name: getattr(self, entry.name) for entry in fields(Limits) if entry.name != "formats"}
         return Limits(formats=self.image_formats, **same)
 
-    def consumer_config(self) -> dict[str, str | int | float | bool]:
-        """Return librdkafka's settings for reading images: offsets are committed by the ledger alone."""
-        return {
-            "bootstrap.servers": self.kafka_servers,
-            "group.id": self.group_id,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "partition.assignment.strategy": "cooperative-sticky",
-            "queued.max.messages.kbytes": 65_536,
-            "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
-            "fetch.max.bytes": max(52_428_800, self.max_message_bytes),
-            # The topic may take more than we do: what is too large must arrive to be buried.
-            "receive.message.max.bytes": _KAFKA_MOST_BYTES,
-            "fetch.wait.max.ms": self.max_batch_time_ms,
-            **({"group.instance.id": self.worker_id} if self.worker_id else {}),
-            **self.kafka_properties,
-        }
+    def consumer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for reading images."""
+        return self.kafka_options().consumer_config()
 
-    def lone_consumer_config(self) -> dict[str, str | int | float | bool]:
-        """Return librdkafka's settings for reading a whole topic, in no group: what is committed, and where it ends."""
-        return {
-            "bootstrap.servers": self.kafka_servers,
-            "group.id": self.group_id,  # librdkafka asks for one; nothing is ever committed under it
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
-            **self.kafka_properties,
-        }
+    def lone_consumer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for reading a whole topic, in no group."""
+        return self.kafka_options().lone_consumer_config()
 
-    def producer_config(self) -> dict[str, str | int | float | bool]:
-        """Return librdkafka's settings for writing: acknowledged by all replicas, in order, without doubles."""
-        return {
-            "bootstrap.servers": self.kafka_servers,
-            "enable.idempotence": True,
-            "message.max.bytes": self.max_letter_bytes,
-            **self.kafka_properties,
-        }
+    def producer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for writing."""
+        return self.kafka_options().producer_config()
 
-    def admin_config(self) -> dict[str, str | int | float | bool]:
+    def admin_config(self) -> KafkaConfig:
         """Return librdkafka's settings for looking at and creating topics."""
-        return {"bootstrap.servers": self.kafka_servers, "log_level": 0, **self.kafka_properties}
+        return self.kafka_options().admin_config()
 
     @property
     def max_message_bytes(self) -> int:
@@ -255,6 +225,18 @@ class Settings(BaseSettings):
     def max_letter_bytes(self) -> int:
         """The largest dead letter: a message, and its reason."""
         return self.max_message_bytes + 1_048_576
+
+    def kafka_options(self) -> KafkaOptions:
+        """Return how Kafka is reached."""
+        return KafkaOptions(
+            servers=self.kafka_servers,
+            properties=self.kafka_properties,
+            group_id=self.group_id,
+            worker_id=self.worker_id,
+            max_batch_time_ms=self.max_batch_time_ms,
+            max_message_bytes=self.max_message_bytes,
+            max_letter_bytes=self.max_letter_bytes,
+        )
 
     def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:
         """Return how Kudu is reached. `classpath`: the jars of the Java client, for the driver `jvm`."""
