@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic_core import to_jsonable_python
+
 from stack.process import ProcessId, spawn, stop
 from streams.errors import StreamError
+from streams.secrets import revealed
 from streams.settings import Settings
 
 _SHOWN_LOG = 2000
@@ -38,8 +41,12 @@ class BackgroundWorker:
 
 
 def environment_of(settings: Settings, **more: object) -> dict[str, str]:
-    """Return the settings that were given, and more by keyword, as `FLUMEN_*` names for another process."""
-    given = settings.model_dump(include=settings.model_fields_set, mode="json") | more
+    """Return the settings that were given, and more by keyword, as `FLUMEN_*` names for another process.
+
+    Secrets are among them in clear: it is for a process, and never to be shown.
+    """
+    real = {name: revealed(getattr(settings, name)) for name in settings.model_fields_set}
+    given = to_jsonable_python(real) | more
     return {
         f"FLUMEN_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()
