@@ -1,6 +1,6 @@
 """Kafka's side of reading: whether a broker is there, and what its errors mean for the worker."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from streams.errors import KafkaUnavailable, StreamError, TopicMissing
 from streams.health import Pulse
+from streams.kafka_connection import Connection, refusal
 
 log = structlog.get_logger(__name__)
 
@@ -18,23 +19,27 @@ _ASK_TIMEOUT_S = 0.5
 class Brokers:
     """Hears what librdkafka says of the brokers, and notes in the pulse whether they are waited for."""
 
-    def __init__(self, topic: str, servers: str, pulse: Pulse, end: Callable[[Exception], None]) -> None:
-        """Listen for the topic at these servers. `end` is called with what no waiting mends."""
+    def __init__(
+        self, topic: str, config: Mapping[str, Any], pulse: Pulse, end: Callable[[Exception], None]
+    ) -> None:
+        """Listen for the topic, to a client of this configuration. `end` is called with what no waiting mends."""
         self._topic = topic
-        self._servers = servers
+        self._connection = Connection(config)
         self._pulse = pulse
         self._end = end
 
     def failed(self, error: KafkaError) -> None:
         """Hear an error of the connection: librdkafka's `error_cb`."""
+        self._connection.hear(error)
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            if self._pulse.waits_for(KAFKA, f"no broker answers at {self._servers}"):
-                log.warning("no broker answers; waiting", servers=self._servers)
+            if self._pulse.waits_for(KAFKA, self._connection.reason()):
+                log.warning("no broker answers; waiting", reason=self._connection.reason())
         elif error.fatal():
             self._end(KafkaUnavailable(error.str()))
 
     def answered(self) -> None:
         """Note that something came from a broker."""
+        self._connection.answered()
         if (waited_s := self._pulse.waits_no_more(KAFKA)) is not None:
             log.info("a broker answers again", waited_s=round(waited_s, 1))
 
@@ -60,6 +65,8 @@ class Brokers:
             raise TopicMissing(
                 f"the topic {self._topic!r} does not exist any more; create it and start again"
             )
+        if forbidden := refusal(error):
+            raise forbidden
         if error.fatal():
             raise StreamError(f"reading from {self._topic!r} failed for good: {error.str()}")
         log.warning("kafka reports a passing error", error=error.str())

@@ -1,15 +1,14 @@
 """Publishing images to Kafka: each is acknowledged by the broker, or counted and named as failed."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.errors import BadSetting, KafkaUnavailable, PublishFailed, TopicMissing
+from streams.errors import BadSetting, PublishFailed, TopicMissing
+from streams.kafka_connection import Connection
 from streams.topics import size_limit
 from streams.wire import SourceImage, to_message
 
@@ -119,24 +118,15 @@ def _connect(config: ProducerConfig, topic: str) -> Producer:
 
 def _reach(config: ProducerConfig, topic: str) -> AdminClient:
     """Find a broker and the topic, before anything is published."""
-    last_error: deque[str] = deque(maxlen=1)
-    options: dict[str, Any] = {
-        **config,
-        "log_level": 0,
-        "error_cb": lambda error: last_error.append(error.str()),
-    }
+    connection = Connection(config)
+    options = connection.listening({**config, "log_level": 0})
     try:
         admin = AdminClient(options)
     except KafkaException as error:
         raise BadSetting(
             f"Kafka's client refuses its settings: {error.args[0].str()}. Look at FLUMEN_KAFKA_PROPERTIES"
         ) from error
-    try:
-        topics = admin.list_topics(timeout=_CONNECT_S).topics
-    except KafkaException as error:
-        admin.poll(0)  # hands over why
-        reason = last_error[0] if last_error else error.args[0].str()
-        raise KafkaUnavailable.at(config.get("bootstrap.servers"), reason) from error
+    topics = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _CONNECT_S).topics
     if topic not in topics:
         raise TopicMissing(
             f"the topic {topic!r} does not exist. `flumen worker` creates it when it starts; "

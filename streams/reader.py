@@ -83,8 +83,7 @@ class Reader(faust.Service):
         self._filling: list[RawMessage] = []
         self._paused: set[Partition] = set()
         self._commits = Commits(self._ledger)
-        servers = str(options.consumer.get("bootstrap.servers"))
-        self._brokers = Brokers(options.topic, servers, pulse, self._end_soon)
+        self._brokers = Brokers(options.topic, options.consumer, pulse, self._end_soon)
         self._leaving = threading.Event()
         self._leave_by = float("inf")
         self.unfinished = 0

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
 
-from streams.errors import KafkaUnavailable, TopicMissing, TopicTooSmall
+from streams.errors import KafkaRefused, TopicMissing, TopicTooSmall
+from streams.kafka_connection import Connection, refusal
 from streams.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -19,6 +20,7 @@ def ensure_topics(settings: Settings) -> None:
 
     Raises:
         KafkaUnavailable: no broker answers.
+        KafkaRefused: a broker does not let us in.
         TopicMissing: a topic is missing and the broker does not let us create it.
         TopicTooSmall: the topic of dead letters does not take every image that can arrive.
     """
@@ -71,13 +73,14 @@ def existing_topics(settings: Settings) -> frozenset[str]:
 
     Raises:
         KafkaUnavailable: no broker answers.
+        KafkaRefused: a broker does not let us in.
     """
-    return frozenset(_existing(AdminClient(settings.admin_config()), settings))
+    return frozenset(_existing(*_open(settings)))
 
 
 def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
-    admin = AdminClient(settings.admin_config())
-    existing = frozenset(_existing(admin, settings))
+    admin, connection = _open(settings)
+    existing = frozenset(_existing(admin, connection))
     missing = [topic for topic in wanted if topic.topic not in existing]
     if not missing:
         return admin
@@ -87,6 +90,11 @@ def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 continue  # another worker was faster
+            if refusal(error.args[0]):
+                raise KafkaRefused(
+                    f"this user may not see or create the topic {name!r} ({error.args[0].str()}). Let somebody create "
+                    "it who may, and give this user the right to it with kafka-acls.sh"
+                ) from error
             raise TopicMissing(
                 f"the topic {name!r} does not exist and cannot be created ({error.args[0].str()}). "
                 "Create it, or name another in flumen.toml"
@@ -95,11 +103,14 @@ def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
     return admin
 
 
-def _existing(admin: AdminClient, settings: Settings) -> Iterable[str]:
-    try:
-        return admin.list_topics(timeout=_TIMEOUT_S).topics
-    except KafkaException as error:
-        raise KafkaUnavailable.at(settings.kafka_servers, error.args[0].str()) from error
+def _open(settings: Settings) -> tuple[AdminClient, Connection]:
+    config = settings.admin_config()
+    connection = Connection(config)
+    return AdminClient(connection.listening(config)), connection
+
+
+def _existing(admin: AdminClient, connection: Connection) -> Iterable[str]:
+    return connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _TIMEOUT_S).topics
 
 
 def _wait_until_known(admin: AdminClient, created: set[str]) -> None:

@@ -5,7 +5,7 @@ from clocks import Clock
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.brokers import Brokers, callback
-from streams.errors import KafkaUnavailable, StreamError, TopicMissing
+from streams.errors import KafkaRefused, KafkaUnavailable, StreamError, TopicMissing
 from streams.health import Pulse
 
 
@@ -26,7 +26,7 @@ def ended() -> list[Exception]:
 
 @pytest.fixture
 def brokers(pulse: Pulse, ended: list[Exception]) -> Brokers:
-    return Brokers("images", "127.0.0.1:9092", pulse, ended.append)
+    return Brokers("images", {"bootstrap.servers": "127.0.0.1:9092"}, pulse, ended.append)
 
 
 class Unreachable:
@@ -52,6 +52,21 @@ def test_a_broker_that_is_down_is_a_problem_also_where_no_lag_is_seen(
     pulse.observe(lag=0, open_batches=0)
     assert "waiting for kafka for 11 s (no broker answers at 127.0.0.1:9092)" in str(pulse.problem())
     assert pulse.stall() is None
+
+
+def test_why_no_broker_answers_is_told_where_it_is_known(
+    brokers: Brokers, pulse: Pulse, clock: Clock
+) -> None:
+    refused = "sasl_plaintext://127.0.0.1:9092/1: SASL authentication error: Invalid password (after 3ms in state X)"
+    brokers.failed(KafkaError(KafkaError._AUTHENTICATION, refused))
+    brokers.failed(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    clock.now = 11
+    pulse.observe(lag=0, open_batches=0)
+    assert "waiting for kafka for 11 s (SASL authentication error: Invalid password)" in str(pulse.problem())
+    brokers.answered()
+    brokers.failed(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    clock.now = 30
+    assert "(no broker answers at 127.0.0.1:9092)" in str(pulse.problem())
 
 
 def test_it_is_asked_for_until_it_is_back(brokers: Brokers, pulse: Pulse) -> None:
@@ -82,6 +97,8 @@ def test_what_stands_in_place_of_a_message(brokers: Brokers) -> None:
         brokers.is_error(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
     with pytest.raises(StreamError, match="failed for good"):
         brokers.is_error(KafkaError(KafkaError._FATAL, "fenced", True))
+    with pytest.raises(KafkaRefused, match="forbids this user to use the consumer group"):
+        brokers.is_error(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
 
 
 def test_nothing_leaves_a_callback(ended: list[Exception]) -> None:
