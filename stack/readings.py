@@ -17,6 +17,7 @@ import requests
 
 from stack import artifacts, docker, local, ports
 from stack.layout import Layout, State
+from stack.session import describe, open_session
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -122,10 +123,12 @@ def _java_version() -> str | None:
 
 
 def _repository_error() -> str | None:
+    url = artifacts.repository_url()
     try:
-        requests.head(artifacts.repository_url() + "/", timeout=10)
+        with open_session(url) as session:
+            session.head(url + "/", timeout=10)
     except requests.RequestException as error:
-        return str(error)
+        return describe(error, url)
     return None
 
 
