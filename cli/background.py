@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic_core import to_jsonable_python
 
+from stack.folders import writing
 from stack.process import ProcessId, spawn, stop
 from streams.errors import StreamError
 from streams.secrets import revealed
@@ -69,7 +70,8 @@ def background_worker(
     try:
         yield worker
         if keep:
-            _record(home).write_text(json.dumps(asdict(worker.process)))
+            with writing(record := _record(home)):
+                record.write_text(json.dumps(asdict(worker.process)))
             kept = True
     finally:
         if not kept:
@@ -80,7 +82,7 @@ def stop_kept_worker(home: Path) -> bool:
     """Stop the worker that a demo left running, if there is one. Returns whether there was."""
     try:
         process = ProcessId(**json.loads(_record(home).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return False
     running = process.find() is not None
     stop([process])
