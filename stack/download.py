@@ -9,7 +9,7 @@ from pathlib import Path
 import requests
 
 from stack.errors import ArtifactError
-from stack.session import describe, open_session
+from stack.session import describe, open_session, without_login
 
 ATTEMPTS = 4
 CLIENT_ERRORS = 4  # hundreds
@@ -70,7 +70,9 @@ def _continue(source: Source, part: Path, advance: Callable[[int], None]) -> Non
     headers = {"Range": f"bytes={have}-"} if have else {}
     with (
         open_session(source.url) as session,
-        session.get(source.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response,
+        session.get(
+            without_login(source.url), headers=headers, stream=True, timeout=TIMEOUT_SECONDS
+        ) as response,
     ):
         if response.status_code == RANGE_NOT_SATISFIABLE:
             part.unlink(missing_ok=True)

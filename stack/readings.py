@@ -18,7 +18,7 @@ import requests
 from stack import artifacts, docker, kudu, local, ports
 from stack.folders import cache_root, is_writable
 from stack.layout import Layout, State
-from stack.session import describe, open_session
+from stack.session import describe, open_session, without_login
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -134,7 +134,7 @@ def _repository_error() -> str | None:
     url = artifacts.repository_url()
     try:
         with open_session(url) as session:
-            session.head(url + "/", timeout=10)
+            session.head(without_login(url) + "/", timeout=10)
     except requests.RequestException as error:
         return describe(error, url)
     return None

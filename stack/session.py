@@ -3,7 +3,7 @@
 import ipaddress
 import os
 import re
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from requests.utils import get_environ_proxies, select_proxy
@@ -12,10 +12,18 @@ _LOGIN = re.compile(r"://[^\s'\"]*@")
 
 
 def open_session(url: str) -> requests.Session:
-    """Return a session for requests to one server."""
+    """Return a session for requests to one server; the user and password in its URL go with each of them."""
     session = requests.Session()
+    parts = urlsplit(url)
+    if parts.username is not None:
+        session.auth = (unquote(parts.username), unquote(parts.password or ""))
     session.trust_env = not _is_this_machine(urlsplit(url).hostname or "")
     return session
+
+
+def without_login(url: str) -> str:
+    """Return a URL as it may be shown: without user and password."""
+    return _LOGIN.sub("://", url)
 
 
 def describe(error: Exception, url: str) -> str:
@@ -29,7 +37,7 @@ def describe(error: Exception, url: str) -> str:
     scheme = urlsplit(url).scheme
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
     name = next((name for name in names if os.environ.get(name) == proxy), "the environment")
-    return f"{said} (it was asked through the proxy {_LOGIN.sub('://', proxy)} of {name})"
+    return f"{said} (it was asked through the proxy {without_login(proxy)} of {name})"
 
 
 def _is_this_machine(host: str) -> bool:

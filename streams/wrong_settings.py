@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
 from models.urls import without_passwords
-from streams.secrets import MASK, SecretUrl, is_content, is_secret_property
+from streams.secrets import MASK, SecretUrl, is_content
 
 PREFIX = "FLUMEN_"
 
@@ -119,9 +119,7 @@ def _found(field: FieldInfo, detail: Mapping[str, Any]) -> str:
     value, entries = detail["input"], detail["loc"][1:]
     kind = next(iter(_union(field.annotation)))
     if get_origin(kind) is dict and entries:
-        entry = str(entries[0])
-        value = MASK if is_secret_property(entry) else value
-        return f"has {_quoted(value)} as {entry}"
+        return f"has no text as {entries[0]}"
     if is_secret(field) or (Path in _kinds(field.annotation) and is_content(value)):
         return f"is {MASK}"
     if entries:

@@ -97,7 +97,7 @@ def test_a_wrong_entry_of_a_list_or_table_is_named(monkeypatch: pytest.MonkeyPat
     with pytest.raises(BadSetting) as caught:
         load_settings()
     assert "interceptors has 1 in its list; allowed: a list of texts" in str(caught.value)
-    assert "kafka_properties has [] as client.id; allowed: texts by name: a table" in str(caught.value)
+    assert "kafka_properties has no text as client.id; allowed: texts by name: a table" in str(caught.value)
     assert str(caught.value).count("\n") == 1  # a line for each setting
 
 
