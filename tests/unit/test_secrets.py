@@ -1,22 +1,28 @@
 """No secret is shown: not by a command, a log, an error, its traceback, or a value's repr."""
 
 import dataclasses
+import io
 import json
 import logging
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import typer
 from confluent_kafka import KafkaException, Producer
+from PIL import Image
 from recorder import Recorder, serving
 from typer.testing import CliRunner
 
 from cli.background import environment_of
 from cli.main import app
+from interceptor import Limits, Preprocess
 from models.urls import without_passwords
+from streams.decoder import GuardedDecoder
 from streams.errors import BadSetting
 from streams.kafka_options import KafkaOptions
 from streams.reader import ReaderOptions
@@ -256,6 +262,17 @@ def test_a_url_is_shown_without_its_password(text: str, expected: str) -> None:
     assert without_passwords(text) == expected
 
 
+def test_the_process_that_decodes_images_knows_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUMEN_SOLR_PASSWORD", MARKER)
+    content = io.BytesIO()
+    Image.effect_noise((400, 300), 100).save(content, "PNG")
+    with closing(GuardedDecoder()) as decoder:
+        decoder(content.getvalue(), Limits(), Preprocess(width=28, height=28, channels=1))
+        assert decoder.helper_pid is not None
+        environment = psutil.Process(decoder.helper_pid).environ()
+    assert [name for name in environment if name.startswith("FLUMEN_")] == []
+
+
 def test_librdkafka_says_no_secret_either() -> None:
     """Not in what it logs of its configuration, nor in what it refuses."""
     config: dict[str, Any] = dict(
@@ -291,7 +308,7 @@ def leaves(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 COMMANDS = list(leaves(typer.main.get_command(app)))
-MORE = {("produce",): ["."], ("train",): ["--model", "x"]}
+MORE = {("produce",): ["."], ("dead", "replay"): ["0/1"], ("dead", "park"): ["0/1"]}
 
 
 @pytest.fixture
