@@ -14,7 +14,7 @@ from interceptor.envelope import Envelope
 from interceptor.metadata.step import Metadata
 from interceptor.statistics.step import Statistics
 from models.repository import Repository
-from streams.offsets import raw_message
+from streams.received import raw_message
 from streams.wire import RawMessage, to_images
 
 

@@ -9,7 +9,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from interceptor import Batch, Column, Kind
 from stores import Failure, StoreClosed, StoreUnavailable
-from streams.sending import flush, is_fatal
+from streams.kafka_errors import is_fatal, kafka_error, make_producer
+from streams.sending import flush
 
 _DELIVERY_TIMEOUT_MS = 10_000
 
@@ -37,7 +38,7 @@ class ClassifiedTopic:
 
     def connect(self) -> None:
         """Make the producer; the topic itself is looked after at the worker's start."""
-        self._producer = Producer(self._config, logger=logging.getLogger("librdkafka"))
+        self._producer = make_producer(self._config, logging.getLogger("librdkafka"))
 
     def write(self, batch: Batch) -> Sequence[Failure]:
         """Publish every row, and wait until the broker has acknowledged each."""
@@ -70,7 +71,7 @@ class ClassifiedTopic:
         except BufferError as error:
             failures.append(str(error))
         except KafkaException as error:
-            failures.append(error.args[0])
+            failures.append(kafka_error(error))
         if broken := flush(self._producer):
             failures.append(broken)
         if any(isinstance(failure, KafkaError) and is_fatal(failure) for failure in failures):

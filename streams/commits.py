@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from streams.kafka_errors import is_fatal, kafka_error
 from streams.ledger import OffsetLedger, Partition, Receipt
 
 
@@ -39,13 +40,17 @@ class Commits:
             offsets = [TopicPartition(*partition, self._done[partition]) for partition in partitions]
         if not offsets:
             return
-        if not wait:
-            consumer.commit(offsets=offsets, asynchronous=True)  # `answered` hears how it went
-            return
         try:
-            consumer.commit(offsets=offsets, asynchronous=False)
+            if wait:
+                consumer.commit(offsets=offsets, asynchronous=False)
+            else:
+                consumer.commit(offsets=offsets, asynchronous=True)  # `answered` hears how it went
         except KafkaException as error:
-            self.answered(error.args[0], offsets)
+            failure = kafka_error(error)
+            if not wait and not is_fatal(failure):
+                raise
+            # Why it is fatal, if it is, stands in place of the next message.
+            self.answered(failure, offsets)
 
     def answered(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         """Commit again what failed, up to what is done by then: a rebalance refuses commits until it is over."""

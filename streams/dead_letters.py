@@ -14,7 +14,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from interceptor import Classifier, Reject
 from streams.errors import DeadLettersUnavailable, TopicTooSmall
-from streams.sending import flush, is_fatal
+from streams.kafka_errors import is_fatal, kafka_error, make_producer
+from streams.sending import flush
 from streams.wire import Headers, RawMessage, SentHeaders
 
 Origin = tuple[str, int, int, int]
@@ -63,7 +64,7 @@ class DeadLetters:
         except BufferError as error:
             reasons.append(str(error))
         except KafkaException as error:
-            reasons.append(error.args[0])
+            reasons.append(kafka_error(error))
         if broken := flush(self._producer):
             reasons.append(broken)
         if any(isinstance(reason, KafkaError) and is_fatal(reason) for reason in reasons):
@@ -84,7 +85,7 @@ class DeadLetters:
             self._acknowledged.popitem(last=False)
 
     def _connect(self) -> Producer:
-        return Producer(self._config, logger=logging.getLogger("librdkafka"))
+        return make_producer(self._config, logging.getLogger("librdkafka"))
 
     def _send(
         self, origin: Origin, reject: Reject, model: Classifier, reasons: list[KafkaError | str]

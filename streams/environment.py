@@ -22,6 +22,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "FLUMEN_TEST_STACK_HOME": "servers of the tests",
     "FLUMEN_FAULTS": "which faults are tried",
     "FLUMEN_FAULTS_SEED": "the random moments of a run of faults",
+    "FLUMEN_SEED": "the random records of a hostile sender",
 }
 """The names that are no settings: they are read where no settings are, or by others."""
 

@@ -5,6 +5,8 @@ StreamError
 ├── KafkaUnavailable    no broker answers at the configured address; retriable
 ├── KafkaRefused         a broker answers, and does not let this client in or do what it asks
 ├── DeadLettersUnavailable  the dead-letter topic takes nothing; retriable
+├── ClientFailed        Kafka's client has failed for good
+│   └── WorkerIdTaken       another worker of the group has this one's name
 ├── PublishFailed       the broker did not acknowledge a message
 ├── TopicMissing        a topic that must exist does not, and may not be created
 ├── TopicTooSmall       a topic does not take messages as large as those that it must take
@@ -64,6 +66,14 @@ class DeadLettersUnavailable(StreamError):
     """The dead-letter topic takes nothing: its broker is down, or there is no such topic."""
 
     retriable: ClassVar[bool] = True
+
+
+class ClientFailed(StreamError):
+    """Kafka's client has failed for good: it neither takes nor gives anything any more, whatever is waited for."""
+
+
+class WorkerIdTaken(ClientFailed):
+    """Another worker of the group has this one's name: `FLUMEN_WORKER_ID` is used twice."""
 
 
 class PublishFailed(StreamError):

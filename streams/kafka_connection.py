@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import KafkaRefused, KafkaUnavailable, StreamError
+from streams.kafka_errors import failed_for_good, is_fatal, kafka_error
 
 PROPERTIES = "FLUMEN_KAFKA_PROPERTIES"
 
@@ -85,19 +86,21 @@ class Connection:
                 return call(wait_s)
             except KafkaException as error:
                 client.poll(0)  # hands over what was heard
-                if self._is_refused(error.args[0]):
-                    raise self.failure(error.args[0]) from error
+                if self._is_refused(kafka_error(error)):
+                    raise self.failure(kafka_error(error)) from error
         try:
             return call(timeout_s)
         except KafkaException as error:
             client.poll(0)
-            raise self.failure(error.args[0]) from error
+            raise self.failure(kafka_error(error)) from error
 
     def failure(self, error: KafkaError) -> StreamError:
         """Return the error to raise for a call that failed. It may look at a broker, for a few seconds.
 
         `KafkaUnavailable` where the same call may succeed later, else `KafkaRefused`.
         """
+        if is_fatal(error):
+            return failed_for_good(f"asking Kafka at {self._servers}", error)
         if forbidden := refusal(error):
             return forbidden
         if error.code() in _TOLD[:3]:
@@ -108,7 +111,7 @@ class Connection:
     def _is_refused(self, error: KafkaError) -> bool:
         """Say whether waiting does not mend it."""
         said = self._said()
-        return bool(refusal(error)) or (said is not None and said[0] in _FINAL)
+        return is_fatal(error) or bool(refusal(error)) or (said is not None and said[0] in _FINAL)
 
     def _explain(self, code: int, line: re.Match[str]) -> StreamError:
         place = f"Kafka at {line['host']}:{line['port']}"

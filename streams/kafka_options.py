@@ -43,7 +43,6 @@ class KafkaOptions:
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
-                "partition.assignment.strategy": "cooperative-sticky",
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
                 "fetch.max.bytes": max(52_428_800, self.max_message_bytes),

@@ -5,6 +5,13 @@ import sys
 
 import structlog
 
+from interceptor.errors import InterceptorError
+from models.errors import ModelError
+from stores import StoreError
+from streams.errors import StreamError
+
+_OURS = (InterceptorError, ModelError, StoreError, StreamError)
+
 
 def configure_logs(level: str) -> None:
     """Send our own lines and those of the libraries through one renderer."""
@@ -34,6 +41,7 @@ def configure_logs(level: str) -> None:
             ],
         )
     )
+    handler.addFilter(_is_no_end_of_ours)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
@@ -43,9 +51,19 @@ def configure_logs(level: str) -> None:
     logging.getLogger("pysolr").setLevel(
         logging.CRITICAL
     )  # a line for each retry; `patience` has one for all
-    logging.getLogger("librdkafka").addFilter(_is_no_failed_connection)
+    logging.getLogger("librdkafka").addFilter(_is_worth_a_line)
 
 
-def _is_no_failed_connection(line: logging.LogRecord) -> bool:
-    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once."""
-    return not line.getMessage().startswith("FAIL ")
+def _is_no_end_of_ours(line: logging.LogRecord) -> bool:
+    """Leave out what mode says, with a traceback, of an error of ours that ends a service: the worker says it."""
+    error = line.exc_info[1] if line.exc_info else None
+    return not (isinstance(error, _OURS) and "Crashed reason" in line.getMessage())
+
+
+def _is_worth_a_line(line: logging.LogRecord) -> bool:
+    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once.
+
+    And that a property is none of this client's: `kafka_properties` are given to all, for whom they concern.
+    """
+    said = line.getMessage()
+    return not (said.startswith("FAIL ") or "property and will be ignored by this" in said)

@@ -9,6 +9,7 @@ import orjson
 from streams.errors import TopicMissing
 from streams.letters import Letter
 from streams.offsets import TopicObserver
+from streams.received import is_readable
 from streams.sending import Outgoing
 
 
@@ -51,7 +52,7 @@ def read_marks(observer: TopicObserver, topic: str) -> dict[str, Mark]:
     """
     marks = {}
     try:
-        for raw in observer.read(topic):
+        for raw in filter(is_readable, observer.read(topic)):
             if (found := parse_mark(raw.value)) is not None:
                 identity, mark = found
                 marks[identity] = mark

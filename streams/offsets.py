@@ -5,14 +5,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.errors import KafkaUnavailable, TopicMissing
 from streams.kafka_connection import Connection, refusal
+from streams.kafka_errors import kafka_error, make_consumer
+from streams.received import raw_message
 from streams.settings import Settings
-from streams.wire import UNREADABLE_HEADERS, Headers, RawMessage
+from streams.wire import RawMessage
 
 Answer = TypeVar("Answer")
 
@@ -40,7 +42,7 @@ class TopicObserver:
     def __init__(self, settings: Settings) -> None:
         config = settings.consumer_config()
         self._connection = Connection(config)
-        self._consumer = Consumer(
+        self._consumer = make_consumer(
             {
                 **config,
                 "error_cb": self._connection.hear,
@@ -151,24 +153,6 @@ def _settled(ask: Callable[[], Answer]) -> Answer:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _MOVES or time.monotonic() > deadline:
+            if kafka_error(error).code() not in _MOVES or time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
-
-
-def raw_message(message: Message) -> RawMessage:
-    """Return what a consumer delivered as a value of our own; nothing is copied."""
-    try:
-        headers = tuple(cast(Headers, message.headers() or ()))
-    except (SystemError, UnicodeDecodeError):  # so confluent-kafka answers a header name that is not UTF-8
-        headers = UNREADABLE_HEADERS
-    # What a consumer delivers has a place; the types also allow for a producer's messages.
-    return RawMessage(
-        cast(str, message.topic()),
-        cast(int, message.partition()),
-        cast(int, message.offset()),
-        message.key(),
-        message.value(),
-        headers,
-        message.timestamp()[1],
-    )

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.errors import BadSetting, PublishFailed, TopicMissing
+from streams.errors import PublishFailed, TopicMissing
 from streams.kafka_connection import Connection
+from streams.kafka_errors import is_fatal, kafka_error, make_admin, make_producer, whole_number
 from streams.topics import size_limit
 from streams.wire import SourceImage, to_message
 
@@ -68,7 +70,7 @@ def publish(
 
     Raises:
         KafkaUnavailable: no broker answers.
-        PublishFailed: the broker has stopped to acknowledge anything, for a minute.
+        PublishFailed: the broker has stopped to acknowledge anything, for a minute, or Kafka's client has failed.
         TopicMissing: the topic does not exist.
         BadSetting: librdkafka refuses the configuration.
     """
@@ -77,15 +79,18 @@ def publish(
     started = time.monotonic()
     interrupted = False
     try:
-        for image in _paced(images, rate, producer):
-            _send(producer, topic, image, deliveries)
+        try:
+            for image in _paced(images, rate, producer):
+                _send(producer, topic, image, deliveries)
+                deliveries.show(on_progress)
+        except KeyboardInterrupt:
+            interrupted = True
+        while producer.flush(_POLL_S):
+            deliveries.check_progress(producer)
             deliveries.show(on_progress)
-    except KeyboardInterrupt:
-        interrupted = True
-    while producer.flush(_POLL_S):
         deliveries.check_progress(producer)
-        deliveries.show(on_progress)
-    deliveries.check_progress(producer)
+    except KafkaException as error:  # that it is fatal, whichever call comes next is told
+        deliveries.give_up(producer, kafka_error(error))
     on_progress(deliveries.sent + deliveries.failed)
     return PublishReport(
         sent=deliveries.sent,
@@ -98,18 +103,18 @@ def publish(
 
 
 def _connect(config: ProducerConfig, topic: str) -> Producer:
-    largest = int(config.get("message.max.bytes", _LARGEST_BYTES))
+    largest = whole_number(config, "message.max.bytes", _LARGEST_BYTES)
     limit = size_limit(_reach(config, topic), topic)
     if limit is not None:
         largest = min(largest, limit)
-    queue_kbytes = int(config.get("queue.buffering.max.kbytes", _QUEUE_KBYTES))
-    return Producer(
+    queue_kbytes = whole_number(config, "queue.buffering.max.kbytes", _QUEUE_KBYTES)
+    return make_producer(
         {
             **_DEFAULTS,
             **config,
             "message.max.bytes": largest,
             # The broker holds its limit against a whole batch, and refuses all of it.
-            "batch.size": min(int(config.get("batch.size", _BATCH_BYTES)), largest),
+            "batch.size": min(whole_number(config, "batch.size", _BATCH_BYTES), largest),
             # A queue too small for one image would be full for ever.
             "queue.buffering.max.kbytes": max(queue_kbytes, 2 * largest // 1024),
         }
@@ -119,13 +124,7 @@ def _connect(config: ProducerConfig, topic: str) -> Producer:
 def _reach(config: ProducerConfig, topic: str) -> AdminClient:
     """Find a broker and the topic, before anything is published."""
     connection = Connection(config)
-    options = connection.listening({**config, "log_level": 0})
-    try:
-        admin = AdminClient(options)
-    except KafkaException as error:
-        raise BadSetting(
-            f"Kafka's client refuses its settings: {error.args[0].str()}. Look at FLUMEN_KAFKA_PROPERTIES"
-        ) from error
+    admin = make_admin(connection.listening({**config, "log_level": 0}))
     topics = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _CONNECT_S).topics
     if topic not in topics:
         raise TopicMissing(
@@ -144,7 +143,7 @@ def _send(producer: Producer, topic: str, image: SourceImage, deliveries: "_Deli
         except BufferError:
             producer.poll(_POLL_S)
         except KafkaException as error:
-            deliveries.fail(error.args[0], key, len(value))
+            deliveries.fail(kafka_error(error), key, len(value))
             return
         else:
             producer.poll(0)
@@ -188,7 +187,7 @@ class _Deliveries:
         self.failures: list[str] = []
         self._topic = topic
         self._on_settled = on_settled
-        self._timed_out: KafkaError | None = None
+        self._ended_by: KafkaError | None = None
         self._shown_at = 0.0
 
     def settle(self, error: KafkaError | None, message: Message) -> None:
@@ -203,8 +202,8 @@ class _Deliveries:
     def fail(self, error: KafkaError, key: bytes, size: int) -> None:
         """Count one image as failed, and keep the reason of the first few."""
         self.failed += 1
-        if error.code() == KafkaError._MSG_TIMED_OUT:
-            self._timed_out = error
+        if error.code() == KafkaError._MSG_TIMED_OUT or is_fatal(error):
+            self._ended_by = error
         reason = self._reason(error, size)
         if len(self.failures) < SHOWN_FAILURES:
             self.failures.append(f"image {key.decode()!r} was not published: {reason}")
@@ -220,11 +219,18 @@ class _Deliveries:
 
     def check_progress(self, producer: Producer) -> None:
         """Give up when a message was not acknowledged in all the time it had: neither would the others be."""
-        if self._timed_out is None:
-            return
+        if self._ended_by is not None:
+            self.give_up(producer, self._ended_by)
+
+    def give_up(self, producer: Producer, error: KafkaError) -> NoReturn:
+        """End it.
+
+        Raises:
+            PublishFailed: says how far it came.
+        """
         producer.purge()
         raise PublishFailed(
-            f"Kafka has stopped to acknowledge images ({self._timed_out.str()}); {self.sent:,} were before. "
+            f"Kafka has stopped to acknowledge images ({error.str()}); {self.sent:,} were before. "
             "Look at the broker with `flumen status` and run the same command again: "
             "what is published twice is stored once"
         )

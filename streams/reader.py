@@ -21,12 +21,13 @@ import faust
 import structlog
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.brokers import Brokers, callback, read_lag
+from streams.brokers import Brokers, callback, group_config, read_lag
 from streams.commits import Commits
 from streams.health import Pulse
+from streams.kafka_errors import make_consumer, translated
 from streams.ledger import OffsetLedger, Partition, Receipt
-from streams.offsets import raw_message
 from streams.polling import poll
+from streams.received import raw_message
 from streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
@@ -124,21 +125,22 @@ class Reader(faust.Service):
 
     def _run(self) -> None:
         try:
-            consumer = Consumer(
+            consumer = make_consumer(
                 {
                     "max.poll.interval.ms": int(self.options.max_poll_interval_s * 1000),
+                    **group_config(self.options.consumer),
                     **self.options.consumer,
                     "error_cb": callback(self._brokers.failed, self._end_soon),
                     "on_commit": callback(self._commits.answered, self._end_soon),
                 },
-                logger=logging.getLogger("librdkafka"),
+                logging.getLogger("librdkafka"),
             )
             try:
                 self._read(consumer)
             finally:
                 consumer.close()
         except Exception as error:  # noqa: BLE001 - a thread's error must reach the event loop, whatever it is
-            self._end_soon(error)
+            self._end_soon(translated(self._brokers.reading, error))
 
     def _end_soon(self, error: Exception) -> None:
         self.loop.call_soon_threadsafe(self._end, error)
@@ -191,7 +193,7 @@ class Reader(faust.Service):
         raws, self._filling = self._filling, []
         if not raws:
             return None
-        self._brokers.answered()
+        self._brokers.delivered()
         last_offsets = {(raw.topic, raw.partition): raw.offset for raw in raws}
         return MicroBatch(raws, self._ledger.take(last_offsets, size), time.monotonic())
 
@@ -238,7 +240,8 @@ class Reader(faust.Service):
         until = time.monotonic() + _LAST_COMMIT_S
         self._commits.commit(consumer, wait=True)
         while (left := self._commits.uncommitted()) and time.monotonic() < until:
-            poll(consumer, _COMMIT_EVERY_S)
+            if (stray := poll(consumer, _COMMIT_EVERY_S)) is not None:
+                self._brokers.is_error(stray.error())
             self._commits.commit(consumer, wait=True)
         if left:
             # Nothing is lost by it: what is not committed is delivered again.
@@ -253,7 +256,7 @@ class Reader(faust.Service):
         self._pulse.observe(read_lag(consumer), self._ledger.open_spans())
 
     def _on_assign(self, _consumer: Consumer, assigned: list[TopicPartition]) -> None:
-        self._brokers.answered()
+        self._brokers.delivered()
         self._commits.own((p.topic, p.partition) for p in assigned)
         log.info("partitions assigned", partitions=[p.partition for p in assigned])
 
@@ -282,11 +285,8 @@ class Reader(faust.Service):
 def size_of(raw: RawMessage) -> int:
     """Return about how many bytes a message keeps in memory: what it carries, and the objects that carry it."""
     carried = len(raw.value or b"") + len(raw.key or b"")
-    return (
-        carried
-        + sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
-        + _MESSAGE_BYTES
-    )
+    headers = sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
+    return carried + headers + _MESSAGE_BYTES
 
 
 def _done_within(future: "Future[None]", timeout_s: float) -> bool:

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from streams.kafka_errors import kafka_error, make_producer
 from streams.settings import Settings
 from streams.wire import SentHeaders
 
@@ -30,13 +30,8 @@ def flush(producer: Producer) -> KafkaError | None:
         producer.flush()
     except KafkaException as error:  # librdkafka tells a fatal error once, to whoever calls next
         producer.flush()
-        return cast(KafkaError, error.args[0])
+        return kafka_error(error)
     return None
-
-
-def is_fatal(error: KafkaError) -> bool:
-    """Say whether a producer takes nothing any more after this: another one is to be made."""
-    return bool(error.fatal()) or error.code() == KafkaError._FATAL
 
 
 class Sender:
@@ -49,7 +44,7 @@ class Sender:
             "log_level": 2,
             **settings.producer_config(),
         }
-        self._producer = Producer(config, logger=logging.getLogger("librdkafka"))
+        self._producer = make_producer(config, logging.getLogger("librdkafka"))
 
     def send(self, messages: Sequence[Outgoing]) -> list[str]:
         """Send all, and return of each why it was not acknowledged; an empty text says that it was."""
@@ -68,7 +63,7 @@ class Sender:
                     on_delivery=partial(answered, number),
                 )
             except KafkaException as error:
-                reasons[number] = error.args[0].str()
+                reasons[number] = kafka_error(error).str()
             except BufferError as error:
                 reasons[number] = str(error)
         flush(self._producer)

@@ -1,13 +1,19 @@
 """The topics: what they must be like, and making those that are not there."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    TopicMetadata,
+)
 
 from streams.errors import KafkaRefused, TopicMissing, TopicTooSmall
 from streams.kafka_connection import Connection, refusal
+from streams.kafka_errors import make_admin
 from streams.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -99,25 +105,27 @@ def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
                 f"the topic {name!r} does not exist and cannot be created ({error.args[0].str()}). "
                 "Create it, or name another in flumen.toml"
             ) from error
-    _wait_until_known(admin, {topic.topic for topic in missing})
+    _wait_until_known(admin, {topic.topic for topic in missing}, connection)
     return admin
 
 
 def _open(settings: Settings) -> tuple[AdminClient, Connection]:
     config = settings.admin_config()
     connection = Connection(config)
-    return AdminClient(connection.listening(config)), connection
+    return make_admin(connection.listening(config)), connection
 
 
-def _existing(admin: AdminClient, connection: Connection) -> Iterable[str]:
-    return connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _TIMEOUT_S).topics
+def _existing(admin: AdminClient, connection: Connection) -> Mapping[str, TopicMetadata]:
+    found = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _TIMEOUT_S)
+    topics: Mapping[str, TopicMetadata] = found.topics
+    return topics
 
 
-def _wait_until_known(admin: AdminClient, created: set[str]) -> None:
+def _wait_until_known(admin: AdminClient, created: set[str], connection: Connection) -> None:
     """Wait for the news to spread: a topic that was created is not known to every broker at once."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
-        topics = admin.list_topics(timeout=_TIMEOUT_S).topics
+        topics = _existing(admin, connection)
         if all(name in topics and topics[name].partitions for name in created):
             return
         time.sleep(0.05)

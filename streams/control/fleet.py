@@ -11,6 +11,7 @@ from streams.control.reader import Gate
 from streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
 from streams.control.trail import signed_states
 from streams.errors import ControlRefused
+from streams.received import is_readable
 from streams.sending import Outgoing, Sender
 from streams.settings import Settings
 from streams.wire import RawMessage
@@ -78,6 +79,8 @@ class Roll:
 
     def hear(self, raw: RawMessage, is_news: bool) -> None:
         """Take a record of the status topic. One that is no status is left out: it is about nobody."""
+        if not is_readable(raw):
+            return
         worker = (raw.key or b"").decode(errors="replace")
         if raw.value is None:
             self._said.pop(worker, None)

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from streams.errors import TopicMissing
 from streams.kafka_connection import Connection, refusal
-from streams.offsets import raw_message
+from streams.kafka_errors import failed_for_good, is_fatal, make_consumer
 from streams.polling import poll
+from streams.received import raw_message
 from streams.settings import Settings
 from streams.wire import RawMessage
 
@@ -26,7 +27,7 @@ class Follower:
         config = settings.lone_consumer_config()
         self._connection = Connection(config)
         self._topics = topics
-        self._consumer = Consumer(
+        self._consumer = make_consumer(
             # A topic's end is known once the broker has nothing more to say, which it waits so long for.
             {"log_level": 2, "fetch.wait.max.ms": _END_MS, **config, "error_cb": self._connection.hear},
             logger=logging.getLogger("librdkafka"),
@@ -38,6 +39,7 @@ class Follower:
         Raises:
             KafkaUnavailable: no broker answers, or none any more.
             TopicMissing: one of the topics is not there.
+            ClientFailed: Kafka's client has failed for good.
         """
         places = self._places()
         self._consumer.assign(places)
@@ -53,6 +55,7 @@ class Follower:
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 if forbidden := refusal(error):
                     raise forbidden
+                self._passing(error)
                 reason = error
                 continue
             heard_at = time.monotonic()
@@ -67,6 +70,9 @@ class Follower:
         """Wait for something new, and yield it and what came with it; nothing if none came in time.
 
         A broker that is down brings no news but `on_error`; librdkafka goes on where it was once it is back.
+
+        Raises:
+            ClientFailed: Kafka's client has failed for good.
         """
         wait_s = timeout_s
         while (message := poll(self._consumer, wait_s)) is not None:
@@ -75,11 +81,16 @@ class Follower:
             if error is None:
                 yield raw_message(message)
             elif error.code() != KafkaError._PARTITION_EOF:
-                on_error(error.str())
+                on_error(self._passing(error))
 
     def close(self) -> None:
         """Release the connection."""
         self._consumer.close()
+
+    def _passing(self, error: KafkaError) -> str:
+        if is_fatal(error):
+            raise failed_for_good(f"reading from {', '.join(self._topics)}", error)
+        return str(error.str())
 
     def _places(self) -> list[TopicPartition]:
         known = {

@@ -23,6 +23,7 @@ from streams.control.records import NO_REVISION, Command, Desired, DesiredState,
 from streams.control.trail import MARK_HEADER, describe_change, signed_states, written_by
 from streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
 from streams.kafka_connection import Connection
+from streams.kafka_errors import make_producer
 from streams.settings import Settings
 from streams.wire import SentHeaders
 
@@ -152,7 +153,7 @@ class Pen:
         if self._producer is None:
             config = self._settings.producer_config()
             connection = Connection(config)
-            producer = Producer(
+            producer = make_producer(
                 {
                     **config,
                     "error_cb": connection.hear,
@@ -160,7 +161,7 @@ class Pen:
                     "transaction.timeout.ms": int(_TIMEOUT_S * 1000),
                     "linger.ms": 0,
                 },
-                logger=_SILENCE,
+                _SILENCE,
             )
             try:
                 producer.init_transactions(_TIMEOUT_S)

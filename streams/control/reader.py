@@ -13,9 +13,9 @@ from streams.control.follower import Follower
 from streams.control.keys import Keyring
 from streams.control.records import NO_REVISION, DesiredState, Refused, parse_desired
 from streams.control.trail import signed_states
-from streams.errors import ControlRefused, RecordMisplaced, RecordStale
+from streams.errors import ControlRefused, RecordMalformed, RecordMisplaced, RecordStale
 from streams.settings import Settings
-from streams.wire import RawMessage
+from streams.wire import UNREADABLE_HEADERS, RawMessage
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,8 @@ class Gate:
         """
         if raw.key != self._model.encode():
             return None
+        if raw.headers is UNREADABLE_HEADERS:
+            raise RecordMalformed("the name of one of the record's headers is not UTF-8 text")
         # Nothing of what a record says is looked at before it is known who says it.
         self._keyring.check(self._topic, raw.key, raw.value or b"", raw.headers)
         state = parse_desired(raw.value)

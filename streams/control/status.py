@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from models.slot import Serving
 from streams.control.preparation import Picture
@@ -23,6 +23,7 @@ from streams.control.records import (
     now,
     to_json,
 )
+from streams.kafka_errors import failed_for_good, is_fatal, kafka_error, make_producer
 from streams.settings import Settings
 from streams.wire import RawMessage
 
@@ -65,7 +66,7 @@ class StatusReporter:
         self._last_taken: tuple[int, str] | None = None
         self._change = threading.Event()
         self._ending = threading.Event()
-        self._producer = Producer(
+        self._producer = make_producer(
             {
                 **settings.producer_config(),
                 # One request at a time keeps the order as well, and cannot fail for good as idempotence can.
@@ -76,7 +77,7 @@ class StatusReporter:
                 "message.timeout.ms": 10_000,
                 "log_level": 2,  # that no broker answers, the reader says
             },
-            logger=logging.getLogger("librdkafka"),
+            logging.getLogger("librdkafka"),
         )
 
     def show(self, picture: Callable[[], Picture]) -> None:
@@ -112,12 +113,16 @@ class StatusReporter:
         self.wake()
 
     def run(self) -> None:
-        """Report until `end`: the body of a thread."""
+        """Report until `end`: the body of a thread.
+
+        Raises:
+            ClientFailed: nothing can be reported any more.
+        """
         while not self._ending.is_set():
             self._change.clear()
             self._send_entries()
             self._send(self._status())
-            self._producer.poll(0)
+            self._hear()
             if not self._ending.wait(_PAUSE_S):
                 self._change.wait(self._settings.heartbeat_s)
 
@@ -164,6 +169,15 @@ class StatusReporter:
         try:
             self._producer.produce(self._settings.status_topic, key=self.worker.encode(), value=value)
         except (BufferError, KafkaException) as error:
+            log.debug("a status was not sent", reason=str(error))
+
+    def _hear(self) -> None:
+        """Take the brokers' answers. That the producer has failed for good is told here, whatever met it first."""
+        try:
+            self._producer.poll(0)
+        except KafkaException as error:
+            if is_fatal(reason := kafka_error(error)):
+                raise failed_for_good("reporting to the status topic", reason) from error
             log.debug("a status was not sent", reason=str(error))
 
     def _send_entries(self) -> None:

@@ -15,6 +15,7 @@ from streams.control.records import (
     parse_audit,
 )
 from streams.errors import ControlRefused, NothingBefore
+from streams.received import is_readable
 from streams.settings import Settings
 from streams.wire import RawMessage
 
@@ -85,7 +86,7 @@ def join_trail(raws: Iterable[RawMessage], keyring: Keyring) -> list[Change]:
     changes: list[tuple[Desired, bool]] = []
     effects: dict[int, list[Effective]] = {}
     highest: dict[str, int] = {}
-    for raw in raws:
+    for raw in filter(is_readable, raws):
         try:
             entry = parse_audit(raw.value)
         except ControlRefused:

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from mode import CrashingSupervisor
 
 from streams.app import build_app
+from streams.brokers import group_config
 from streams.settings import Settings
 from streams.topics import ensure_topics
 
@@ -140,7 +141,8 @@ def test_a_paused_consumer_goes_on_where_it_was(settings: Settings, topic: str) 
 def test_a_partition_is_revoked_before_another_worker_has_it(settings: Settings, topic: str) -> None:
     """`on_revoke` runs within the poll, and what it commits is where the other worker begins."""
     order: list[str] = []
-    first, second = Consumer(settings.consumer_config()), Consumer(settings.consumer_config())
+    config = {**group_config({}), **settings.consumer_config()}
+    first, second = Consumer(config), Consumer(config)
 
     def revoked(consumer: Consumer, partitions: list[TopicPartition]) -> None:
         for partition in partitions:
@@ -190,7 +192,11 @@ def test_a_static_member_comes_back_to_its_partitions(settings: Settings, topic:
 
     def member(name: str) -> Consumer:
         consumer = Consumer(
-            {**settings.consumer_config(), "group.instance.id": f"{name}-{settings.group_id}"}
+            {
+                **group_config({}),
+                **settings.consumer_config(),
+                "group.instance.id": f"{name}-{settings.group_id}",
+            }
         )
         consumer.subscribe([topic], on_revoke=lambda *_: moved.append(name))
         return consumer

@@ -93,6 +93,7 @@ def test_a_table_with_other_columns_stops_the_start(
         ("solr_url", "http://127.0.0.1:1/solr", "StoreUnavailable"),
         ("model_name", "nobody", "NoModel"),
         ("max_batch_size", "0", "BadSetting"),
+        ("kafka_properties", '{"group.protocol": "sneaky"}', "BadSetting"),
         ("interceptors", '["envelope", "nothing"]', "UnknownInterceptor"),
     ],
 )

@@ -43,7 +43,7 @@ class StandIn:
 @pytest.fixture
 def letters(monkeypatch: pytest.MonkeyPatch) -> DeadLetters:
     StandIn.made = []
-    monkeypatch.setattr(dead_letters, "Producer", StandIn)
+    monkeypatch.setattr(dead_letters, "make_producer", StandIn)
     return DeadLetters("images.dead", {})
 
 

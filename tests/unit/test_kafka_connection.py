@@ -3,7 +3,7 @@
 import pytest
 from confluent_kafka import KafkaError
 
-from streams.errors import KafkaRefused, KafkaUnavailable, StreamError
+from streams.errors import ClientFailed, KafkaRefused, KafkaUnavailable, StreamError
 from streams.kafka_connection import Connection, refusal
 
 DOWN = KafkaError(KafkaError._TRANSPORT, "Failed to get metadata: Local: Broker transport failure")
@@ -74,6 +74,12 @@ def test_a_password_is_blamed_before_a_connection() -> None:
     assert type(heard.failure(DOWN)) is KafkaRefused
     heard.answered()
     assert type(heard.failure(DOWN)) is KafkaUnavailable
+
+
+def test_a_fatal_error_comes_before_all_that_was_heard() -> None:
+    heard = connection()
+    heard.hear(KafkaError(KafkaError._AUTHENTICATION, f"sasl_plaintext://k:1/bootstrap: no {AFTER}"))
+    assert type(heard.failure(KafkaError(KafkaError._FATAL))) is ClientFailed
 
 
 def test_what_is_forbidden_is_named() -> None:
