@@ -20,6 +20,7 @@ import jpype.imports
 import numpy as np
 import onnxruntime
 import pysolr
+import requests
 from confluent_kafka import Consumer
 from PIL import Image
 
@@ -31,7 +32,9 @@ def main() -> None:
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(task["model_path"], options, providers=["CPUExecutionProvider"])
     kudu = _Kudu(task)
-    solr = pysolr.Solr(task["solr_core_url"], timeout=60)
+    directly = requests.Session()
+    directly.trust_env = False  # the servers of a benchmark are this machine's, and no proxy's
+    solr = pysolr.Solr(task["solr_core_url"], timeout=60, session=directly)
     consumer = Consumer(
         {
             "bootstrap.servers": task["kafka"],

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic_core import to_jsonable_python
+
+from stack.folders import writing
 from stack.process import ProcessId, spawn, stop
 from streams.errors import StreamError
+from streams.secrets import revealed
 from streams.settings import Settings
 
 _SHOWN_LOG = 2000
@@ -38,8 +42,12 @@ class BackgroundWorker:
 
 
 def environment_of(settings: Settings, **more: object) -> dict[str, str]:
-    """Return the settings that were given, and more by keyword, as `FLUMEN_*` names for another process."""
-    given = settings.model_dump(include=settings.model_fields_set, mode="json") | more
+    """Return the settings that were given, and more by keyword, as `FLUMEN_*` names for another process.
+
+    Secrets are among them in clear: it is for a process, and never to be shown.
+    """
+    real = {name: revealed(getattr(settings, name)) for name in settings.model_fields_set}
+    given = to_jsonable_python(real) | more
     return {
         f"FLUMEN_{name.upper()}": value if isinstance(value, str) else json.dumps(value)
         for name, value in given.items()
@@ -62,7 +70,8 @@ def background_worker(
     try:
         yield worker
         if keep:
-            _record(home).write_text(json.dumps(asdict(worker.process)))
+            with writing(record := _record(home)):
+                record.write_text(json.dumps(asdict(worker.process)))
             kept = True
     finally:
         if not kept:
@@ -73,7 +82,7 @@ def stop_kept_worker(home: Path) -> bool:
     """Stop the worker that a demo left running, if there is one. Returns whether there was."""
     try:
         process = ProcessId(**json.loads(_record(home).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return False
     running = process.find() is not None
     stop([process])

@@ -1,6 +1,7 @@
 """`flumen settings`."""
 
 from cli.output import AsJson, print_rows
+from streams.secrets import shown
 from streams.settings import Settings, load_settings
 
 
@@ -9,12 +10,11 @@ def settings(as_json: AsJson = False) -> None:
     current = load_settings()
     rows = []
     for name, field in Settings.model_fields.items():
-        value = getattr(current, name)
-        shown = "***" if value and name.endswith("password") else value
+        value = shown(getattr(current, name))
         rows.append(
             {
                 "setting": name,
-                "value": sorted(shown) if isinstance(shown, frozenset) else shown if as_json else str(shown),
+                "value": sorted(value) if isinstance(value, frozenset) else value if as_json else str(value),
                 "changed": name in current.model_fields_set,
                 "meaning": field.description or "",
             }

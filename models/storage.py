@@ -17,7 +17,8 @@ from typing import Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from models.errors import ModelNotFound, RepositoryUnavailable
+from models.errors import ModelError, ModelNotFound, RepositoryUnavailable
+from models.urls import without_passwords
 
 
 class FolderTaken(Exception):
@@ -57,8 +58,8 @@ def open_storage(url: str | os.PathLike[str]) -> Storage:
         filesystem, root = fsspec.url_to_fs(os.fspath(url))
     except (ValueError, ImportError, OSError) as error:
         raise RepositoryUnavailable(
-            f"the model repository {os.fspath(url)!r} cannot be opened: {error}. Set FLUMEN_MODELS_ROOT to a "
-            "folder, or to a URL of a protocol whose fsspec driver is installed"
+            f"the model repository {without_passwords(f'{os.fspath(url)!r} cannot be opened: {error}')}. "
+            "Set FLUMEN_MODELS_ROOT to a folder, or to a URL of a protocol whose fsspec driver is installed"
         ) from error
     return (
         LocalFolder(Path(root)) if isinstance(filesystem, LocalFileSystem) else RemoteFolder(filesystem, root)
@@ -189,8 +190,11 @@ def _write_through(path: Path, content: bytes) -> None:
 def _translated(root: object) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (FolderTaken, ModelError):
+        raise
+    except Exception as error:  # a driver of fsspec's raises what its own library raises
         raise RepositoryUnavailable(
-            f"the model repository {root} cannot be used: {error}. Check that it is there, and that you may "
-            "read and write it (setting models_root)"
+            f"the model repository {without_passwords(f'{root} cannot be used: {error}')}. Check that it is there, "
+            "and that you may read and write it, or set FLUMEN_MODELS_ROOT (or FLUMEN_HOME, whose folder `models` it "
+            "is unless set) to another"
         ) from error

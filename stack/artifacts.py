@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from threading import Event, Lock
 
-import platformdirs
-
 from stack.download import Source, fetch, sha256_of
 from stack.filelock import exclusive
+from stack.folders import cache_root, writing
 from stack.progress import Progress, silent
 
 LOCK_FILE = Path(__file__).with_name("artifacts.toml")
@@ -46,12 +45,6 @@ def pinned(lock_file: Path = LOCK_FILE) -> dict[str, tuple[Artifact, ...]]:
     return {name: tuple(Artifact(**entry) for entry in group["artifacts"]) for name, group in groups.items()}
 
 
-def cache_root() -> Path:
-    """Return the folder of what can be downloaded again: `FLUMEN_CACHE`, or the user's cache folder."""
-    chosen = os.environ.get("FLUMEN_CACHE")
-    return Path(chosen).absolute() if chosen else Path(platformdirs.user_cache_dir("flumen"))
-
-
 def repository_url() -> str:
     """Return the address of the artifact repository: `FLUMEN_MAVEN_REPOSITORY`, or the one jgo uses."""
     from jgo.maven import MavenContext
@@ -75,6 +68,7 @@ def resolve(group: str, progress: Progress = silent) -> list[Path]:
 
     Raises:
         ArtifactError: an artifact cannot be had; the message names it and says what to do.
+        FolderUnusable: one is missing, and the cache cannot be written.
     """
     wanted = pinned()[group]
     if missing(group):
@@ -107,7 +101,8 @@ def _download(group: str, wanted: Sequence[Artifact], progress: Progress) -> Non
 
     def fetch_one(artifact: Artifact) -> None:
         source = Source(f"{repository}/{artifact.path}", artifact.coordinates, artifact.sha256, artifact.size)
-        fetch(source, _cached(artifact), advance)
+        with writing(target := _cached(artifact)):
+            fetch(source, target, advance)
 
     progress(task, 0, total, "bytes")
     with ThreadPoolExecutor(PARALLEL_DOWNLOADS, thread_name_prefix="artifacts") as pool:

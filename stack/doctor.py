@@ -29,6 +29,7 @@ BLOCKING = frozenset(
         "disk for data",
         "disk for downloads",
         "home",
+        "cache",
         "temporary files",
         "java",
         "artifacts",
@@ -94,11 +95,31 @@ def _disk(readings: Readings) -> Iterator[Finding]:
     enough = readings.cache_disk >= CACHE_DISK_BYTES or not readings.missing_artifacts
     yield _judge("disk for downloads", enough, found, advice)
 
-    bad = sorted({character for character in ",:\n" if character in str(readings.home)})
-    yield _judge("home", not bad, str(readings.home), f"its name holds {bad}; set FLUMEN_HOME to another")
+    yield _home(readings)
+    yield _cache(readings)
 
     found = f"{readings.temporary} is {'writable' if readings.temporary_writable else 'not writable'}"
     yield _judge("temporary files", readings.temporary_writable, found, "set TMPDIR to a writable folder")
+
+
+def _home(readings: Readings) -> Finding:
+    bad = sorted({character for character in ",:\n" if character in str(readings.home)})
+    if bad:
+        return Finding(
+            "home", "failed", str(readings.home), f"its name holds {bad}; set FLUMEN_HOME to another"
+        )
+    found = f"{readings.home} is {'writable' if readings.home_writable else 'not writable'}"
+    advice = "set FLUMEN_HOME to a folder that this user may write"
+    return _judge("home", readings.home_writable, found, advice)
+
+
+def _cache(readings: Readings) -> Finding:
+    if readings.cache_writable:
+        return Finding("cache", "ok", f"{readings.cache} is writable")
+    if readings.unpacked and not readings.missing_artifacts:
+        return Finding("cache", "ok", f"{readings.cache} is not writable, and nothing is missing there")
+    found = f"{readings.cache} is not writable, and does not hold all that is needed"
+    return Finding("cache", "failed", found, "set FLUMEN_CACHE to a folder that this user may write")
 
 
 def _ports(readings: Readings) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import requests
 
 from stack.errors import ArtifactError
+from stack.session import describe, open_session, without_login
 
 ATTEMPTS = 4
 CLIENT_ERRORS = 4  # hundreds
@@ -67,7 +68,12 @@ def _continue(source: Source, part: Path, advance: Callable[[int], None]) -> Non
     if have == source.size:
         return
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with requests.get(source.url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
+    with (
+        open_session(source.url) as session,
+        session.get(
+            without_login(source.url), headers=headers, stream=True, timeout=TIMEOUT_SECONDS
+        ) as response,
+    ):
         if response.status_code == RANGE_NOT_SATISFIABLE:
             part.unlink(missing_ok=True)
             advance(-have)
@@ -105,8 +111,8 @@ def _is_final(error: Exception) -> bool:
 
 def _explain(source: Source, error: Exception) -> str:
     return (
-        f"cannot download {source.label}: {error}. Check the network and run the same command again; it "
-        "continues where it stopped. Behind a mirror, set FLUMEN_MAVEN_REPOSITORY to the mirror's address"
+        f"cannot download {source.label}: {describe(error, source.url)}. Check the network and run the same command "
+        "again; it continues where it stopped. Behind a mirror, set FLUMEN_MAVEN_REPOSITORY to the mirror's address"
     )
 
 

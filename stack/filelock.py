@@ -6,12 +6,17 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
+from stack.folders import writing
+
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Wait for the lock on `path`, and hold it for the block. A process that dies releases it.
 
     Whoever holds the lock may remove the file, as the last thing: from then on another process can hold a new one.
+
+    Raises:
+        FolderUnusable: the file cannot be made.
     """
     descriptor = _lock(path)
     try:
@@ -22,8 +27,9 @@ def exclusive(path: Path) -> Iterator[None]:
 
 def _lock(path: Path) -> int:
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
         try:
             flock(descriptor, LOCK_EX)
             if _is_still(path, descriptor):

@@ -6,8 +6,9 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from stack.artifacts import cache_root, pinned
+from stack.artifacts import pinned
 from stack.filelock import exclusive
+from stack.folders import cache_root, writing
 from stack.layout import Layout
 from stack.ports import HOST, is_listening
 from stack.server import Command, Server
@@ -56,7 +57,7 @@ def ask(*arguments: str) -> str | None:
 
     None too where the tool is not on this machine: it is unpacked when Kudu is first started.
     """
-    tool = _tool(_unpacked_folder())
+    tool = _tool(unpacked_folder())
     if not Path(tool.arguments[0]).exists():
         return None
     try:
@@ -78,8 +79,10 @@ def unpacked(jar: Path) -> Path:
 
     It is built under another name and renamed, so a folder that is there is whole.
     """
-    target = _unpacked_folder()
-    with exclusive(target.with_name("kudu-unpack.lock")):
+    target = unpacked_folder()
+    if target.exists():
+        return target
+    with writing(target), exclusive(target.with_name("kudu-unpack.lock")):
         if not target.exists():
             draft = target.with_name(f"{target.name}.new")
             shutil.rmtree(draft, ignore_errors=True)
@@ -89,7 +92,8 @@ def unpacked(jar: Path) -> Path:
     return target
 
 
-def _unpacked_folder() -> Path:
+def unpacked_folder() -> Path:
+    """Return where Kudu is unpacked to."""
     (artifact,) = pinned()["kudu"]
     return cache_root() / f"kudu-{artifact.sha256[:16]}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event, Lock
 
 from stack.artifacts import resolve
+from stack.folders import writing
 from stack.layout import Layout, State
 from stack.process import ProcessId, spawn, stop
 from stack.progress import Progress
@@ -62,7 +63,8 @@ class Launch:
         self.progress(task, 1, 1, "steps")
 
     def _start(self, server: Server, files: Sequence[Path]) -> ProcessId:
-        command = server.prepare(files)
+        with writing(self.layout.data(server.name)):
+            command = server.prepare(files)
         with self.lock:
             process = spawn(command.arguments, command.environment, self.layout.log(server.name))
             self.started[server.name] = process

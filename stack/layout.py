@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stack.errors import StackError
+from stack.errors import FolderUnusable, StackError
+from stack.folders import writing
 from stack.process import ProcessId
 
 DEFAULT_HOME = ".flumen"
@@ -92,7 +93,8 @@ class Layout:
 
     def forget_endpoints(self) -> None:
         """Remove the record of the endpoints; the ports stay recorded for the next start."""
-        (self.root / "endpoints.json").unlink(missing_ok=True)
+        with writing(record := self.root / "endpoints.json"):
+            record.unlink(missing_ok=True)
 
     def read_state(self) -> State:
         """Return the recorded state, an empty one where nothing ever ran.
@@ -114,8 +116,12 @@ class Layout:
         path = self.root / name
         try:
             record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise FolderUnusable(
+                f"{path} cannot be read: {error.strerror}. Set FLUMEN_HOME to a folder that this user may read"
+            ) from error
         except ValueError as error:
             raise StackError(
                 f"{path} is damaged ({error}); end the servers it named, remove it, try again"
@@ -123,7 +129,8 @@ class Layout:
         return record
 
     def _write(self, name: str, record: Mapping[str, Any]) -> None:
-        self.root.mkdir(parents=True, exist_ok=True)
-        draft = self.root / f"{name}.new"
-        draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        draft.replace(self.root / name)
+        with writing(self.root / name):
+            self.root.mkdir(parents=True, exist_ok=True)
+            draft = self.root / f"{name}.new"
+            draft.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.root / name)

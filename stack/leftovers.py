@@ -4,6 +4,7 @@ import requests
 
 from stack import kudu
 from stack.layout import Endpoints
+from stack.session import open_session
 
 SECONDS = 20
 
@@ -32,8 +33,7 @@ def remove_topics(kafka: str, suffix: str) -> None:
 
 def remove_cores(solr_url: str, suffix: str) -> None:
     """Unload the cores whose names hold `suffix`, and delete their folders."""
-    with requests.Session() as session:
-        session.trust_env = False
+    with open_session(solr_url) as session:
         admin = f"{solr_url}/admin/cores"
         try:
             status = session.get(admin, params={"action": "STATUS", "indexInfo": "false"}, timeout=SECONDS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import psutil
 
 from stack.errors import ServerFailed
+from stack.folders import writing
 
 SAME_START_SECONDS = 2.0  # psutil counts from the boot time, which the kernel corrects when the clock is set
 
@@ -38,10 +39,12 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
 
     Raises:
         ServerFailed: the system cannot run the program.
+        FolderUnusable: the log cannot be written.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    if log.exists():
-        log.replace(log.with_name(log.name + ".1"))
+    with writing(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_name(log.name + ".1"))
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
         (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644),

@@ -15,8 +15,10 @@ from pathlib import Path
 import psutil
 import requests
 
-from stack import artifacts, docker, local, ports
+from stack import artifacts, docker, kudu, local, ports
+from stack.folders import cache_root, is_writable
 from stack.layout import Layout, State
+from stack.session import describe, open_session, without_login
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -26,7 +28,8 @@ class Readings:
     """What was read from the machine.
 
     Sizes are in bytes. `occupied` says who has a port that somebody else wants, by the port's name. `java` is its
-    version, None where it does not start. `clock_ahead_s`: how far the stack's records lie in the future.
+    version, None where it does not start. `unpacked` says whether Kudu's binaries are in the cache, ready to run.
+    `clock_ahead_s`: how far the stack's records lie in the future.
     """
 
     python: tuple[int, int]
@@ -36,8 +39,11 @@ class Readings:
     home: Path
     memory: int
     home_disk: int
+    home_writable: bool
     cache: Path
     cache_disk: int
+    cache_writable: bool
+    unpacked: bool
     running: bool
     occupied: Mapping[str, str]
     java: str | None
@@ -65,8 +71,11 @@ def read(home: Path, wanted_ports: Mapping[str, int] | None = None) -> Readings:
         home=home,
         memory=_available_memory(),
         home_disk=_free_disk(home),
-        cache=artifacts.cache_root(),
-        cache_disk=_free_disk(artifacts.cache_root()),
+        home_writable=is_writable(home),
+        cache=cache_root(),
+        cache_disk=_free_disk(cache_root()),
+        cache_writable=is_writable(cache_root()),
+        unpacked=os.path.exists(kudu.unpacked_folder()),  # noqa: PTH110 - pathlib raises where it may not look
         running=local.is_running(home),
         occupied=_occupied({**idle, **(wanted_ports or {})}),
         java=_java_version(),
@@ -104,7 +113,7 @@ def _available_memory() -> int:
 
 
 def _free_disk(path: Path) -> int:
-    while not path.exists():
+    while not os.path.exists(path):  # noqa: PTH110 - pathlib raises where it may not look
         path = path.parent
     return shutil.disk_usage(path).free
 
@@ -122,10 +131,12 @@ def _java_version() -> str | None:
 
 
 def _repository_error() -> str | None:
+    url = artifacts.repository_url()
     try:
-        requests.head(artifacts.repository_url() + "/", timeout=10)
+        with open_session(url) as session:
+            session.head(without_login(url) + "/", timeout=10)
     except requests.RequestException as error:
-        return str(error)
+        return describe(error, url)
     return None
 
 

@@ -13,6 +13,7 @@ from stack.errors import StackError
 from stack.layout import Layout
 from stack.ports import HOST, is_listening
 from stack.server import Command, Server
+from stack.session import open_session
 
 CONFIGSET = "flumen"
 ASK_SECONDS = 5
@@ -51,8 +52,7 @@ def answers(url: str) -> bool:
     """Whether the Solr node at `http://host:port/solr` tells about itself."""
     if not is_listening(urlsplit(url).netloc):
         return False
-    with requests.Session() as session:
-        session.trust_env = False  # no proxy stands between this machine and itself
+    with open_session(url) as session:
         try:
             return session.get(f"{url}/admin/info/system", timeout=ASK_SECONDS).ok
         except requests.RequestException:

@@ -8,6 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from streams.errors import StreamError, TopicMissing
 from streams.health import Pulse
+from streams.kafka_connection import Connection
 from streams.kafka_errors import failed_for_good, is_fatal
 
 log = structlog.get_logger(__name__)
@@ -36,7 +37,7 @@ class Brokers:
     ) -> None:
         """Listen for the topic as a consumer that is configured so. `end` is called with what no waiting mends."""
         self._topic = topic
-        self._servers = config.get("bootstrap.servers")
+        self._connection = Connection(config)
         name = config.get("group.instance.id")
         self.reading = f"reading from {topic!r}" + (f" as {name!r}" if name else "")
         self._pulse = pulse
@@ -44,14 +45,16 @@ class Brokers:
 
     def failed(self, error: KafkaError) -> None:
         """Hear an error of the connection: librdkafka's `error_cb`."""
+        self._connection.hear(error)
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            if self._pulse.waits_for(KAFKA, f"no broker answers at {self._servers}"):
-                log.warning("no broker answers; waiting", servers=self._servers)
+            if self._pulse.waits_for(KAFKA, self._connection.reason()):
+                log.warning("no broker answers; waiting", reason=self._connection.reason())
         elif is_fatal(error):
             self._end(self._failed_for_good(error))
 
     def answered(self) -> None:
         """Note that something came from a broker."""
+        self._connection.answered()
         if (waited_s := self._pulse.waits_no_more(KAFKA)) is not None:
             log.info("a broker answers again", waited_s=round(waited_s, 1))
 

@@ -149,7 +149,9 @@ class GuardedDecoder:
 def _start() -> _Helper:
     ours, theirs = Pipe()
     # More threads and arenas are of no use to it, and would take address space from the image.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    # Nor are settings: what a hostile image may take over shall find no password there.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLUMEN_")}
+    environment = {**inherited, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     # -P: no module is taken from the folder that the worker was started in.
     command = [sys.executable, "-P", "-m", "streams.decoder_process", str(theirs.fileno())]
     try:

@@ -3,6 +3,7 @@
 StreamError
 ├── BadSetting          a setting that is out of bounds or of the wrong kind
 ├── KafkaUnavailable    no broker answers at the configured address; retriable
+├── KafkaRefused         a broker answers, and does not let this client in or do what it asks
 ├── DeadLettersUnavailable  the dead-letter topic takes nothing; retriable
 ├── ClientFailed        Kafka's client has failed for good
 │   └── WorkerIdTaken       another worker of the group has this one's name
@@ -55,6 +56,10 @@ class KafkaUnavailable(StreamError):
             f"no Kafka broker answers at {servers} ({reason}). "
             "Start one with `flumen up`, or set FLUMEN_KAFKA_SERVERS"
         )
+
+
+class KafkaRefused(StreamError):
+    """A broker answers, and does not let this client in, or do what it asks: a retry changes nothing."""
 
 
 class DeadLettersUnavailable(StreamError):

@@ -10,7 +10,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.errors import BadSetting, ClientFailed, KafkaUnavailable, StreamError, WorkerIdTaken
+from streams.errors import BadSetting, ClientFailed, StreamError, WorkerIdTaken
 
 ClientConfig = Mapping[str, Any]
 """librdkafka's properties, and the callbacks of its binding."""
@@ -72,13 +72,6 @@ def failed_for_good(what: str, error: KafkaError) -> StreamError:
 def translated(what: str, error: Exception) -> Exception:
     """Return what an exception means that ended `what`; one that is not the client's stays as it is."""
     return failed_for_good(what, kafka_error(error)) if isinstance(error, KafkaException) else error
-
-
-def unavailable(servers: object, error: KafkaError, reason: str = "") -> StreamError:
-    """Return what an error means that a broker, or none, gave to a question. `reason` says more than the error does."""
-    if is_fatal(error):
-        return failed_for_good(f"asking Kafka at {servers}", error)
-    return KafkaUnavailable.at(servers, reason or str(error.str()))
 
 
 def whole_number(config: ClientConfig, name: str, default: int) -> int:

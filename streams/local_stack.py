@@ -27,6 +27,10 @@ class LocalStack(PydanticBaseSettingsSource):
         home = Path(self.current_state.get("home", ".flumen"))
         try:
             recorded = json.loads((home / "stack" / "endpoints.json").read_text())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
+        except OSError as error:
+            raise ValueError(
+                f"{home / 'stack'} cannot be read: {error.strerror}. Set FLUMEN_HOME to a folder that you may read"
+            ) from error
         return {name: recorded[key] for key, name in self._NAMES.items() if key in recorded}

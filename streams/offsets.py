@@ -10,7 +10,8 @@ from typing import TypeVar
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streams.errors import KafkaUnavailable, TopicMissing
-from streams.kafka_errors import kafka_error, make_consumer, unavailable
+from streams.kafka_connection import Connection, refusal
+from streams.kafka_errors import kafka_error, make_consumer
 from streams.received import raw_message
 from streams.settings import Settings
 from streams.wire import RawMessage
@@ -39,10 +40,12 @@ class TopicObserver:
     """Asks one broker about offsets, without joining any group."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        config = settings.consumer_config()
+        self._connection = Connection(config)
         self._consumer = make_consumer(
             {
-                **settings.consumer_config(),
+                **config,
+                "error_cb": self._connection.hear,
                 "allow.auto.create.topics": False,
                 "enable.partition.eof": True,
                 "log_level": 2,
@@ -56,7 +59,7 @@ class TopicObserver:
             KafkaUnavailable: no broker answers.
             TopicMissing: there is no such topic.
         """
-        with _translated(self._settings):
+        with self._translated():
             partitions = self._partitions(topic)
             bounds = {p.partition: self._bounds(p) for p in partitions}
             committed = _settled(partial(self._consumer.committed, partitions, _TIMEOUT_S))
@@ -71,7 +74,7 @@ class TopicObserver:
             KafkaUnavailable: no broker answers, or none any more.
             TopicMissing: there is no such topic.
         """
-        with _translated(self._settings):
+        with self._translated():
             for place in self._partitions(topic):
                 low, high = self._bounds(place)
                 if low < high:
@@ -84,7 +87,7 @@ class TopicObserver:
             KafkaUnavailable: no broker answers.
             TopicMissing: there is no such topic.
         """
-        with _translated(self._settings):
+        with self._translated():
             if partition not in {place.partition for place in self._partitions(topic)}:
                 return None
             place = TopicPartition(topic, partition, offset)
@@ -123,9 +126,20 @@ class TopicObserver:
         """Return a partition's first offset, and the one behind its last."""
         return _settled(partial(self._consumer.get_watermark_offsets, place, _TIMEOUT_S))
 
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as error:
+            self._consumer.poll(0)  # hands over why
+            raise self._connection.failure(error.args[0]) from error
+
     def _partitions(self, topic: str) -> list[TopicPartition]:
-        metadata = self._consumer.list_topics(topic, _TIMEOUT_S).topics[topic]
+        found = self._connection.ask(self._consumer, partial(self._consumer.list_topics, topic), _TIMEOUT_S)
+        metadata = found.topics[topic]
         if metadata.error is not None:
+            if forbidden := refusal(metadata.error):
+                raise forbidden
             raise TopicMissing(
                 f"there is no topic {topic!r}; the first `flumen worker` or `flumen produce` makes it"
             )
@@ -142,11 +156,3 @@ def _settled(ask: Callable[[], Answer]) -> Answer:
             if kafka_error(error).code() not in _MOVES or time.monotonic() > deadline:
                 raise
         time.sleep(0.1)
-
-
-@contextmanager
-def _translated(settings: Settings) -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise unavailable(settings.kafka_servers, kafka_error(error)) from error

@@ -1,16 +1,16 @@
 """Publishing images to Kafka: each is acknowledged by the broker, or counted and named as failed."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from streams.errors import PublishFailed, TopicMissing
-from streams.kafka_errors import is_fatal, kafka_error, make_admin, make_producer, unavailable, whole_number
+from streams.kafka_connection import Connection
+from streams.kafka_errors import is_fatal, kafka_error, make_admin, make_producer, whole_number
 from streams.topics import size_limit
 from streams.wire import SourceImage, to_message
 
@@ -123,19 +123,9 @@ def _connect(config: ProducerConfig, topic: str) -> Producer:
 
 def _reach(config: ProducerConfig, topic: str) -> AdminClient:
     """Find a broker and the topic, before anything is published."""
-    last_error: deque[str] = deque(maxlen=1)
-    options: dict[str, Any] = {
-        **config,
-        "log_level": 0,
-        "error_cb": lambda error: last_error.append(error.str()),
-    }
-    admin = make_admin(options)
-    try:
-        topics = admin.list_topics(timeout=_CONNECT_S).topics
-    except KafkaException as error:
-        admin.poll(0)  # hands over why
-        reason = last_error[0] if last_error else ""
-        raise unavailable(config.get("bootstrap.servers"), kafka_error(error), reason) from error
+    connection = Connection(config)
+    admin = make_admin(connection.listening({**config, "log_level": 0}))
+    topics = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _CONNECT_S).topics
     if topic not in topics:
         raise TopicMissing(
             f"the topic {topic!r} does not exist. `flumen worker` creates it when it starts; "

@@ -1,49 +1,36 @@
-"""The one settings object, and the one place it is read.
+"""The one settings object, and the one place it is read. `streams.settings_base` says where from."""
 
-Order of precedence: arguments, environment names `FLUMEN_*`, `flumen.toml` in the current folder, the addresses of the
-stack that `flumen up` started from this folder, the defaults below.
-"""
-
+import os
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from interceptor import DEFAULT_CHAIN, Limits
 from stores.kudu.options import KuduOptions
 from stores.solr.options import SolrOptions
-from streams.control.keys import Keyring
-from streams.errors import BadKey, BadSetting
-from streams.local_stack import LocalStack
-from streams.wrong_settings import explain
+from streams.environment import check_names
+from streams.errors import BadSetting
+from streams.kafka_options import KafkaConfig, KafkaOptions
+from streams.secrets import KafkaProperties, SecretUrl, client_properties
+from streams.setting_types import FileName, PublicKeys, SolrUrl, TopicName
+from streams.settings_base import SourcedSettings
+from streams.wrong_settings import explain_all
 
-_KAFKA_MOST_BYTES = 1_000_000_000  # the largest message that librdkafka sends or takes
 
-TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
-
-
-class Settings(BaseSettings):
+class Settings(SourcedSettings):
     """Every setting, with its default, its unit and its bounds."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="FLUMEN_", toml_file="flumen.toml", extra="forbid", frozen=True, env_ignore_empty=True
-    )
 
     home: Path = Field(Path(".flumen"), description="Folder of the local stack's data and of the models.")
 
     kafka_servers: str = Field(
         "127.0.0.1:9092", min_length=1, description="Brokers, host:port[,host:port...]."
     )
-    kafka_properties: dict[str, str] = Field(
+    kafka_properties: KafkaProperties = Field(
         default_factory=dict,
-        description="Passed to librdkafka as they are: security.protocol, sasl.*, ssl.* and the like.",
+        description="Passed to librdkafka as they are: security.protocol, sasl.*, ssl.* and the like. Of each that is "
+        "secret the file may be named instead: sasl.password_file.",
     )
     group_id: str = Field(
         "flumen", min_length=1, max_length=249, description="Consumer group of the workers."
@@ -53,8 +40,8 @@ class Settings(BaseSettings):
         pattern=r"^[a-zA-Z0-9._-]{1,249}$",
         description="Name of this worker, its own in the group: restarted soon, it keeps its partitions.",
     )
-    images_topic: TopicName = "images"
-    dead_topic: TopicName = "images.dead"
+    images_topic: TopicName = Field("images", description="Images arrive in this topic.")
+    dead_topic: TopicName = Field("images.dead", description="Images that could not be classified or stored.")
     marks_topic: TopicName = Field(
         "images.dead.marks", description="Which dead letters were replayed or parked: a compacted topic."
     )
@@ -114,8 +101,11 @@ class Settings(BaseSettings):
         Limits().max_decode_time_s, gt=0, le=600, description="Seconds of processor time, likewise."
     )
 
-    models_root: str | None = Field(
+    models_root: SecretUrl | None = Field(
         None, description="Folder or fsspec URL of the model repository; `<home>/models` if unset."
+    )
+    models_root_file: FileName | None = Field(
+        None, description="File that holds models_root, where that carries a password."
     )
     model_name: str = Field(
         "mnist", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="The model that classifies."
@@ -127,10 +117,10 @@ class Settings(BaseSettings):
     prepare_share: float = Field(
         0.05, gt=0, le=1, description="Share of one core that a worker spends on loading another model."
     )
-    control_public_keys: tuple[str, ...] = Field(
+    control_public_keys: PublicKeys = Field(
         (), description="Ed25519 keys in base64 that may sign control records; without any, all are taken."
     )
-    control_private_key_file: Path | None = Field(
+    control_private_key_file: FileName | None = Field(
         None, description="Where the key lies that signs control records: for operators, not for workers."
     )
     heartbeat_s: float = Field(2, ge=0.1, le=60, description="Seconds between two statuses of a worker.")
@@ -138,7 +128,9 @@ class Settings(BaseSettings):
     kudu_masters: str = Field(
         "127.0.0.1:7051", min_length=1, description="Masters, host:port[,host:port...]."
     )
-    kudu_driver: Literal["auto", "jvm", "native"] = "auto"
+    kudu_driver: Literal["auto", "jvm", "native"] = Field(
+        "auto", description="Kudu's client: Java's, kudu-python, or that where it is installed."
+    )
     kudu_table_prefix: str = Field(
         "", pattern=r"^[a-zA-Z0-9._:-]*$", description="Put before each table's name."
     )
@@ -146,31 +138,21 @@ class Settings(BaseSettings):
     kudu_replicas: int = Field(1, ge=1, le=7, description="Replicas of a table to be created; odd.")
     kudu_timeout_s: float = Field(30, gt=0, le=600, description="Seconds for one operation.")
 
-    solr_url: str = Field(
-        "http://127.0.0.1:8983/solr", pattern=r"^https?://", description="Without the core."
-    )
+    solr_url: SolrUrl = Field("http://127.0.0.1:8983/solr", description="Solr's URL, without the core.")
     solr_core: str = Field("images", pattern=r"^[a-zA-Z0-9._-]+$", description="Core or collection.")
     solr_commit_within_ms: int = Field(1000, ge=1, description="Milliseconds until a document is visible.")
     solr_timeout_s: float = Field(60, gt=0, le=600, description="Seconds for one request.")
-    solr_username: str | None = None
-    solr_password: str | None = Field(None, repr=False)
-    solr_ca_file: Path | None = Field(None, description="Certificate authority to trust for https.")
+    solr_username: str | None = Field(None, description="User for basic authentication.")
+    solr_password: SecretStr | None = Field(None, description="That user's password.")
+    solr_password_file: FileName | None = Field(None, description="File that holds solr_password.")
+    solr_ca_file: FileName | None = Field(
+        None, description="Certificate authorities to trust for https, in PEM; the system's if unset."
+    )
 
     http_port: int = Field(0, ge=0, le=65535, description="Port of /metrics and /health; 0 is off.")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - a signature of pydantic's
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Name the sources, strongest first."""
-        toml = TomlConfigSettingsSource(settings_cls)
-        return init_settings, env_settings, toml, LocalStack(settings_cls)
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important lines that are logged."
+    )
 
     @model_validator(mode="after")
     def _has_room_for_a_message(self) -> "Settings":
@@ -182,68 +164,36 @@ class Settings(BaseSettings):
             )
         return self
 
-    @field_validator("control_public_keys")
-    @classmethod
-    def _are_public_keys(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
-        try:
-            Keyring(keys)
-        except BadKey as error:
-            raise ValueError(str(error)) from error
-        return keys
-
     @property
     def model_repository(self) -> str:
         """The model repository's folder or URL."""
-        return self.models_root or str(self.home / "models")
+        return self.secret("models_root") or str(self.home / "models")
+
+    @property
+    def names_repository(self) -> bool:
+        """Whether somebody chose the model repository."""
+        return self.models_root is not None or self.models_root_file is not None
 
     def limits(self) -> Limits:
         """Return what an image may be, and what decoding one may take."""
         same = {entry.name: getattr(self, entry.name) for entry in fields(Limits) if entry.name != "formats"}
         return Limits(formats=self.image_formats, **same)
 
-    def consumer_config(self) -> dict[str, str | int | float | bool]:
-        """Return librdkafka's settings for reading images: offsets are committed by the ledger alone."""
-        return {
-            "bootstrap.servers": self.kafka_servers,
-            "group.id": self.group_id,
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": 65_536,
-            "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
-            "fetch.max.bytes": max(52_428_800, self.max_message_bytes),
-            # The topic may take more than we do: what is too large must arrive to be buried.
-            "receive.message.max.bytes": _KAFKA_MOST_BYTES,
-            "fetch.wait.max.ms": self.max_batch_time_ms,
-            **({"group.instance.id": self.worker_id} if self.worker_id else {}),
-            **self.kafka_properties,
-        }
+    def consumer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for reading images."""
+        return self.kafka_options().consumer_config()
 
-    def lone_consumer_config(self) -> dict[str, str | int | float | bool]:
-        """Return librdkafka's settings for reading a whole topic, in no group: what is committed, and where it ends."""
-        return {
-            "bootstrap.servers": self.kafka_servers,
-            "group.id": self.group_id,  # librdkafka asks for one; nothing is ever committed under it
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed",
-            "allow.auto.create.topics": False,
-            **self.kafka_properties,
-        }
+    def lone_consumer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for reading a whole topic, in no group."""
+        return self.kafka_options().lone_consumer_config()
 
-    def producer_config(self) -> dict[str, str | int | float | bool]:
-        """Return librdkafka's settings for writing: acknowledged by all replicas, in order, without doubles."""
-        return {
-            "bootstrap.servers": self.kafka_servers,
-            "enable.idempotence": True,
-            "message.max.bytes": self.max_letter_bytes,
-            **self.kafka_properties,
-        }
+    def producer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for writing."""
+        return self.kafka_options().producer_config()
 
-    def admin_config(self) -> dict[str, str | int | float | bool]:
+    def admin_config(self) -> KafkaConfig:
         """Return librdkafka's settings for looking at and creating topics."""
-        return {"bootstrap.servers": self.kafka_servers, "log_level": 0, **self.kafka_properties}
+        return self.kafka_options().admin_config()
 
     @property
     def max_message_bytes(self) -> int:
@@ -254,6 +204,18 @@ class Settings(BaseSettings):
     def max_letter_bytes(self) -> int:
         """The largest dead letter: a message, and its reason."""
         return self.max_message_bytes + 1_048_576
+
+    def kafka_options(self) -> KafkaOptions:
+        """Return how Kafka is reached."""
+        return KafkaOptions(
+            servers=self.kafka_servers,
+            properties=client_properties(self.kafka_properties),
+            group_id=self.group_id,
+            worker_id=self.worker_id,
+            max_batch_time_ms=self.max_batch_time_ms,
+            max_message_bytes=self.max_message_bytes,
+            max_letter_bytes=self.max_letter_bytes,
+        )
 
     def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:
         """Return how Kudu is reached. `classpath`: the jars of the Java client, for the driver `jvm`."""
@@ -275,7 +237,7 @@ class Settings(BaseSettings):
             commit_within_ms=self.solr_commit_within_ms,
             timeout_s=self.solr_timeout_s,
             username=self.solr_username,
-            password=self.solr_password,
+            password=self.secret("solr_password"),
             ca_file=self.solr_ca_file,
         )
 
@@ -286,13 +248,12 @@ def load_settings(**overrides: Any) -> Settings:
     Raises:
         BadSetting: a setting is unknown or out of bounds; the message names it, its value and what is allowed.
     """
+    check_names(os.environ, Settings.model_fields)
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise BadSetting(
-            "\n".join(explain(detail, Settings.model_fields) for detail in error.errors())
-        ) from error
+        raise BadSetting(explain_all(error.errors(), Settings.model_fields)) from error
     except ValueError as error:  # unreadable flumen.toml or endpoints.json
         raise BadSetting(
             f"the settings cannot be read: {error}. Look at flumen.toml and FLUMEN_* names"

@@ -11,8 +11,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     TopicMetadata,
 )
 
-from streams.errors import TopicMissing, TopicTooSmall
-from streams.kafka_errors import kafka_error, make_admin, unavailable
+from streams.errors import KafkaRefused, TopicMissing, TopicTooSmall
+from streams.kafka_connection import Connection, refusal
+from streams.kafka_errors import make_admin
 from streams.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -25,6 +26,7 @@ def ensure_topics(settings: Settings) -> None:
 
     Raises:
         KafkaUnavailable: no broker answers.
+        KafkaRefused: a broker does not let us in.
         TopicMissing: a topic is missing and the broker does not let us create it.
         TopicTooSmall: the topic of dead letters does not take every image that can arrive.
     """
@@ -77,13 +79,14 @@ def existing_topics(settings: Settings) -> frozenset[str]:
 
     Raises:
         KafkaUnavailable: no broker answers.
+        KafkaRefused: a broker does not let us in.
     """
-    return frozenset(_existing(make_admin(settings.admin_config()), settings))
+    return frozenset(_existing(*_open(settings)))
 
 
 def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
-    admin = make_admin(settings.admin_config())
-    existing = frozenset(_existing(admin, settings))
+    admin, connection = _open(settings)
+    existing = frozenset(_existing(admin, connection))
     missing = [topic for topic in wanted if topic.topic not in existing]
     if not missing:
         return admin
@@ -93,26 +96,36 @@ def _create_missing(wanted: list[NewTopic], settings: Settings) -> AdminClient:
         except KafkaException as error:
             if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
                 continue  # another worker was faster
+            if refusal(error.args[0]):
+                raise KafkaRefused(
+                    f"this user may not see or create the topic {name!r} ({error.args[0].str()}). Let somebody create "
+                    "it who may, and give this user the right to it with kafka-acls.sh"
+                ) from error
             raise TopicMissing(
                 f"the topic {name!r} does not exist and cannot be created ({error.args[0].str()}). "
                 "Create it, or name another in flumen.toml"
             ) from error
-    _wait_until_known(admin, {topic.topic for topic in missing}, settings)
+    _wait_until_known(admin, {topic.topic for topic in missing}, connection)
     return admin
 
 
-def _existing(admin: AdminClient, settings: Settings) -> Mapping[str, TopicMetadata]:
-    try:
-        return admin.list_topics(timeout=_TIMEOUT_S).topics
-    except KafkaException as error:
-        raise unavailable(settings.kafka_servers, kafka_error(error)) from error
+def _open(settings: Settings) -> tuple[AdminClient, Connection]:
+    config = settings.admin_config()
+    connection = Connection(config)
+    return make_admin(connection.listening(config)), connection
 
 
-def _wait_until_known(admin: AdminClient, created: set[str], settings: Settings) -> None:
+def _existing(admin: AdminClient, connection: Connection) -> Mapping[str, TopicMetadata]:
+    found = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _TIMEOUT_S)
+    topics: Mapping[str, TopicMetadata] = found.topics
+    return topics
+
+
+def _wait_until_known(admin: AdminClient, created: set[str], connection: Connection) -> None:
     """Wait for the news to spread: a topic that was created is not known to every broker at once."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
-        topics = _existing(admin, settings)
+        topics = _existing(admin, connection)
         if all(name in topics and topics[name].partitions for name in created):
             return
         time.sleep(0.05)

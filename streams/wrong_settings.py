@@ -1,20 +1,147 @@
 """What to say of a setting that is unknown, out of bounds or of the wrong kind."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import json
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+
+from models.urls import without_passwords
+from streams.secrets import MASK, SecretUrl, is_content
+
+PREFIX = "FLUMEN_"
+
+PATTERNS: Mapping[str, str] = {
+    r"^[a-zA-Z0-9._-]{1,249}$": "1 to 249 letters, digits, dots, _ and -",
+    r"^[a-zA-Z0-9._-]+$": "letters, digits, dots, _ and -",
+    r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, _ and -, the first a letter or digit",
+    r"^[a-zA-Z0-9._:-]*$": "letters, digits, dots, colons, _ and -, or nothing",
+    r"^https?://": "a URL that begins with http:// or https://",
+}
+"""What the patterns of settings ask for, in words."""
+
+_PRIVATE = "PRIVATE KEY"
+_OF_VALIDATORS = ("value_error", "assertion_error")
 
 
-def explain(detail: Mapping[str, Any], known: Iterable[str]) -> str:
-    """Return one of pydantic's errors as a sentence that names the setting, its value and what is allowed."""
+def explain(detail: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> str:
+    """Return one of pydantic's errors as a sentence that names the setting, its value and what is allowed.
+
+    A value that is secret, or may hold a secret, is not repeated.
+    """
+    message = str(detail["msg"]).removeprefix("Value error, ")
     if not detail["loc"]:
-        return str(detail["msg"]).removeprefix("Value error, ")
+        return message
     name = str(detail["loc"][0])
     if detail["type"] == "extra_forbidden":
-        names = ", ".join(sorted(known))
-        return f"there is no setting {name!r}; remove it from flumen.toml. Settings are: {names}"
-    message = str(detail["msg"]).removeprefix("Value error, ")
-    allowed = message[0].lower() + message[1:]
+        return (
+            f"there is no setting {name!r}{meant(name, known)}; correct it in flumen.toml, or remove it. "
+            f"Settings are: {', '.join(sorted(known))}"
+        )
+    field = known[name]
+    if _is_private(detail["input"]):
+        wrong = f"is {MASK}: it holds a private key, which belongs into a file of its own"
+    elif detail["type"] in _OF_VALIDATORS:
+        wrong = f"{_found(field, detail)}: {message}"
+    else:
+        wrong = f"{_found(field, detail)}; allowed: {allowed_values(field)}"
+    return f"the setting {name} {wrong}. Set it in flumen.toml or as {PREFIX}{name.upper()}"
+
+
+def explain_all(details: Iterable[Mapping[str, Any]], known: Mapping[str, FieldInfo]) -> str:
+    """Return a line for each setting that is wrong: what is said of it first explains it."""
+    first: dict[object, Mapping[str, Any]] = {}
+    for detail in details:
+        first.setdefault(detail["loc"][:1] or detail["msg"], detail)
+    return "\n".join(explain(detail, known) for detail in first.values())
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean ...?)` for the known name that is nearest, nothing where none is near."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f" (did you mean {nearest[0]}?)" if nearest else ""
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Say whether a setting holds a secret, or may hold one: by its type."""
+    return any(kind in (SecretStr, SecretUrl) for kind in _kinds(field.annotation))
+
+
+def allowed_values(field: FieldInfo) -> str:
+    """Return in words which values a setting takes."""
+    kinds = [kind for kind in _union(field.annotation) if kind is not type(None)]
+    kind = kinds[0]
+    origin = get_origin(kind) or kind
+    if origin is Literal:
+        *most, last = map(str, get_args(kind))
+        return f"{', '.join(most)} or {last}"
+    if origin is dict:
+        return 'texts by name: a table in flumen.toml; in the environment JSON, {"security.protocol": "SASL_SSL"}'
+    if origin in (tuple, frozenset):
+        some = json.dumps(
+            list(field.default if origin is tuple else sorted(field.default))[:2] or ["first", "second"]
+        )
+        return f"a list of texts: {some} in flumen.toml, and as JSON in the environment"
+    if origin in (int, float):
+        return f"a{' whole' if origin is int else ''} number{_bounds(field)}"
+    if origin is Path:
+        return "the name of a file or folder"
+    return _texts(field)
+
+
+def _texts(field: FieldInfo) -> str:
+    pattern = next((entry for part in field.metadata if (entry := getattr(part, "pattern", None))), None)
+    longest = next((part.max_length for part in field.metadata if hasattr(part, "max_length")), None)
+    words = PATTERNS[pattern] if pattern else "a text that is not empty"
+    if longest:
+        words += f", of at most {longest} characters"
     return (
-        f"the setting {name} is {detail['input']!r}; allowed: {allowed}. "
-        f"Set it in flumen.toml or as FLUMEN_{name.upper()}"
+        f"{words}, such as {field.default!r}" if isinstance(field.default, str) and field.default else words
     )
+
+
+def _bounds(field: FieldInfo) -> str:
+    signs = {"ge": "from {:,}", "gt": "above {:,}", "le": "up to {:,}"}
+    found = [
+        words.format(getattr(part, sign))
+        for sign, words in signs.items()
+        for part in field.metadata
+        if hasattr(part, sign)
+    ]
+    return " " + ", ".join(found) if found else ""
+
+
+def _found(field: FieldInfo, detail: Mapping[str, Any]) -> str:
+    value, entries = detail["input"], detail["loc"][1:]
+    kind = next(iter(_union(field.annotation)))
+    if get_origin(kind) is dict and entries:
+        return f"has no text as {entries[0]}"
+    if is_secret(field) or (Path in _kinds(field.annotation) and is_content(value)):
+        return f"is {MASK}"
+    if entries:
+        return f"has {_quoted(value)} in its list"
+    return f"is {_quoted(value)}"
+
+
+def _quoted(value: object) -> str:
+    return MASK if value == MASK else without_passwords(repr(value))
+
+
+def _is_private(value: object) -> bool:
+    return _PRIVATE in repr(value)
+
+
+def _union(annotation: Any) -> Sequence[Any]:
+    """Return the members of a union; of anything else, itself."""
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
+def _kinds(annotation: Any) -> Iterable[Any]:
+    """Return every type that an annotation is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from _kinds(part)

@@ -4,6 +4,7 @@ Rows go in and out as Arrow record batches, so a driver never sees an image, onl
 """
 
 import importlib.util
+import re
 import socket
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +35,10 @@ ROW_IS_GONE = "Not found: key not found"
 REFUSALS = ("Invalid argument", "Not authorized", "Not found", "Not supported")
 # Those among them that come of a table that is not what it was when it was opened.
 TABLE_HAS_CHANGED = ("Invalid argument", "Not found")
+# What is said of who asks, anywhere in the status: the Java client calls a master that refuses it no valid one.
+NOT_LET_IN = re.compile(r"Not authorized: [^\]\n]*|[^\[\]:\n]*\b(requires authentication|Kerberos)\b[^\]\n]*")
+# A request to the masters of which no attempt was answered: none is there any more, or it ends every connection.
+ENDS_CONNECTIONS = re.compile(r"Sent: \(master-[^)]*ConnectToMaster.*NETWORK_ERROR", re.DOTALL)
 # The Java client tells the whole story of its retries; the beginning says what happened.
 STATUS_CHARACTERS = 200
 
@@ -129,15 +134,20 @@ def check_listening(options: KuduOptions) -> None:
     Raises:
         StoreUnavailable: not one of the masters takes a connection.
     """
-    refused = []
+    refused, nameless = [], []
     for address in options.addresses:
         host, port = address.rsplit(":", 1) if ":" in address else (address, DEFAULT_PORT)
         try:
             socket.create_connection((host.strip("[]"), int(port)), timeout=options.timeout_s).close()
+        except socket.gaierror as error:
+            nameless.append(f"there is no host {host!r} ({error.strerror})")
         except OSError as error:
             refused.append(f"{address}: {error}")
         else:
             return
+    if nameless and not refused:
+        raise StoreUnavailable(f"{'; '.join(nameless)}: correct FLUMEN_KUDU_MASTERS")
+    refused += nameless
     raise status_error(f"Network error: {'; '.join(refused)}", options)
 
 
@@ -151,6 +161,11 @@ def missing_table(table: str) -> StoreRefused:
 def status_error(status: str, options: KuduOptions) -> StoreError:
     """Turn a Kudu status, written as `Code: message`, into the error to raise."""
     message = textwrap.shorten(status, STATUS_CHARACTERS, placeholder=" ...")
+    if forbidden := NOT_LET_IN.search(status):
+        return StoreRefused(
+            f"Kudu at {options.masters} does not let this user in: {forbidden[0]}. Run as a user of Kudu's --user_acl, "
+            "or have this one added to it; where Kudu wants Kerberos, get a ticket with kinit first"
+        )
     if status.startswith(REFUSALS):
         refusal = f"Kudu at {options.masters} refused: {message}"
         if status.startswith(TABLE_HAS_CHANGED):
@@ -159,6 +174,11 @@ def status_error(status: str, options: KuduOptions) -> StoreError:
                 "names what differs, and creates what is missing"
             )
         return StoreRefused(refusal)
+    if ENDS_CONNECTIONS.search(status):
+        return StoreUnavailable(
+            f"Kudu at {options.masters} ends every connection: {message}. Check that it runs (`flumen status`). If it "
+            "does, and wants Kerberos, get a ticket with kinit; if it is no Kudu master, correct FLUMEN_KUDU_MASTERS"
+        )
     return StoreUnavailable(
         f"Kudu at {options.masters} does not answer: {message}. Check that it runs (`flumen status`; "
         f"`flumen up` starts one on this machine) and that the address is right"

@@ -30,10 +30,15 @@ class SolrOptions:
         Raises:
             StoreError: the URL is none, or carries a user name.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise StoreError(f"the Solr URL {self.url!r} must be like http://host:8983/solr")
-        if parts.username is not None:
+        try:
+            parts = urlsplit(self.url)
+            is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # brackets or a port that are none
+            is_whole = False
+        if "@" in self.url:
             raise StoreError(
-                "the Solr URL carries a user name; set the Solr user name and password on their own"
+                "the Solr URL carries a user name; set the Solr user name and password on their own "
+                "(solr_username, solr_password)"
             )
+        if not is_whole:
+            raise StoreError(f"the Solr URL {self.url!r} must be like http://host:8983/solr")

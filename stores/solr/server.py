@@ -15,6 +15,7 @@ import requests
 
 from stores.errors import StoreError, StoreRefused, StoreUnavailable
 from stores.solr.options import SolrOptions
+from stores.solr.session import connection_error, find_proxy, open_session
 
 # pysolr logs each failed request at ERROR with its whole body; here failures are raised or returned instead.
 logging.getLogger("pysolr").setLevel(logging.CRITICAL)
@@ -30,10 +31,11 @@ _SOLR_ERROR = re.compile(r"\(HTTP (?P<status>\d{3})\): \[Reason: (?P<reason>.*)\
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a failed request came back with. `status` is None where nothing answered."""
+    """What a failed request came back with. `status` is None where nothing answered, `cause` is why, if it is known."""
 
     status: int | None
     reason: str
+    cause: OSError | None = None
 
 
 class SolrServer:
@@ -41,13 +43,7 @@ class SolrServer:
 
     def __init__(self, options: SolrOptions) -> None:
         self.options = options
-        self._session = requests.Session()
-        if options.username is not None:
-            self._session.auth = (options.username, options.password or "")
-        if options.ca_file is not None:
-            self._session.verify = str(options.ca_file)
-            # Else REQUESTS_CA_BUNDLE of the environment would win over the setting.
-            self._session.trust_env = False
+        self._session = open_session(options)
 
     @property
     def url(self) -> str:
@@ -78,7 +74,7 @@ class SolrServer:
         method = "GET" if body is None else "POST"
         try:
             answer = self._session.request(method, url, params=params, data=body, timeout=self._timeout)
-        except requests.RequestException as error:
+        except OSError as error:  # what requests raises, and what it lets through
             return read_error(error)
         try:
             content = orjson.loads(answer.content)
@@ -110,19 +106,16 @@ class SolrServer:
         """
         status, reason = refusal.status, shorten(refusal.reason)
         if status is None:
-            return StoreUnavailable(
-                f"Solr at {self.url} does not answer: {reason}. "
-                "Start it with `flumen up`, or correct FLUMEN_SOLR_URL"
-            )
+            return connection_error(self.options, reason, refusal.cause)
         where = f"Solr at {self.index_url} answers HTTP {status}: {reason}"
+        if proxy := find_proxy(self.url):
+            where += f" ({proxy})"
         if _CORE_NOT_LOADED.match(reason):
             return StoreRefused(f"{where}. Solr could not load this core; its log says why")
         if status in _ASKS_TO_WAIT or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return StoreUnavailable(where)
         if status in _NO_ACCESS:
-            return StoreRefused(
-                f"{where}. Set FLUMEN_SOLR_USERNAME and FLUMEN_SOLR_PASSWORD to a user who may write"
-            )
+            return StoreRefused(f"{where}. {self._access_advice(status)}")
         if status == HTTPStatus.NOT_FOUND:
             return StoreRefused(f"{where}. Check FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE")
         return StoreRefused(where)
@@ -132,12 +125,20 @@ class SolrServer:
         """Turn what pysolr raises into the errors of the stores."""
         try:
             yield
-        except (pysolr.SolrError, requests.RequestException) as error:
+        except (pysolr.SolrError, OSError) as error:
             raise self.store_error(read_error(error)) from error
 
     def close(self) -> None:
         """Close the connections that are kept open."""
         self._session.close()
+
+    def _access_advice(self, status: int) -> str:
+        if status == HTTPStatus.FORBIDDEN:
+            return "Set FLUMEN_SOLR_USERNAME and FLUMEN_SOLR_PASSWORD to a user who may do this"
+        wrong = (
+            "It wants a user" if self.options.username is None else "The user name or the password is wrong"
+        )
+        return f"{wrong}: set FLUMEN_SOLR_USERNAME, and FLUMEN_SOLR_PASSWORD or FLUMEN_SOLR_PASSWORD_FILE"
 
     @property
     def _timeout(self) -> tuple[float, float]:
@@ -149,7 +150,8 @@ def read_error(error: Exception) -> Refusal:
     """Take status and reason out of the text of pysolr's error, or tell why nothing answered."""
     found = _SOLR_ERROR.search(str(error))
     if found is None:
-        return Refusal(None, str(_system_error(error) or error))
+        cause = _system_error(error)
+        return Refusal(None, str(cause or error), cause)
     status = int(found["status"])
     reason = found["reason"]
     return Refusal(status, _phrase(status) if reason == "None" else reason)

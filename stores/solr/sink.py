@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 import pysolr
-import requests
 
 from interceptor.batch import Batch
 from interceptor.columns import Column
@@ -149,7 +148,7 @@ class SolrSink:
             )
         except orjson.JSONEncodeError as error:
             return str(error)
-        except (pysolr.SolrError, requests.RequestException) as error:
+        except (pysolr.SolrError, OSError) as error:
             refusal = read_error(error)
             self._doubt_log(refusal)
             if refusal.status not in _SPLIT:

@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
-from streams.errors import KafkaUnavailable, TopicMissing
-from streams.kafka_errors import failed_for_good, is_fatal, kafka_error, make_consumer, unavailable
+from streams.errors import TopicMissing
+from streams.kafka_connection import Connection, refusal
+from streams.kafka_errors import failed_for_good, is_fatal, make_consumer
 from streams.polling import poll
 from streams.received import raw_message
 from streams.settings import Settings
@@ -22,11 +24,12 @@ class Follower:
     """Reads topics in no group and commits nothing. It sees committed records only."""
 
     def __init__(self, settings: Settings, topics: Sequence[str]) -> None:
-        self._servers = settings.kafka_servers
+        config = settings.lone_consumer_config()
+        self._connection = Connection(config)
         self._topics = topics
         self._consumer = make_consumer(
             # A topic's end is known once the broker has nothing more to say, which it waits so long for.
-            {"log_level": 2, "fetch.wait.max.ms": _END_MS, **settings.lone_consumer_config()},
+            {"log_level": 2, "fetch.wait.max.ms": _END_MS, **config, "error_cb": self._connection.hear},
             logger=logging.getLogger("librdkafka"),
         )
 
@@ -41,16 +44,19 @@ class Follower:
         places = self._places()
         self._consumer.assign(places)
         unread = {(place.topic, place.partition) for place in places}
-        heard_at, reason = time.monotonic(), "reading broke off"
+        heard_at, reason = time.monotonic(), KafkaError(KafkaError._TRANSPORT, "reading broke off")
         while unread:
             if time.monotonic() - heard_at > _TIMEOUT_S:
-                raise KafkaUnavailable.at(self._servers, reason)
+                raise self._connection.failure(reason)
             message = self._consumer.poll(_POLL_S)
             if message is None:
                 continue
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                reason = self._passing(error)
+                if forbidden := refusal(error):
+                    raise forbidden
+                self._passing(error)
+                reason = error
                 continue
             heard_at = time.monotonic()
             if error is None:
@@ -87,14 +93,16 @@ class Follower:
         return str(error.str())
 
     def _places(self) -> list[TopicPartition]:
-        try:
-            known = {
-                topic: self._consumer.list_topics(topic, _TIMEOUT_S).topics[topic] for topic in self._topics
-            }
-        except KafkaException as error:
-            raise unavailable(self._servers, kafka_error(error)) from error
+        known = {
+            topic: self._connection.ask(
+                self._consumer, partial(self._consumer.list_topics, topic), _TIMEOUT_S
+            ).topics[topic]
+            for topic in self._topics
+        }
         for topic, metadata in known.items():
             if metadata.error is not None:
+                if forbidden := refusal(metadata.error):
+                    raise forbidden
                 raise TopicMissing(
                     f"there is no topic {topic!r}; the first `flumen worker` or `flumen models activate` makes it"
                 )

@@ -11,6 +11,7 @@ from models.repository import CHAMPION, Repository
 from models.runtime import OnnxClassifier
 from models.shipped import seed
 from models.slot import NO_REVISION, Serving
+from models.urls import without_passwords
 from streams.control.records import DesiredState, ModelRef
 from streams.errors import NoModel
 from streams.metrics import Metrics
@@ -72,12 +73,13 @@ class Loader:
     def _alias(self) -> Serving:
         settings, repository = self._settings, self._repository
         try:
-            if settings.models_root is None:
+            if not settings.names_repository:
                 seed(repository)  # nobody chose a repository: the model that comes with flumen is a start
             version = repository.alias(settings.model_name, CHAMPION)
             if version is None:
+                place = without_passwords(settings.model_repository)
                 raise NoModel(
-                    f"the model {settings.model_name!r} has no champion in {settings.model_repository}. "
+                    f"the model {settings.model_name!r} has no champion in {place}. "
                     "Make one with `flumen train`, or see `flumen models list`"
                 )
             champion = self._load(version)

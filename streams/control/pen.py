@@ -22,7 +22,8 @@ from streams.control.reader import Gate
 from streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
 from streams.control.trail import MARK_HEADER, describe_change, signed_states, written_by
 from streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
-from streams.kafka_errors import kafka_error, make_producer, unavailable
+from streams.kafka_connection import Connection
+from streams.kafka_errors import make_producer
 from streams.settings import Settings
 from streams.wire import SentHeaders
 
@@ -150,9 +151,12 @@ class Pen:
         if self._newest != seen:
             self._let_go()
         if self._producer is None:
+            config = self._settings.producer_config()
+            connection = Connection(config)
             producer = make_producer(
                 {
-                    **self._settings.producer_config(),
+                    **config,
+                    "error_cb": connection.hear,
                     "transactional.id": f"flumen-{self._settings.control_topic}",
                     "transaction.timeout.ms": int(_TIMEOUT_S * 1000),
                     "linger.ms": 0,
@@ -164,7 +168,8 @@ class Pen:
             except KafkaException as error:
                 if _is_shut_out(error):
                     raise _ShutOut from error
-                raise unavailable(self._settings.kafka_servers, kafka_error(error)) from error
+                producer.poll(0)  # hands over why
+                raise connection.failure(error.args[0]) from error
             self._newest = read_newest(self._settings, self._model)
             self._producer = producer
         return self._producer

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import loopback
 import numpy as np
 import pytest
-import requests
 from PIL import Image
 
 from interceptor import Batch, Context, ImageMessage, intercept, load_chain, merge_columns
@@ -81,7 +81,7 @@ def reader(settings: Settings, flumen_kudu_classpath: list[Path]) -> Iterator[So
 
 def facets(settings: Settings, body: str) -> dict[str, Any]:
     url = f"{settings.solr_url}/{settings.solr_core}/select"
-    answer = requests.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=60)
+    answer = loopback.post(url, data=body, headers={"Content-Type": "application/json"}, timeout=60)
     assert answer.ok, answer.text
     found: dict[str, Any] = answer.json()["facets"]
     return found

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import loopback
 import pytest
-import requests
 
 from interceptor.batch import Batch, ImageMessage
 from interceptor.columns import Column, Kind
@@ -102,12 +102,12 @@ def upload_with(options: SolrOptions, width: str) -> None:
             archive.writestr(path.name, text)
     parameters = {"action": "UPLOAD", "name": options.config_set, "overwrite": "true"}
     url = f"{options.url}/admin/configs"
-    requests.post(url, params=parameters, data=buffer.getvalue(), timeout=60).raise_for_status()
+    loopback.post(url, params=parameters, data=buffer.getvalue(), timeout=60).raise_for_status()
 
 
 def ask_collections(options: SolrOptions, **parameters: str | int) -> None:
     url = f"{options.url}/admin/collections"
-    requests.get(url, params={"name": options.core, **parameters}, timeout=60).raise_for_status()
+    loopback.get(url, params={"name": options.core, **parameters}, timeout=60).raise_for_status()
 
 
 def test_a_collection_is_created_from_the_config_set(options: SolrOptions, connect: Connect) -> None:

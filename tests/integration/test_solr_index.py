@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import loopback
 import pytest
-import requests
 
 from interceptor.batch import Batch, ImageMessage
 from interceptor.columns import Column, Kind
@@ -148,7 +148,7 @@ def test_nothing_is_logged_of_a_bad_document(sink: SolrSink, caplog: pytest.LogC
 
 def test_an_index_that_is_gone_is_refused(options: SolrOptions, sink: SolrSink) -> None:
     unload = {"action": "UNLOAD", "core": options.core, "deleteInstanceDir": "true"}
-    requests.get(f"{options.url}/admin/cores", params=unload, timeout=60).raise_for_status()
+    loopback.get(f"{options.url}/admin/cores", params=unload, timeout=60).raise_for_status()
     with pytest.raises(StoreRefused, match="FLUMEN_SOLR_CORE"):
         sink.write(batch_of(["a"]))
 

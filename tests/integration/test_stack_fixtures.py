@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import loopback
 import psutil
 import pytest
-import requests
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from stack import kudu
@@ -33,7 +33,7 @@ def names(stack: Any) -> tuple[set[str], set[str], set[str]]:
     """Topics, cores and tables that are there."""
     admin = AdminClient({"bootstrap.servers": stack.kafka})
     topics = set(admin.list_topics(timeout=60).topics)
-    status = requests.get(f"{stack.solr_url}/admin/cores", params={"action": "STATUS"}, timeout=60).json()
+    status = loopback.get(f"{stack.solr_url}/admin/cores", params={"action": "STATUS"}, timeout=60).json()
     tables = kudu.ask("table", "list", stack.kudu_masters)
     assert tables is not None
     return topics, set(status["status"]), set(tables.split())
@@ -43,7 +43,7 @@ def make(stack: Any, topic: str, core: str, table: str) -> None:
     admin = AdminClient({"bootstrap.servers": stack.kafka})
     admin.create_topics([NewTopic(topic, 1)])[topic].result(60)
     created = {"action": "CREATE", "name": core, "configSet": "flumen"}
-    assert requests.get(f"{stack.solr_url}/admin/cores", params=created, timeout=60).ok
+    assert loopback.get(f"{stack.solr_url}/admin/cores", params=created, timeout=60).ok
     assert kudu.ask("table", "create", stack.kudu_masters, TABLE.replace("NAME", table)) is not None
 
 

@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import loopback
 import psutil
 import pytest
-import requests
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -51,8 +51,8 @@ def write_everywhere(endpoints: Endpoints) -> None:
     assert producer.flush(60) == 0
     assert kudu.ask("table", "create", endpoints.kudu_masters, TABLE) is not None
     created = {"action": "CREATE", "name": "kept", "configSet": "flumen"}
-    assert requests.get(f"{endpoints.solr_url}/admin/cores", params=created, timeout=60).ok
-    added = requests.post(f"{endpoints.solr_url}/kept/update?commit=true", json=[{"id": "kept"}], timeout=60)
+    assert loopback.get(f"{endpoints.solr_url}/admin/cores", params=created, timeout=60).ok
+    added = loopback.post(f"{endpoints.solr_url}/kept/update?commit=true", json=[{"id": "kept"}], timeout=60)
     assert added.ok, added.text
 
 
@@ -69,7 +69,7 @@ def check_everywhere(endpoints: Endpoints) -> None:
         consumer.close()
     assert "kept" in (kudu.ask("table", "list", endpoints.kudu_masters) or "").split()
     assert kudu.ask("table", "scan", endpoints.kudu_masters, "kept") is not None
-    found = requests.get(f"{endpoints.solr_url}/kept/select", params={"q": "id:kept"}, timeout=60).json()
+    found = loopback.get(f"{endpoints.solr_url}/kept/select", params={"q": "id:kept"}, timeout=60).json()
     assert found["response"]["numFound"] == 1
 
 

@@ -55,6 +55,21 @@ def test_a_broker_that_is_down_is_a_problem_also_where_no_lag_is_seen(
     assert pulse.stall() is None
 
 
+def test_why_no_broker_answers_is_told_where_it_is_known(
+    brokers: Brokers, pulse: Pulse, clock: Clock
+) -> None:
+    refused = "sasl_plaintext://127.0.0.1:9092/1: SASL authentication error: Invalid password (after 3ms in state X)"
+    brokers.failed(KafkaError(KafkaError._AUTHENTICATION, refused))
+    brokers.failed(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    clock.now = 11
+    pulse.observe(lag=0, open_batches=0)
+    assert "waiting for kafka for 11 s (SASL authentication error: Invalid password)" in str(pulse.problem())
+    brokers.answered()
+    brokers.failed(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    clock.now = 30
+    assert "(no broker answers at 127.0.0.1:9092)" in str(pulse.problem())
+
+
 def test_it_is_asked_for_until_it_is_back(brokers: Brokers, pulse: Pulse) -> None:
     consumer: Any = Unreachable()
     brokers.ask(consumer)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 import streams
 from cli.main import app
-from streams.errors import BadSetting, ClientFailed, KafkaUnavailable, WorkerIdTaken
+from streams.errors import BadSetting, ClientFailed, WorkerIdTaken
 from streams.kafka_errors import (
     failed_for_good,
     is_fatal,
@@ -16,7 +16,6 @@ from streams.kafka_errors import (
     make_consumer,
     make_producer,
     translated,
-    unavailable,
     whole_number,
 )
 
@@ -132,14 +131,6 @@ def test_a_twin_is_told_by_code_and_by_text(code: int, flagged: bool) -> None:
     text = KafkaError(code).str()
     error = KafkaError(code, text, True) if flagged else KafkaError(KafkaError._FATAL, f"Fatal error: {text}")
     assert type(failed_for_good("reading", error)) is WorkerIdTaken
-
-
-def test_what_an_error_means_to_who_asked() -> None:
-    down = unavailable("here:1", KafkaError(KafkaError._TRANSPORT))
-    assert isinstance(down, KafkaUnavailable)
-    assert "here:1" in str(down)
-    assert "because" in str(unavailable("here:1", KafkaError(KafkaError._TRANSPORT), "because"))
-    assert type(unavailable("here:1", KafkaError(KafkaError._FATAL))) is ClientFailed
 
 
 def test_only_what_the_client_raised_is_translated() -> None:

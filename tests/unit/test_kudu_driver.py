@@ -6,7 +6,7 @@ import pytest
 
 from stores.errors import DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
 from stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
-from stores.kudu.driver import native_is_installed, open_driver, row_failures, status_error
+from stores.kudu.driver import check_listening, native_is_installed, open_driver, row_failures, status_error
 
 OPTIONS = KuduOptions(masters="kudu.example:7051")
 TOO_LARGE = (
@@ -14,6 +14,20 @@ TOO_LARGE = (
 )
 KEY_TOO_LARGE = (
     "Invalid argument: encoded primary key too large (17000 bytes, maximum is 16384 bytes) (error 0)"
+)
+
+# Kudu 1.18 with --user_acl=somebody, as the Java client tells it.
+FORBIDDEN = (
+    "Service unavailable: Couldn't find a valid master in (127.0.0.1:17951). Exceptions received: "
+    "[org.apache.kudu.client.RpcRemoteException: [peer master-127.0.0.1:17951(127.0.0.1:17951)] server sent "
+    "error Not authorized: unauthorized access to method: ConnectToMaster]"
+)
+# And with --rpc_authentication=required.
+HUNG_UP_ON = (
+    "Timed out: cannot complete before timeout: KuduRpc(method=ListTables, tablet=null, attempt=13, "
+    "TimeoutTracker(timeout=6000, elapsed=5747), Trace Summary(5743 ms): Sent(13), Received(13), Delayed(13), "
+    "MasterRefresh(13), AuthRefresh(0), Truncated: false\n Sent: (master-127.0.0.1:17951, [ ConnectToMaster, 13 ])"
+    "\n Received: (master-127.0.0.1:17951, [ NETWORK_ERROR, 13 ])\n Delayed: (UNKNOWN, [ ListTables, 13 ]))"
 )
 
 
@@ -51,6 +65,39 @@ def test_a_refusal_is_not_retried(status: str) -> None:
     assert type(error) is StoreRefused
     assert not error.retriable
     assert status in str(error)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [
+        (
+            FORBIDDEN,
+            StoreRefused,
+            "does not let this user in: Not authorized: unauthorized access to method: ConnectToMaster. Run as a user",
+        ),
+        (
+            HUNG_UP_ON,
+            StoreUnavailable,
+            "wants Kerberos, get a ticket with kinit; if it is no Kudu master, correct FLUMEN_KUDU_MASTERS",
+        ),
+    ],
+)
+def test_who_is_not_let_in_is_told_so(status: str, kind: type[Exception], said: str) -> None:
+    error = status_error(status, OPTIONS)
+    assert type(error) is kind
+    assert said in str(error)
+    assert "flumen up" not in str(error)
+
+
+def test_a_host_that_is_nobodys_is_called_so() -> None:
+    with pytest.raises(
+        StoreUnavailable, match=r"no host 'no-such\.invalid' \(.*\): correct FLUMEN_KUDU_MASTERS"
+    ):
+        check_listening(KuduOptions(masters="no-such.invalid:7051,no-such.invalid"))
+    with pytest.raises(
+        StoreUnavailable, match=r"127\.0\.0\.1:1: .* refused; there is no host 'no-such\.invalid'"
+    ):
+        check_listening(KuduOptions(masters="no-such.invalid:7051,127.0.0.1:1"))
 
 
 def test_a_long_story_is_cut() -> None:

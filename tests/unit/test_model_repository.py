@@ -364,7 +364,7 @@ def test_an_unknown_protocol_says_what_to_set():
 def test_a_root_that_is_a_file_says_so(tmp_path: Path):
     root = tmp_path / "models"
     root.write_text("not a folder")
-    with pytest.raises(RepositoryUnavailable, match="models_root"):
+    with pytest.raises(RepositoryUnavailable, match="FLUMEN_MODELS_ROOT"):
         Repository(root).register(CONTENT, MANIFEST)
 
 

@@ -1,18 +1,22 @@
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
 
+from streams.environment import OTHER_NAMES
 from streams.errors import BadSetting
 from streams.settings import Settings, load_settings
+from streams.wrong_settings import PATTERNS
 
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without settings, and an environment without them."""
     monkeypatch.chdir(tmp_path)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"FLUMEN_{name.upper()}", raising=False)
+    for name in [name for name in os.environ if name.startswith("FLUMEN_")]:
+        monkeypatch.delenv(name)
     return tmp_path
 
 
@@ -45,11 +49,22 @@ def test_the_stack_of_another_home_is_found(elsewhere: Path, monkeypatch: pytest
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("max_batch_size", "0", "greater than or equal to 1"),
-        ("max_batch_size", "many", "integer"),
-        ("kudu_driver", "odbc", "'auto', 'jvm' or 'native'"),
-        ("images_topic", "no spaces!", "pattern"),
-        ("solr_url", "ftp://x", "pattern"),
+        ("max_batch_size", "0", "allowed: a whole number from 1, up to 100,000."),
+        ("max_batch_size", "many", "allowed: a whole number from 1, up to 100,000."),
+        ("heartbeat_s", "inf", "allowed: a number from 0.1, up to 60."),
+        ("stop_timeout_s", "0", "allowed: a number above 0, up to 600."),
+        ("kudu_driver", "odbc", "allowed: auto, jvm or native."),
+        ("images_topic", "no spaces!", "allowed: 1 to 249 letters, digits, dots, _ and -, such as 'images'."),
+        (
+            "solr_url",
+            "ftp://x",
+            "a URL that begins with http:// or https://, such as 'http://127.0.0.1:8983/solr'.",
+        ),
+        ("solr_url", "http://[::1/solr", "must be like http://host:8983/solr"),
+        ("solr_url", "http://h:99999/solr", "must be like http://host:8983/solr"),
+        ("interceptors", "a,b", 'a list of texts: ["envelope", "decode"] in flumen.toml, and as JSON in the'),
+        ("image_formats", "JPEG", 'a list of texts: ["AVIF", "BMP"] in flumen.toml, and as JSON in the'),
+        ("control_public_keys", "abc", "a list of texts"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(
@@ -76,13 +91,116 @@ def test_a_broken_file_is_named(content: str) -> None:
         load_settings()
 
 
+def test_a_wrong_entry_of_a_list_or_table_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUMEN_INTERCEPTORS", "[1]")
+    monkeypatch.setenv("FLUMEN_KAFKA_PROPERTIES", '{"client.id": [], "sasl.password": ["hunter2"]}')
+    with pytest.raises(BadSetting) as caught:
+        load_settings()
+    assert "interceptors has 1 in its list; allowed: a list of texts" in str(caught.value)
+    assert "kafka_properties has no text as client.id; allowed: texts by name: a table" in str(caught.value)
+    assert str(caught.value).count("\n") == 1  # a line for each setting
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("FLUMEN_KAFKA_SERVER", "FLUMEN_KAFKA_SERVERS"),
+        ("FLUMEN_SOLR_PASWORD", "FLUMEN_SOLR_PASSWORD"),
+        ("flumen_kudu_master", "FLUMEN_KUDU_MASTERS"),
+        ("FLUMEN_CACHE_DIR", "FLUMEN_CACHE"),
+    ],
+)
+def test_a_misspelt_name_in_the_environment_is_refused_with_the_nearest(
+    name: str, nearest: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "hunter2")
+    with pytest.raises(BadSetting, match=rf"no setting {name} \(did you mean {nearest}\?\)") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_what_is_near_to_nothing_is_refused_without_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUMEN_XYZZY", "")
+    with pytest.raises(BadSetting, match=r"no setting FLUMEN_XYZZY; .* Settings are: audit_topic"):
+        load_settings()
+
+
+def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest() -> None:
+    Path("flumen.toml").write_text("solr_pasword = 'hunter2'\n")
+    with pytest.raises(BadSetting, match=r"'solr_pasword' \(did you mean solr_password\?\)") as caught:
+        load_settings()
+    assert "hunter2" not in str(caught.value)
+
+
+def test_names_of_others_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in OTHER_NAMES:
+        monkeypatch.setenv(name, "x")
+    # What Kubernetes adds for services called flumen and flumen-solr.
+    monkeypatch.setenv("FLUMEN_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("FLUMEN_SERVICE_PORT_HTTP", "9464")
+    monkeypatch.setenv("FLUMEN_PORT", "tcp://10.0.0.1:9464")
+    monkeypatch.setenv("FLUMEN_SOLR_PORT_8983_TCP_ADDR", "10.0.0.2")
+    load_settings()
+
+
+def test_the_names_of_others_are_those_that_are_read_somewhere() -> None:
+    """Every name in the code is a setting or one of them, and each of them is read."""
+    root = Path(__file__).parents[2]
+    files = [root / "Makefile", root / "docker-compose.yml"]
+    for folder in ("bench", "cli", "models", "stack", "stores", "streams", "tests"):
+        files += (root / folder).rglob("*.py")
+    files = [file for file in files if file.name not in {"environment.py", Path(__file__).name}]
+    found = {name for file in files for name in re.findall(r"\bFLUMEN_[A-Z][A-Z_]*[A-Z]\b", file.read_text())}
+    assert found >= OTHER_NAMES.keys()
+    in_code = {
+        name for file in files[2:] for name in re.findall(r"\bFLUMEN_[A-Z][A-Z_]*[A-Z]\b", file.read_text())
+    }
+    assert in_code <= OTHER_NAMES.keys() | {f"FLUMEN_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_every_setting_says_what_it_means_and_in_which_unit() -> None:
+    units = {
+        "_bytes": "bytes",
+        "_pixels": "pixels",
+        "_s": "seconds",
+        "_ms": "milliseconds",
+        "_threads": "threads",
+        "_partitions": "partitions",
+        "_replicas": "replicas",
+        "_topic": "topic|images|letters|model|keeps|worker",
+    }
+    for name, field in Settings.model_fields.items():
+        meaning = (field.description or "").lower()
+        assert len(meaning) > 10, name
+        assert meaning.endswith("."), name
+        unit = next((words for suffix, words in units.items() if name.endswith(suffix)), "")
+        assert re.search(unit, meaning), f"{name} is in {unit}: {meaning}"
+
+
+def test_every_pattern_is_said_in_words() -> None:
+    patterns = {getattr(part, "pattern", None) for f in Settings.model_fields.values() for part in f.metadata}
+    assert patterns - {None} == PATTERNS.keys()
+
+
 def test_kafkas_own_settings_pass_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLUMEN_KAFKA_PROPERTIES", '{"security.protocol": "SASL_SSL", "sasl.username": "me"}')
+    Path("flumen.toml").write_text(
+        """[kafka_properties]
+        "security.protocol" = "SASL_SSL"
+        "sasl.username" = "me"
+        "sasl.password" = "hunter2"
+        "session.timeout.ms" = 6000
+        "enable.ssl.certificate.verification" = true
+        """
+    )
     settings = load_settings()
-    for config in (settings.consumer_config(), settings.producer_config(), settings.admin_config()):
+    for config in (
+        settings.consumer_config(),
+        settings.lone_consumer_config(),
+        settings.producer_config(),
+        settings.admin_config(),
+    ):
         assert config["security.protocol"] == "SASL_SSL"
         assert config["sasl.username"] == "me"
-
-
-def test_a_password_is_not_shown() -> None:
-    assert "secret" not in repr(load_settings(solr_password="secret"))
+        assert config["sasl.password"] == "hunter2"
+        assert config["session.timeout.ms"] == "6000"
+        assert config["enable.ssl.certificate.verification"] == "true"

@@ -14,6 +14,7 @@ from stack import artifacts
 from stack.artifacts import Artifact
 from stack.download import CHUNK_BYTES, Source, fetch
 from stack.errors import ArtifactError
+from stack.session import describe
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB, several pieces
 
@@ -188,6 +189,25 @@ def test_a_missing_artifact_is_not_asked_for_again(tmp_path: Path, gained: list[
     ):
         fetch(source_of(address), tmp_path / "a.jar", gained.append)
     assert len(asked) == 1
+
+
+def test_a_mirror_on_this_machine_is_asked_directly(
+    tmp_path: Path, gained: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with serving(lambda request: send(request, CONTENT)) as (address, _):
+        fetch(source_of(address), tmp_path / "a.jar", gained.append, attempts=1)
+
+
+def test_a_proxy_on_the_way_is_named_and_no_password_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://me:hunter2@proxy:3128")
+    said = describe(OSError("404 for url: http://you:hunter2@mirror/x"), "http://you:hunter2@mirror")
+    assert said == (
+        "404 for url: http://***@mirror/x (it was asked through the proxy http://proxy:3128 of HTTP_PROXY)"
+    )
 
 
 def test_a_server_that_has_hiccups_is_asked_again(tmp_path: Path, gained: list[int]) -> None:

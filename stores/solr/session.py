@@ -1,0 +1,115 @@
+"""The one way of asking Solr: which proxy is between, which authority is trusted, and what a failure means.
+
+Nothing else of the environment counts. A Solr on this machine is asked directly, whatever HTTP_PROXY says: a proxy
+elsewhere would look for it on its own machine.
+"""
+
+import ipaddress
+import os
+import re
+import socket
+import ssl
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import requests
+from requests.utils import get_environ_proxies, select_proxy
+
+from stores.errors import StoreError, StoreRefused, StoreUnavailable
+from stores.solr.options import SolrOptions
+
+_AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_LOGIN = re.compile(r"://[^/\s'\"]*@")
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy on the way: its URL, which may hold a password, and the name in the environment that has it."""
+
+    url: str = field(repr=False)
+    variable: str
+
+    def __str__(self) -> str:
+        where = _LOGIN.sub("://", self.url)
+        return (
+            f"it was asked through the proxy {where} of {self.variable}; NO_PROXY names hosts to ask directly"
+        )
+
+
+def open_session(options: SolrOptions) -> requests.Session:
+    """Return a session for one Solr, with its proxy, user and authorities."""
+    session = requests.Session()
+    session.trust_env = False
+    proxy = find_proxy(options.url)
+    if proxy is not None:
+        session.proxies = {urlsplit(options.url).scheme: proxy.url}
+    if options.username is not None:
+        session.auth = (options.username, options.password or "")
+    authorities = (os.environ[name] for name in _AUTHORITIES if os.environ.get(name))
+    session.verify = str(options.ca_file) if options.ca_file is not None else next(authorities, True)
+    return session
+
+
+def find_proxy(url: str) -> Proxy | None:
+    """Return the proxy that the environment names for a URL; None for this machine, and for hosts of NO_PROXY."""
+    parts = urlsplit(url)
+    if is_this_machine(parts.hostname or ""):
+        return None
+    found = select_proxy(url, get_environ_proxies(url))
+    if not found:
+        return None
+    names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    return Proxy(found, next((name for name in names if os.environ.get(name) == found), "the environment"))
+
+
+def is_this_machine(host: str) -> bool:
+    """Say whether a name or address is this machine's own, by what it says alone."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return bool(mapped.is_loopback or mapped.is_unspecified)
+
+
+def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -> StoreError:
+    """Return the error to raise where nothing answered a request.
+
+    `StoreRefused` where TLS fails, which no waiting mends, else `StoreUnavailable`.
+    """
+    url = options.url.rstrip("/")
+    proxy = find_proxy(url)
+    tail = f" ({proxy})" if proxy else ""
+    where = f"Solr at {url}"
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return StoreRefused(_untrusted(where, cause.verify_message.rstrip(".")) + tail)
+    if isinstance(cause, ssl.SSLError):
+        if cause.reason in _NO_TLS:
+            return StoreRefused(f"{where} speaks no TLS. Let FLUMEN_SOLR_URL begin with http://{tail}")
+        return StoreRefused(f"{where} and TLS: {reason}. Look at FLUMEN_SOLR_CA_FILE{tail}")
+    if isinstance(cause, socket.gaierror) and proxy is None:
+        host = urlsplit(url).hostname
+        return StoreUnavailable(f"there is no host {host!r} ({cause.strerror}); correct FLUMEN_SOLR_URL")
+    if "CA certificate bundle" in reason:
+        return StoreRefused(f"{reason.rstrip('.')}. Set FLUMEN_SOLR_CA_FILE to the authority's file, in PEM")
+    shown = _LOGIN.sub("://***@", reason)
+    return StoreUnavailable(
+        f"{where} does not answer: {shown}. Start it with `flumen up`, or correct FLUMEN_SOLR_URL{tail}"
+    )
+
+
+def _untrusted(where: str, why: str) -> str:
+    if "mismatch" in why:
+        return (
+            f"the certificate of {where} is for another host: {why}. Correct the host in FLUMEN_SOLR_URL, or let the "
+            "server have a certificate for that name"
+        )
+    if "expired" in why:
+        return f"the certificate of {where} has expired; the server needs a new one"
+    return (
+        f"the certificate of {where} is signed by an authority that is not trusted here: {why}. Set "
+        "FLUMEN_SOLR_CA_FILE to the file of the authority that signed it, in PEM"
+    )

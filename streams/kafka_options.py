@@ -1,0 +1,85 @@
+"""How Kafka is reached: librdkafka's settings for each kind of client."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from streams.secrets import MASK, is_secret_property
+
+
+class KafkaConfig(dict[str, str | int | float | bool]):
+    """librdkafka's settings for one client, by name. Its secrets are masked where it is shown."""
+
+    def __repr__(self) -> str:
+        return repr({name: MASK if is_secret_property(name) else value for name, value in self.items()})
+
+    __str__ = __repr__
+
+
+_KAFKA_MOST_BYTES = 1_000_000_000  # the largest message that librdkafka sends or takes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KafkaOptions:
+    """Where the brokers are and how they are reached; `properties` go to librdkafka as they are, and win.
+
+    `max_message_bytes` is the size of the largest message that arrives, `max_letter_bytes` of the largest dead letter,
+    `max_batch_time_ms` how long a broker may wait for more to send at once.
+    """
+
+    servers: str
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+    group_id: str
+    worker_id: str | None
+    max_batch_time_ms: int
+    max_message_bytes: int
+    max_letter_bytes: int
+
+    def consumer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for reading images: offsets are committed by the ledger alone."""
+        return KafkaConfig(
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": self.group_id,
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "auto.offset.reset": "earliest",
+                "queued.max.messages.kbytes": 65_536,
+                "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
+                "fetch.max.bytes": max(52_428_800, self.max_message_bytes),
+                # The topic may take more than we do: what is too large must arrive to be buried.
+                "receive.message.max.bytes": _KAFKA_MOST_BYTES,
+                "fetch.wait.max.ms": self.max_batch_time_ms,
+                **({"group.instance.id": self.worker_id} if self.worker_id else {}),
+                **self.properties,
+            }
+        )
+
+    def lone_consumer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for reading a whole topic, in no group: what is committed, and where it ends."""
+        return KafkaConfig(
+            {
+                "bootstrap.servers": self.servers,
+                "group.id": self.group_id,  # librdkafka asks for one; nothing is ever committed under it
+                "enable.auto.commit": False,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "earliest",
+                "isolation.level": "read_committed",
+                "allow.auto.create.topics": False,
+                **self.properties,
+            }
+        )
+
+    def producer_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for writing: acknowledged by all replicas, in order, without doubles."""
+        return KafkaConfig(
+            {
+                "bootstrap.servers": self.servers,
+                "enable.idempotence": True,
+                "message.max.bytes": self.max_letter_bytes,
+                **self.properties,
+            }
+        )
+
+    def admin_config(self) -> KafkaConfig:
+        """Return librdkafka's settings for looking at and creating topics."""
+        return KafkaConfig({"bootstrap.servers": self.servers, "log_level": 0, **self.properties})

@@ -1,0 +1,40 @@
+"""The types of settings that have rules of their own."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from stores.errors import StoreError
+from stores.solr.options import SolrOptions
+from streams.control.keys import Keyring
+from streams.errors import BadKey
+from streams.secrets import is_content
+
+
+def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        Keyring(keys)
+    except BadKey as error:
+        raise ValueError(str(error)) from error
+    return keys
+
+
+def _solr_url(url: str) -> str:
+    try:
+        SolrOptions(url=url)
+    except StoreError as error:
+        raise ValueError(str(error)) from error
+    return url
+
+
+def _file_name(path: Path) -> Path:
+    if is_content(path):
+        raise ValueError("it is the name of a file that is asked for, and not what is in it")
+    return path
+
+
+FileName = Annotated[Path, AfterValidator(_file_name)]
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+PublicKeys = Annotated[tuple[str, ...], AfterValidator(_public_keys)]
+SolrUrl = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_solr_url)]
