@@ -17,6 +17,7 @@ from typing import Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from interceptor.open_files import exhausted
 from models.errors import ModelNotFound, RepositoryUnavailable
 
 
@@ -184,6 +185,8 @@ def _translated(root: object) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if files := exhausted(error):
+            raise RepositoryUnavailable(f"the model repository {root} cannot be used: {files}") from error
         raise RepositoryUnavailable(
             f"the model repository {root} cannot be used: {error}. Check that it is there, and that you may "
             "read and write it (setting models_root)"

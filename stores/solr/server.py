@@ -13,6 +13,7 @@ import orjson
 import pysolr
 import requests
 
+from interceptor.open_files import exhausted
 from stores.errors import StoreError, StoreRefused, StoreUnavailable
 from stores.solr.options import SolrOptions
 
@@ -110,10 +111,11 @@ class SolrServer:
         """
         status, reason = refusal.status, shorten(refusal.reason)
         if status is None:
-            return StoreUnavailable(
-                f"Solr at {self.url} does not answer: {reason}. "
-                "Start it with `flumen up`, or correct FLUMEN_SOLR_URL"
-            )
+            if files := exhausted(reason):
+                what = f"cannot be asked: {files}"
+            else:
+                what = f"does not answer: {reason}. Start it with `flumen up`, or correct FLUMEN_SOLR_URL"
+            return StoreUnavailable(f"Solr at {self.url} {what}")
         where = f"Solr at {self.index_url} answers HTTP {status}: {reason}"
         if _CORE_NOT_LOADED.match(reason):
             return StoreRefused(f"{where}. Solr could not load this core; its log says why")
