@@ -10,6 +10,7 @@ import typer
 from cli import dead, demo, images, keys, models, produce, search, settings, sql, stack, train, worker
 from cli.output import errors, printable
 from interceptor.errors import InterceptorError
+from interceptor.open_files import exhausted
 from models.errors import ModelError
 from replay.errors import ReplayError
 from stack.errors import StackError
@@ -46,9 +47,13 @@ def run() -> None:
     """Run the command line; our own errors become one message on standard error and exit code 1."""
     try:
         app()
-    except OUR_ERRORS as error:
+    except (*OUR_ERRORS, OSError) as error:
+        files = exhausted(error)
+        if isinstance(error, OSError) and not files:
+            raise
         errors.print(f"[bold red]flumen:[/] {type(error).__name__}: ", end="", highlight=False)
+        said = str(error) if not files or files in str(error) else f"{error}\n{files}"
         # A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
-        for line in str(error).splitlines():
+        for line in said.splitlines():
             errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)

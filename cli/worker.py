@@ -7,14 +7,18 @@ import typer
 from stack import artifacts
 from streams.logs import configure_logs
 from streams.settings import load_settings
+from streams.stopping import StopRequest
 
 
 def worker(
-    http_port: Annotated[int | None, typer.Option(help="Answer /metrics and /health on this port.")] = None,
+    http_port: Annotated[
+        int | None, typer.Option(help="Answer /metrics, /live, /ready and /health on this port.")
+    ] = None,
 ) -> None:
     """Classify what arrives, until stopped by SIGTERM or Ctrl-C."""
+    stop = StopRequest()  # before all that takes its time
     from streams.worker import run_worker
 
     settings = load_settings(http_port=http_port)
     configure_logs(settings.log_level)
-    run_worker(settings, kudu_classpath=artifacts.resolve("kudu-client"))
+    run_worker(settings, kudu_classpath=artifacts.resolve("kudu-client"), stop=stop)

@@ -1,19 +1,19 @@
 """The last interceptor: from pixels to an answer, a whole batch in one call of the model."""
 
 import numpy as np
-from numpy.typing import NDArray
 
+from interceptor.answers import Checked, Tensor, checked, joined, no_answer
 from interceptor.batch import Batch, Intercepted, partition
 from interceptor.chain import Context
 from interceptor.classifier import Classifier
 from interceptor.columns import Column, Kind
-from interceptor.errors import InterceptorError, Unclassifiable
+from interceptor.errors import BadAnswer, InterceptorError
 from interceptor.preprocess import calls, to_tensor
 from interceptor.reasons import about
 
 
 class Classify:
-    """Classifies `pixels`, and rejects an image for which the model's answer is no number."""
+    """Classifies `pixels`, and rejects an image to which the model gives no answer."""
 
     columns = (
         Column("prediction", Kind.INT32, "the most probable class, by its position among the model's labels"),
@@ -35,24 +35,39 @@ class Classify:
         if "pixels" not in batch.columns:
             raise InterceptorError("classify needs pixels; put decode before it in the setting interceptors")
         tensor = to_tensor(np.asarray(batch.columns["pixels"]), model.preprocess)
-        probabilities = _probabilities(tensor, model)
-        # A largest value among NaN is no answer: stored, it would read as one.
-        mute = np.flatnonzero(~np.isfinite(probabilities).all(axis=1)).tolist()
-        error = Unclassifiable(
-            f"the model {model.name}@{model.version} answers with NaN or infinity; check that model"
-        )
+        probabilities, flaws = _probabilities(tensor, model)
+        # The largest of values that are no distribution is no answer: stored, it would read as one.
+        errors = {
+            row: BadAnswer(
+                f"the model {model.name}@{model.version} answers with {flaw}. Go back to another version of it, or "
+                "mend it, and replay this image"
+            )
+            for row, flaw in flaws.items()
+        }
         step = partition(
             batch.with_columns(tensor=tensor, probabilities=probabilities),
             "classify",
-            {row: about(batch.images[row], error) for row in mute},
+            {row: about(batch.images[row], error) for row, error in errors.items()},
         )
         return Intercepted(_with_answers(step.oks, context), step.errs)
 
 
-def _probabilities(tensor: NDArray[np.float32], model: Classifier) -> NDArray[np.float32]:
+def _probabilities(tensor: Tensor, model: Classifier) -> Checked:
     if not len(tensor):
-        return np.empty((0, len(model.labels)), dtype=np.float32)
-    return np.concatenate([model.probabilities(part) for part in calls(tensor)])
+        return no_answer(0, len(model.labels), "")
+    return joined(_answers(part, model) for part in calls(tensor))
+
+
+def _answers(tensor: Tensor, model: Classifier) -> Checked:
+    """Ask a model; where it fails, ask about ever smaller parts until single images are to blame."""
+    try:
+        return checked(model.probabilities(tensor), len(tensor), len(model.labels))
+    except Exception as error:  # noqa: BLE001 - what a model does to its library is not known here
+        if len(tensor) == 1:
+            model.probabilities(np.zeros_like(tensor))  # raises where it is the model that is to blame
+            return no_answer(1, len(model.labels), f"an error: {error}")
+    middle = len(tensor) // 2
+    return joined(_answers(part, model) for part in (tensor[:middle], tensor[middle:]))
 
 
 def _with_answers(batch: Batch, context: Context) -> Batch:

@@ -14,6 +14,7 @@ InterceptorError
     ├── DecodeTooLarge    decoding it takes more memory than `max_decode_memory_bytes`
     ├── DecodeTooLong     decoding it takes more time than `max_decode_time_s`
     ├── DecoderDied       it ends the process that decodes it
+    ├── BadAnswer         the model gives no answer to it, or none that is a distribution
     └── BadEnvelope       the message around the image is malformed (id, headers)
 """
 
@@ -72,6 +73,10 @@ class DecodeTooLong(Unclassifiable):
 
 class DecoderDied(Unclassifiable):
     """The process that decoded it ended or hung, and so did the next one."""
+
+
+class BadAnswer(Unclassifiable):
+    """The model gives no answer to the image, or one that is no distribution over its labels."""
 
 
 class BadEnvelope(Unclassifiable):

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
+from interceptor.answers import SUM_TOLERANCE
 from interceptor.classifier import Preprocess
 from models.errors import ManifestInvalid
 from models.names import MAX_VERSION, NAME_PATTERN
@@ -21,8 +22,6 @@ CHANNELS = (1, 3)
 LAYOUTS = ("flat", "nchw", "nhwc")
 RESIZES = ("stretch", "crop", "pad")
 RESAMPLINGS = ("bilinear", "bicubic", "nearest")
-SUM_TOLERANCE = 1e-3
-"""How far the sum of a distribution in float32 may be from 1."""
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]

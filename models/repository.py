@@ -121,23 +121,26 @@ class Repository:
             pace=pace,
         )
 
-    def register(self, content: bytes, manifest: Manifest) -> int:
+    def register(self, content: bytes, manifest: Manifest, *, first: bool = False) -> int:
         """Verify a model and store it as the next version of its name; return that version.
 
-        The manifest's own version is not looked at. Nothing is stored if anything is refused.
+        The manifest's own version is not looked at. Nothing is stored if anything is refused. With `first`, it is
+        stored as the first version; where somebody else has made that one meanwhile, theirs stays.
 
         Raises:
             ManifestInvalid: the manifest cannot be stored and read back.
             ModelRefused: the subclass is the reason.
         """
         check_name(manifest.name)
-        numbered = self._next(manifest)
+        numbered = replace(manifest, version=1) if first else self._next(manifest)
         verify(content, from_json(to_json(numbered)), max_bytes=self._max_model_bytes)
         for _ in range(REGISTER_ATTEMPTS):
             files = {MODEL_FILE: content, MANIFEST_FILE: to_json(numbered)}
             try:
                 self._storage.publish(_folder(numbered.name, numbered.version), files)
             except FolderTaken:
+                if first and self._is_complete(numbered.name, numbered.version):
+                    return numbered.version
                 numbered = self._next(manifest)
             else:
                 return numbered.version

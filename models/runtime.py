@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from interceptor.classifier import Preprocess
+from interceptor.open_files import exhausted
 from interceptor.reasons import shortened
 from models.errors import InferenceFailed, NotRunnable, RepositoryUnavailable, TooSlow
 from models.manifest import Manifest
@@ -49,6 +50,8 @@ class OnnxClassifier:
                     path, options, providers=["CPUExecutionProvider"], enable_fallback=0
                 )
             except Exception as error:  # its exceptions have no base of their own
+                if files := exhausted(error):
+                    raise RepositoryUnavailable(f"{self} cannot be loaded: {files}") from error
                 raise NotRunnable(
                     f"ONNX Runtime {onnxruntime.__version__} does not load {self}: "
                     f"{_first_line(error).replace(path, 'the file')}. "
@@ -126,6 +129,10 @@ def _unnamed_file(content: bytes) -> Iterator[str]:
             file.flush()
             file.seek(0)
         except OSError as error:
+            if files := exhausted(error):
+                raise RepositoryUnavailable(
+                    f"a model cannot be copied to a temporary file: {files}"
+                ) from error
             raise RepositoryUnavailable(
                 f"a model of {len(content):,} bytes cannot be copied to a temporary file ({error}); make room there, "
                 "or set TMPDIR to another folder"

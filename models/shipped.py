@@ -21,8 +21,7 @@ def seed(repository: Repository) -> None:
         if not versions:
             version = shipped.versions(name)[-1]
             folder = SHIPPED / name / str(version)
-            versions = [
-                repository.register((folder / MODEL_FILE).read_bytes(), shipped.manifest(name, version))
-            ]
+            content = (folder / MODEL_FILE).read_bytes()
+            versions = [repository.register(content, shipped.manifest(name, version), first=True)]
         if repository.alias(name, CHAMPION) is None:
             repository.set_alias(name, CHAMPION, versions[-1])

@@ -17,6 +17,7 @@ from typing import Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from interceptor.open_files import exhausted
 from models.errors import ModelError, ModelNotFound, RepositoryUnavailable
 from models.urls import without_passwords
 
@@ -193,6 +194,10 @@ def _translated(root: object) -> Iterator[None]:
     except (FolderTaken, ModelError):
         raise
     except Exception as error:  # a driver of fsspec's raises what its own library raises
+        if files := exhausted(error):
+            raise RepositoryUnavailable(
+                f"the model repository {without_passwords(f'{root} cannot be used: {files}')}"
+            ) from error
         raise RepositoryUnavailable(
             f"the model repository {without_passwords(f'{root} cannot be used: {error}')}. Check that it is there, "
             "and that you may read and write it, or set FLUMEN_MODELS_ROOT (or FLUMEN_HOME, whose folder `models` it "

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from interceptor.answers import no_distributions, without_numbers
 from interceptor.preprocess import CALL_BYTES, to_tensor
 from models.errors import (
     GoldenMismatch,
@@ -18,7 +19,7 @@ from models.errors import (
     NotRunnable,
     WrongLabelCount,
 )
-from models.manifest import SUM_TOLERANCE, Manifest
+from models.manifest import Manifest
 from models.runtime import OnnxClassifier
 from models.structure import check_structure
 
@@ -144,12 +145,12 @@ def checked_answers(
             f"{classifier} answers {len(tensor)} images with an output of shape {found.shape}; its manifest "
             f"has {len(classifier.labels)} labels"
         )
-    if not np.isfinite(found).all():
+    if without_numbers(found).any():
         raise NotFinite(
             f"{classifier} answers golden images with NaN or infinity. Look for weights that left the range of "
             "numbers in training, and for a division by zero in the network"
         )
-    if found.min() < -SUM_TOLERANCE or np.abs(found.sum(axis=1) - 1).max() > SUM_TOLERANCE:
+    if no_distributions(found).any():
         raise NotADistribution(
             f"{classifier} answers golden images with values that are not probabilities: from "
             f"{found.min():.4g} to {found.max():.4g}, with sums up to {found.sum(axis=1).max():.4g}. End the "

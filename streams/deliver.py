@@ -47,16 +47,24 @@ class Delivery:
         self._turn = asyncio.Lock()
 
     async def connect(self) -> None:
-        """Connect every sink at the same time; tables and indexes are created or checked.
+        """Connect every sink at the same time; tables and indexes are created or checked. What is down is waited for.
 
         Raises:
-            StoreError: what the first failing store says.
+            StoreError: what the first store says that fails in a way that a retry does not change.
         """
-        connecting = (self._in_thread(sink, sink.connect) for sink in self._sinks)
-        # All are waited for, also where one fails: a driver that is still at work could not be closed.
-        for outcome in await asyncio.gather(*connecting, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        connecting = [asyncio.ensure_future(self._connect(sink)) for sink in self._sinks]
+        try:
+            await asyncio.wait(connecting, return_when=asyncio.FIRST_EXCEPTION)
+            for connected in connecting:
+                if connected.done():
+                    connected.result()
+        finally:
+            for unconnected in connecting:
+                unconnected.cancel()
+            await asyncio.gather(*connecting, return_exceptions=True)
+
+    async def _connect(self, sink: Sink) -> None:
+        await self._patience.outlast(sink.name, lambda: self._in_thread(sink, sink.connect))
 
     async def write(self, batch: Batch, lost: Lost = nothing_lost) -> list[Reject]:
         """Write a batch to every store, and return the images that one of them refused for good.

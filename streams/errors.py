@@ -33,6 +33,8 @@ StreamError
 
 from typing import ClassVar
 
+from interceptor.open_files import exhausted
+
 
 class StreamError(Exception):
     """Base of all errors of this package. `retriable`: the same call may succeed later, unchanged."""
@@ -52,6 +54,8 @@ class KafkaUnavailable(StreamError):
     @classmethod
     def at(cls, servers: object, reason: str) -> "KafkaUnavailable":
         """Name the address that did not answer, and what to do."""
+        if files := exhausted(reason):
+            return cls(f"Kafka at {servers} cannot be asked: {files}")
         return cls(
             f"no Kafka broker answers at {servers} ({reason}). "
             "Start one with `flumen up`, or set FLUMEN_KAFKA_SERVERS"

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import structlog
 
+from interceptor.open_files import exhausted
 from stores import StoreError
 from streams.errors import StreamError
 from streams.health import Pulse
@@ -30,6 +31,8 @@ class Patience:
     async def outlast(self, what: str, call: Callable[[], Awaitable[Result]]) -> Result:
         """Call until it succeeds, and return what it returns. `what` names the server, such as `kudu`.
 
+        That no file is left to open for the call passes as well, and is said as what it is.
+
         Raises:
             StoreError, StreamError: it failed in a way that a retry does not change.
         """
@@ -38,13 +41,15 @@ class Patience:
         while True:
             try:
                 result = await call()
-            except (StoreError, StreamError) as error:
-                if not error.retriable:
+            except (StoreError, StreamError, OSError) as error:
+                files = exhausted(error)
+                if not files and (isinstance(error, OSError) or not error.retriable):
                     raise
                 waited = True
                 # Two batches may wait for the same server: what was said for one is said for both.
-                if self.pulse.waits_for(what, str(error)):
-                    log.warning("server does not answer; waiting", server=what, reason=str(error))
+                if self.pulse.waits_for(what, files or str(error)):
+                    event = "no file is left to open; waiting" if files else "server does not answer; waiting"
+                    log.warning(event, server=what, reason=files or str(error))
                 self.metrics.retries.labels(what).inc()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, no secret
                 pause = min(2 * pause, self.longest_pause_s)

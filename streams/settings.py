@@ -149,7 +149,16 @@ class Settings(SourcedSettings):
         None, description="Certificate authorities to trust for https, in PEM; the system's if unset."
     )
 
-    http_port: int = Field(0, ge=0, le=65535, description="Port of /metrics and /health; 0 is off.")
+    http_port: int = Field(
+        0, ge=0, le=65535, description="Port of /metrics, /live, /ready, /health; 0 is off."
+    )
+    http_host: str = Field(
+        "127.0.0.1", min_length=1, description="Address to answer on; :: is all, IPv4 too."
+    )
+    http_max_connections: int = Field(
+        32, ge=1, le=1000, description="At once; one more, and the oldest goes."
+    )
+    http_timeout_s: float = Field(10, gt=0, le=600, description="Seconds for one connection over HTTP.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important lines that are logged."
     )

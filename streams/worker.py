@@ -1,23 +1,23 @@
 """A worker from start to stop: load the model to serve, open the stores, run, finish what is in hand, leave."""
 
 import asyncio
-import os
-import signal
-import threading
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-import faust
 import structlog
 
-from interceptor import Column, load_chain, merge_columns
+from interceptor import Column, Interceptor, load_chain, merge_columns
 from interceptor.formats import formats
 from stores import Sink
 from stores.kudu import KuduAnswers, KuduSink
 from stores.solr import SolrAnswers, SolrSink
 from streams.agent import Interception, Steps, add_agent
 from streams.app import build_app
+from streams.brokers import KAFKA
 from streams.classified import ClassifiedTopic
 from streams.control.following import Control, following
 from streams.control.shadow import Shadow
@@ -29,52 +29,48 @@ from streams.metrics import Metrics, Timed
 from streams.patience import Patience
 from streams.reader import Reader, ReaderOptions
 from streams.settings import Settings
+from streams.stopping import StopRequest, leave_after, leaving_behind
 from streams.topics import ensure_topics
-from streams.web import serving
+from streams.web import WebOptions, serving
 
 log = structlog.get_logger(__name__)
 
+Entered = TypeVar("Entered")
+
 _CLOSE_S = 20.0
 """What commits and stores may take to close, beyond `stop_timeout_s`."""
+_START_S = 5.0
+"""What a step of the start may take to end when nobody wants it any more: there is nothing in hand."""
 
 
-def run_worker(settings: Settings, kudu_classpath: Sequence[Path] = ()) -> None:
+def run_worker(
+    settings: Settings, kudu_classpath: Sequence[Path] = (), stop: StopRequest | None = None
+) -> None:
     """Classify what arrives until SIGTERM or SIGINT, then finish what is in hand, acknowledge it, and return.
 
-    `kudu_classpath`: the jars of Kudu's Java client.
+    Servers that are down when it starts are waited for, as later on. Asked to stop meanwhile, it returns at once.
+
+    `kudu_classpath`: the jars of Kudu's Java client. `stop`: what has listened for signals since before this.
 
     Raises:
         InterceptorError, ModelError, StoreError, StreamError: what prevents the start, or stopped the worker.
     """
+    stop = stop or StopRequest()
     metrics = Metrics()
     pulse = Pulse(settings.stalled_after_s)
     metrics.lag.set_function(lambda: pulse.lag)
     formats(settings.image_formats)  # a name that Pillow does not know is told now, not with the first image
     chain = load_chain(settings.interceptors)
-    columns = merge_columns(interceptor.columns for interceptor in chain)
-    ensure_topics(settings)
-    patience = Patience(metrics, pulse)
-    timed = [
-        Timed(name, interceptor, metrics)
-        for name, interceptor in zip(settings.interceptors, chain, strict=True)
-    ]
-    shadow = Shadow(
-        [KuduAnswers(settings.kudu_options(tuple(kudu_classpath))), SolrAnswers(settings.solr_options())],
-        settings.limits(),
-        metrics,
-        settings.shadow_sample,
+    hanging: list[str] = []
+    with leaving_behind(hanging), serving(_web_options(settings), metrics, pulse):
+        start = _Start(settings, tuple(kudu_classpath), chain, metrics, pulse, hanging)
+        asyncio.run(_run(start, stop))
+
+
+def _web_options(settings: Settings) -> WebOptions:
+    return WebOptions(
+        settings.http_port, settings.http_host, settings.http_max_connections, settings.http_timeout_s
     )
-    with following(settings, metrics, shadow) as control, serving(settings.http_port, metrics, pulse):
-        steps = Steps(
-            control,
-            shadow,
-            Interception(timed, settings.limits(), GuardedDecoder(pulse.progressed), metrics),
-            Delivery(make_sinks(settings, columns, tuple(kudu_classpath)), metrics, patience),
-            DeadLetters(settings.dead_topic, settings.producer_config()),
-            patience,
-            metrics,
-        )
-        asyncio.run(_run(settings, steps, pulse))
 
 
 def make_sinks(settings: Settings, columns: Sequence[Column], kudu_classpath: tuple[Path, ...]) -> list[Sink]:
@@ -88,56 +84,109 @@ def make_sinks(settings: Settings, columns: Sequence[Column], kudu_classpath: tu
     return sinks
 
 
-async def _run(settings: Settings, steps: Steps, pulse: Pulse) -> None:
-    app = build_app(settings)
-    channel = app.channel(maxsize=1)
-    reader = Reader(
-        ReaderOptions(
-            topic=settings.images_topic,
-            consumer=settings.consumer_config(),
-            max_batch_size=settings.max_batch_size,
-            max_batch_time_s=settings.max_batch_time_ms / 1000,
-            max_in_flight_bytes=settings.max_in_flight_bytes,
-            max_message_bytes=settings.max_message_bytes,
-            max_poll_interval_s=settings.max_poll_interval_s,
-            stop_timeout_s=settings.stop_timeout_s,
-        ),
-        channel,
-        pulse,
-    )
-    steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
-    add_agent(app, channel, reader, steps)
-    app.service(cast(Any, reader))
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a worker is made of. `hanging`: the names of threads that do not end."""
+
+    settings: Settings
+    kudu_classpath: tuple[Path, ...]
+    chain: Sequence[Interceptor]
+    metrics: Metrics
+    pulse: Pulse
+    hanging: list[str]
+
+    async def steps(self, opened: AsyncExitStack) -> Steps:
+        """Wait for Kafka, make its topics, load the model to serve, and open the stores; they close with `opened`."""
+        settings, metrics = self.settings, self.metrics
+        patience = Patience(metrics, self.pulse)
+        await patience.outlast(KAFKA, lambda: asyncio.to_thread(ensure_topics, settings))
+        shadow = Shadow(
+            [KuduAnswers(settings.kudu_options(self.kudu_classpath)), SolrAnswers(settings.solr_options())],
+            settings.limits(),
+            metrics,
+            settings.shadow_sample,
+        )
+
+        async def follow() -> Control:
+            control = following(settings, metrics, shadow, self.hanging)
+            return await opened.enter_async_context(_off_the_loop(control))
+
+        control = await patience.outlast(KAFKA, follow)
+        columns = merge_columns(interceptor.columns for interceptor in self.chain)
+        timed = [
+            Timed(name, interceptor, metrics)
+            for name, interceptor in zip(settings.interceptors, self.chain, strict=True)
+        ]
+        interception = Interception(timed, settings.limits(), GuardedDecoder(self.pulse.progressed), metrics)
+        opened.callback(interception.close)
+        delivery = Delivery(make_sinks(settings, columns, self.kudu_classpath), metrics, patience)
+        opened.push_async_callback(delivery.close)
+        await delivery.connect()
+        dead_letters = DeadLetters(settings.dead_topic, settings.producer_config())
+        return Steps(control, shadow, interception, delivery, dead_letters, patience, metrics)
+
+
+@asynccontextmanager
+async def _off_the_loop(context: AbstractContextManager[Entered]) -> AsyncIterator[Entered]:
+    """Enter and leave a context in other threads. Cancelled while it is entered, it is left in order."""
+    entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
     try:
-        await steps.delivery.connect()
-        await _until_stopped(app, reader, steps, pulse, settings)
-    finally:
-        steps.interception.close()
-        await steps.delivery.close()
+        yield await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        await asyncio.wait({entering})
+        if entering.exception() is None:
+            await asyncio.to_thread(context.__exit__, None, None, None)
+        raise
+    except BaseException as error:
+        if entering.exception() is None:
+            await asyncio.to_thread(context.__exit__, type(error), error, error.__traceback__)
+        raise
+    else:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def _run(start: _Start, stop: StopRequest) -> None:
+    asked = asyncio.ensure_future(stop.made())
+    async with AsyncExitStack() as opened:
+        opened.callback(asked.cancel)
+        starting = asyncio.ensure_future(start.steps(opened))
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            start.pulse.stopping()
+            leave_after(_START_S, 0)
+            starting.cancel()
+            await asyncio.wait({starting})
+            log.info("worker stopped before it was ready; it had taken nothing")
+            return
+        steps = starting.result()
+        await _until_stopped(start, steps, asked)
 
 
 async def _watch_control(control: Control) -> None:
     await asyncio.wrap_future(control.broken)  # raises what ended one of its threads
 
 
-async def _until_stopped(
-    app: faust.App, reader: Reader, steps: Steps, pulse: Pulse, settings: Settings
-) -> None:
-    asked_to_stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked_to_stop.set)
+async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[None]") -> None:
+    settings, pulse = start.settings, start.pulse
+    app = build_app(settings)
+    channel = app.channel(maxsize=1)
+    reader = Reader(_reader_options(settings), channel, pulse)
+    steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
+    add_agent(app, channel, reader, steps)
+    app.service(cast(Any, reader))
     await app.start()
+    pulse.ready()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
     watchdogs = [asyncio.ensure_future(dog) for dog in (watch(pulse), _watch_control(steps.control))]
-    endings = [*watchdogs, *map(asyncio.ensure_future, (app.wait_until_stopped(), asked_to_stop.wait()))]
+    endings = [*watchdogs, asyncio.ensure_future(app.wait_until_stopped()), asked]
     await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+    pulse.stopping()
     barked = next((dog.exception() for dog in watchdogs if dog.done()), None)
     for ending in endings:
         ending.cancel()
     if app.crashed or barked:
         reader.abandon()
-    _leave_without_threads_that_hang(settings.stop_timeout_s + _CLOSE_S, steps.control)
+    leave_after(settings.stop_timeout_s + _CLOSE_S, 1, partial(_say_what_hangs, steps.control))
     await app.stop()
     failure = app.crash_reason or barked
     if failure is not None:
@@ -151,15 +200,20 @@ async def _until_stopped(
         log.info("worker stopped; everything in hand was finished and acknowledged")
 
 
-def _leave_without_threads_that_hang(after_s: float, control: Control) -> None:
-    """End the process if it has not ended by then: who closes a thread waits for it, and so does the interpreter."""
+def _reader_options(settings: Settings) -> ReaderOptions:
+    return ReaderOptions(
+        topic=settings.images_topic,
+        consumer=settings.consumer_config(),
+        max_batch_size=settings.max_batch_size,
+        max_batch_time_s=settings.max_batch_time_ms / 1000,
+        max_in_flight_bytes=settings.max_in_flight_bytes,
+        max_message_bytes=settings.max_message_bytes,
+        max_poll_interval_s=settings.max_poll_interval_s,
+        stop_timeout_s=settings.stop_timeout_s,
+    )
 
-    def leave() -> None:
-        log.error("a thread hangs; leaving without it. What it held is delivered again", waited_s=after_s)
-        control.reporter.end()
-        control.reporter.say_goodbye(in_order=False)
-        os._exit(1)
 
-    timer = threading.Timer(after_s, leave)
-    timer.daemon = True
-    timer.start()
+def _say_what_hangs(control: Control) -> None:
+    log.error("a thread hangs; leaving without it. What it held is delivered again")
+    control.reporter.end()
+    control.reporter.say_goodbye(in_order=False)

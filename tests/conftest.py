@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,13 +73,13 @@ def environment_of(settings: Any, **extra: Any) -> dict[str, str]:
 
 
 class WorkerProcess:
-    """`flumen worker` in a process of its own, its log lines as dictionaries."""
+    """`flumen worker` in a process of its own, its log lines as dictionaries. `command` is put in front of it."""
 
-    def __init__(self, settings: Any, log: Path, **extra: Any) -> None:
+    def __init__(self, settings: Any, log: Path, command: Sequence[str] = (), **extra: Any) -> None:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cli", "worker"],
+                [*command, sys.executable, "-P", "-m", "cli", "worker"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

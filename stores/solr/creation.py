@@ -12,6 +12,8 @@ from stores.solr.schema import CONFIGSET, IndexField, check_schema
 from stores.solr.server import Refusal, SolrServer, shorten
 
 _APPEARS_WITHIN_S = 30.0
+_REFUSED_FOR_ANOTHER_S = 2.0
+"""A creation may be refused because another worker is at it, in many words; then the index appears."""
 _POLL_S = 0.1
 
 
@@ -46,16 +48,24 @@ def _create_index(server: SolrServer) -> dict[str, Any]:
     if isinstance(system, Refusal):
         raise server.store_error(system)
     answer = _create_collection(server) if system.get("mode") == "solrcloud" else _create_core(server)
-    # Another worker may have been first, or be at it: what counts is that the index appears.
-    if isinstance(answer, Refusal) and not _exists_already(answer):
-        raise _creation_error(server, answer)
-    deadline = time.monotonic() + _APPEARS_WITHIN_S
-    while (schema := server.read_schema()) is None:
+    refused = isinstance(answer, Refusal) and not _exists_already(answer)
+    deadline = time.monotonic() + (_REFUSED_FOR_ANOTHER_S if refused else _APPEARS_WITHIN_S)
+    while True:
+        schema, reason = _look(server)
+        if schema is not None:
+            return schema
         if time.monotonic() > deadline:
-            reason = answer.reason if isinstance(answer, Refusal) else "it was created"
-            raise StoreUnavailable(f"the Solr index {server.index_url} does not appear: {shorten(reason)}")
+            raise _creation_error(server, answer) if refused else reason
         time.sleep(_POLL_S)
-    return schema
+
+
+def _look(server: SolrServer) -> tuple[dict[str, Any] | None, StoreError]:
+    """Return the schema, or None and why it is not there. What Solr says of an index in the making may be anything."""
+    try:
+        schema = server.read_schema()
+    except StoreError as error:
+        return None, error
+    return schema, StoreUnavailable(f"the Solr index {server.index_url} was created, and does not appear")
 
 
 def _create_core(server: SolrServer) -> Any:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
+from interceptor.open_files import exhausted
 from stores.errors import StoreError, StoreRefused, StoreUnavailable
 from stores.solr.options import SolrOptions
 
@@ -81,6 +82,8 @@ def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -
     `StoreRefused` where TLS fails, which no waiting mends, else `StoreUnavailable`.
     """
     url = options.url.rstrip("/")
+    if files := exhausted(reason):
+        return StoreUnavailable(f"Solr at {url} cannot be asked: {files}")
     proxy = find_proxy(url)
     tail = f" ({proxy})" if proxy else ""
     where = f"Solr at {url}"

@@ -22,7 +22,7 @@ from streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_END_S = 10.0
+_END_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,10 @@ class Control:
 
 
 @contextmanager
-def following(settings: Settings, metrics: Metrics, shadow: Shadow) -> Iterator[Control]:
+def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str]) -> Iterator[Control]:
     """Read the control topic to its end and load the model it names; then follow it for the block.
+
+    Threads that do not end with it, such as one that waits for a model's answer, are added to `hanging` by their names.
 
     Raises:
         NoModel: there is no verified model to classify with.
@@ -49,10 +51,11 @@ def following(settings: Settings, metrics: Metrics, shadow: Shadow) -> Iterator[
             topic=settings.control_topic,
         )
     broken: Future[None] = Future()
+    thread = partial(_thread, broken, hanging)
     reporter = StatusReporter(settings, worker_id(settings), metrics.stored, time.monotonic)
     with ExitStack() as stack:
         stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind is None))
-        stack.enter_context(_thread("status", reporter.run, reporter.end, broken))
+        stack.enter_context(thread("status", reporter.run, reporter.end))
         reader = ControlReader(settings)
         stack.callback(reader.close)
         state, refused = reader.read_to_end()
@@ -73,11 +76,11 @@ def following(settings: Settings, metrics: Metrics, shadow: Shadow) -> Iterator[
         del first  # else it would keep the first model in memory for ever
         reporter.show(preparation.picture)
         behind = partial(stay_behind, settings.inference_threads)
-        stack.enter_context(_thread("shadow", shadow.run, shadow.end, broken, behind))
-        stack.enter_context(_thread("prepare", preparation.run, preparation.end, broken, behind))
+        stack.enter_context(thread("shadow", shadow.run, shadow.end, behind))
+        stack.enter_context(thread("prepare", preparation.run, preparation.end, behind))
         stack.callback(stopping.set)  # before that thread is waited for: it may be resting
         follow = partial(reader.follow, preparation.want, preparation.refuse_record)
-        stack.enter_context(_thread("control", follow, reader.end, broken))
+        stack.enter_context(thread("control", follow, reader.end))
         yield Control(slot, reporter, broken)
 
 
@@ -98,10 +101,11 @@ def _publish(metrics: Metrics, serving: Serving, former: Serving) -> None:
 
 @contextmanager
 def _thread(
+    broken: "Future[None]",
+    hanging: list[str],
     name: str,
     run: Callable[[], None],
     end: Callable[[], None],
-    broken: "Future[None]",
     prepare: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
     """Run a thread for the block. One that does not end, for a model that never answers, ends with the process."""
@@ -121,3 +125,5 @@ def _thread(
     finally:
         end()
         thread.join(_END_S)
+        if thread.is_alive():
+            hanging.append(name)

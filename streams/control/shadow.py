@@ -114,7 +114,7 @@ class Shadow:
                 sink.connect()
                 sink.write(answers)
         except Exception as error:  # noqa: BLE001 - whatever a challenger or its stores do, the champion goes on
-            self._note_failure(question, error)
+            self._note_lost(model, error, len(question.batch))
             return
         differs = sum(answers.columns["disagreement"])
         self._metrics.shadow_images.labels(model.name, model.version).inc(len(answers))
@@ -127,14 +127,14 @@ class Shadow:
         same_picture = model.preprocess.picture == question.decoded_for.picture
         step = intercept(asked, context, (Classify(),) if same_picture else (Decode(), Classify()))
         for reject in step.errs:
-            self._metrics.shadow_dropped.labels(type(reject.error).__name__).inc()
+            self._note_lost(model, reject.error, 1)
         champions = step.oks.columns["champion"]
         differs = [ours != theirs for ours, theirs in zip(step.oks.columns["label"], champions, strict=True)]
         return step.oks.with_columns(disagreement=differs)
 
-    def _note_failure(self, question: _Question, error: Exception) -> None:
-        model, reason = question.challenger, type(error).__name__
-        self._metrics.shadow_dropped.labels(reason).inc(len(question.batch))
+    def _note_lost(self, model: Classifier, error: Exception, images: int) -> None:
+        reason = type(error).__name__
+        self._metrics.shadow_dropped.labels(reason).inc(images)
         if (model.name, model.version, reason) not in self._told:
             self._told.add((model.name, model.version, reason))
             log.warning(

@@ -2,7 +2,10 @@
 
 import io
 import os
-from collections.abc import Callable
+import resource
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +33,25 @@ def large_image() -> bytes:
     return buffer.getvalue()
 
 
+@contextmanager
+def half_sent_requests(port: int, count: int) -> Iterator[None]:
+    """So many requests that stop after their first line, all from one process."""
+    with ExitStack() as stack:
+        for _ in range(count):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=60))
+            client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        yield
+
+
 def test_bytes_in_hand_are_bounded_whatever_the_size_of_an_image(
     settings: Settings,
     png: bytes,
     port: int,
     start_worker: Callable[..., Any],
     observer: Any,
+    wait_until_acknowledged: Callable[..., None],
 ) -> None:
+    """And 1,100 half-sent requests take nothing that the worker needs, which may open 1,024 files."""
     ensure_topics(settings)
     producer = Producer(settings.producer_config())
     for number in range(40):
@@ -46,6 +61,7 @@ def test_bytes_in_hand_are_bounded_whatever_the_size_of_an_image(
     assert producer.flush(120) == 0
     limit = 12 * MIB
     worker = start_worker(http_port=port, max_image_bytes=4 * MIB, max_in_flight_bytes=limit)
+    resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (1024, 1024))
     worker.wait_for_line("worker is ready")
     seen = [0.0]
     while observer.progress(settings.images_topic).acknowledged < 3040:
@@ -55,6 +71,12 @@ def test_bytes_in_hand_are_bounded_whatever_the_size_of_an_image(
     assert metric(port, "flumen_images_total") == 3040
     assert requests.get(f"http://127.0.0.1:{port}/health", timeout=60).status_code == 200
     assert requests.get(f"http://127.0.0.1:{port}/else", timeout=60).status_code == 404
+    with half_sent_requests(port, 1100):
+        for number in range(100):
+            producer.produce(settings.images_topic, key=f"later-{number}", value=png)
+        assert producer.flush(120) == 0
+        wait_until_acknowledged(3140, worker)
+        assert metric(port, "flumen_images_total") == 3140
     assert worker.stop() == 0
 
 

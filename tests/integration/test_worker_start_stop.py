@@ -86,29 +86,6 @@ def test_a_table_with_other_columns_stops_the_start(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "named"),
-    [
-        ("kafka_servers", "127.0.0.1:1", "KafkaUnavailable"),
-        ("kudu_masters", "127.0.0.1:1", "StoreUnavailable"),
-        ("solr_url", "http://127.0.0.1:1/solr", "StoreUnavailable"),
-        ("model_name", "nobody", "NoModel"),
-        ("max_batch_size", "0", "BadSetting"),
-        ("kafka_properties", '{"group.protocol": "sneaky"}', "BadSetting"),
-        ("interceptors", '["envelope", "nothing"]', "UnknownInterceptor"),
-    ],
-)
-def test_what_prevents_the_start_is_named(
-    settings: Settings, start_worker: Callable[..., Any], setting: str, value: str, named: str
-) -> None:
-    worker = start_worker(**{setting: value}, kudu_timeout_s=3)
-    assert worker.process.wait(120) == 1
-    said = worker.log.read_text()
-    assert named in said
-    assert value.split('"')[-2 if '"' in value else 0] in said
-    assert "Traceback" not in said
-
-
-@pytest.mark.parametrize(
     "flaw", ["streams.control.reader.ControlReader.follow", "streams.control.preparation.Preparation.run"]
 )
 def test_what_nobody_foresaw_in_a_thread_beside_the_live_path_stops_the_worker(

@@ -1,10 +1,11 @@
 """Versions of the model `mnist` that are made in no time and answer otherwise than each other."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from interceptor.classifier import Preprocess
 from interceptor.preprocess import to_tensor
@@ -19,14 +20,17 @@ IMAGES = np.random.default_rng(1).integers(0, 256, size=(10, SIDE, SIDE), dtype=
 PREPROCESS = Preprocess(SIDE, SIDE, threshold=THRESHOLD)
 
 
-def softmax_model(seed: int) -> tuple[bytes, Manifest]:
-    """softmax(image @ weights), with weights that only the seed knows."""
+SOFTMAX = (
+    helper.make_node("MatMul", ["image", "weights"], ["sums"]),
+    helper.make_node("Softmax", ["sums"], ["probabilities"], axis=1),
+)
+
+
+def softmax_model(seed: int, nodes: Sequence[NodeProto] = SOFTMAX) -> tuple[bytes, Manifest]:
+    """softmax(image @ weights), with weights that only the seed knows; other nodes can make another answer of it."""
     weights = np.random.default_rng(seed).normal(scale=0.1, size=(SIDE * SIDE, len(LABELS)))
     graph = helper.make_graph(
-        [
-            helper.make_node("MatMul", ["image", "weights"], ["sums"]),
-            helper.make_node("Softmax", ["sums"], ["probabilities"], axis=1),
-        ],
+        list(nodes),
         "softmax",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", SIDE * SIDE])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(LABELS)])],
@@ -53,7 +57,55 @@ def softmax_model(seed: int) -> tuple[bytes, Manifest]:
     return content, replace(manifest, golden=tuple(golden))
 
 
-def register(repository: Repository, seed: int) -> ModelRef:
+def no_distribution_for_white() -> list[NodeProto]:
+    """Nodes of a network that adds 5.4 to every probability of a white image, and nothing to any other's."""
+    return [
+        SOFTMAX[0],
+        helper.make_node("Softmax", ["sums"], ["softmax"], axis=1),
+        helper.make_node("ReduceMin", ["image"], ["white"], axes=[1], keepdims=1),
+        helper.make_node("Constant", [], ["much"], value=numpy_helper.from_array(np.float32([5.4]))),
+        helper.make_node("Mul", ["white", "much"], ["more"]),
+        helper.make_node("Add", ["softmax", "more"], ["probabilities"]),
+    ]
+
+
+def never_ending_for_black() -> list[NodeProto]:
+    """Nodes of a network that loops 2**40 times where an image of the batch is black, and else not once."""
+    flag, value = TensorProto.BOOL, TensorProto.FLOAT
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["goes_on"], ["goes_on_still"]),
+            helper.make_node("Identity", ["before"], ["after"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("goes_on", flag, []),
+            helper.make_tensor_value_info("before", value, None),
+        ],
+        [
+            helper.make_tensor_value_info("goes_on_still", flag, []),
+            helper.make_tensor_value_info("after", value, None),
+        ],
+    )
+    constants = {"one": np.float32(1), "many": np.float32(2**40), "yes": np.bool_(True)}
+    return [
+        *(
+            helper.make_node("Constant", [], [name], value=numpy_helper.from_array(np.array(constant)))
+            for name, constant in constants.items()
+        ),
+        SOFTMAX[0],
+        helper.make_node("ReduceMax", ["image"], ["brightest"], axes=[1], keepdims=0),
+        helper.make_node("ReduceMin", ["brightest"], ["light"], keepdims=0),
+        helper.make_node("Sub", ["one", "light"], ["dark"]),
+        helper.make_node("Mul", ["dark", "many"], ["times"]),
+        helper.make_node("Cast", ["times"], ["rounds"], to=TensorProto.INT64),
+        helper.make_node("Loop", ["rounds", "yes", "sums"], ["done"], body=body),
+        helper.make_node("Softmax", ["done"], ["probabilities"], axis=1),
+    ]
+
+
+def register(repository: Repository, seed: int, nodes: Sequence[NodeProto] = SOFTMAX) -> ModelRef:
     """Make the next version."""
-    content, manifest = softmax_model(seed)
+    content, manifest = softmax_model(seed, nodes)
     return ModelRef(repository.register(content, manifest), manifest.sha256)

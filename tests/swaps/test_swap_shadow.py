@@ -1,17 +1,22 @@
 """A challenger in shadow, on the real stores."""
 
+import io
 import socket
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from PIL import Image
+from swap_models import never_ending_for_black, no_distribution_for_white, register
 from swap_scene import Scene, stored_rows
 
 from interceptor.preprocess import to_tensor
 from stores.kudu import KuduReader
 from stores.solr import SolrReader
 from streams.control.records import ModelRef
+from streams.wire import SourceImage
 
 PREDICTIONS = ["id", "model_version", "prediction", "confidence"]
 
@@ -75,6 +80,46 @@ def test_a_challenger_answers_beside_the_champion(
     ]
     assert scraped["flumen_model_swaps_total"] == 1
     assert worker.stop() == 0
+
+
+def plain(shade: int, name: str) -> SourceImage:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), shade).save(buffer, "PNG")
+    return SourceImage(name, buffer.getvalue(), f"{name}.png", "/tests", "image/png", None, datetime.now(UTC))
+
+
+def test_a_champion_without_an_answer_and_a_challenger_without_an_end_stop_nothing(
+    scene: Scene, kudu: KuduReader, observer: Any, wait_until: Any
+) -> None:
+    """What no golden image has shown: one image is a dead letter, one hangs the challenger, and a stop is in order."""
+    champion = register(scene.repository, 2, no_distribution_for_white())
+    challenger = register(scene.repository, 3, never_ending_for_black())
+    port = _free_port()
+    worker = scene.start(shadow_sample=1.0, http_port=port, stop_timeout_s=5)
+    scene.operator.write(champion, challenger=challenger)
+    scene.wait_for_status(lambda status: status.challenger == challenger, "the challenger")
+    scene.publish_all(iter([*map(scene.digits.image, range(5)), plain(255, "white")]))
+    scene.wait_for_images()
+    scene.publish_all(iter([plain(0, "black")]))
+    scene.wait_for_images()
+
+    def left_behind() -> bool:
+        scene.publish(5)
+        scene.wait_for_images()
+        return _metrics(port).get('flumen_shadow_dropped_total{reason="behind"}', 0) > 0
+
+    wait_until(left_behind, "a challenger that hangs", worker.check)
+    (letter,) = observer.read(scene.settings.dead_topic)
+    headers = {name: (value or b"").decode() for name, value in letter.headers}
+    assert letter.key == b"white"
+    assert headers["__connect.errors.stage"] == "classify"
+    assert "the model mnist@2 answers with values that are not probabilities" in str(headers)
+    stored = {row["id"] for row in stored_rows(kudu, ["id"])}
+    assert "black" in stored
+    assert "white" not in stored
+    assert worker.stop() == 0
+    assert worker.lines()[-1]["threads"] == ["shadow"]
+    assert [raw.value for raw in observer.read(scene.settings.status_topic)][-1] is None
 
 
 def _free_port() -> int:

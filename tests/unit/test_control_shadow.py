@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 from images import Brightness, grey
 from numpy.typing import NDArray
+from structlog.testing import capture_logs
 
 from interceptor import Batch, Context, ImageMessage, Limits, Preprocess, intercept
+from interceptor.batch import joined
 from interceptor.classify import Classify
 from interceptor.decode import Decode
 from stores.memory import MemoryAnswers, MemoryStore
@@ -39,9 +41,15 @@ class Raising(Brightness):
         raise RuntimeError("no answer")
 
 
-class Mute(Brightness):
+class Overconfident(Brightness):
+    """Answers with logits for white images, as a network whose softmax was left out."""
+
+    version = 5
+
     def probabilities(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.full((len(tensor), len(self.labels)), np.nan, dtype=np.float32)
+        answers = super().probabilities(tensor)
+        answers[tensor.reshape(len(tensor), -1).mean(axis=1) > 0.95, 9] = 5.4
+        return answers
 
 
 class Slow(Brightness):
@@ -168,13 +176,31 @@ def test_a_challenger_that_is_behind_is_asked_no_more(
     wait_until(lambda: scene.answered(slow) == 3, "the answers")
 
 
-@pytest.mark.parametrize(("challenger", "reason"), [(Raising(), "RuntimeError"), (Mute(), "Unclassifiable")])
-def test_a_challenger_that_fails_is_counted(
-    start: Callable[..., Scene], wait_until: Callable[..., Any], challenger: Brightness, reason: str
+def test_an_answer_of_a_challengers_that_is_no_distribution_is_not_stored_and_counted_and_told_once(
+    start: Callable[..., Scene], wait_until: Callable[..., Any]
 ) -> None:
+    challenger = Overconfident()
     scene = start(challenger)
+    with capture_logs() as lines:
+        for white in ("b", "c"):
+            mixed = joined([classified("a"), classified(white, content=grey(255))])
+            scene.shadow.offer(mixed, Brightness())
+            wait_until(
+                lambda white=white: scene.count("dropped", reason="BadAnswer") == "abc".index(white), white
+            )
+    assert scene.store.answers.keys() == {("a", "brightness", 5)}
+    wait_until(lambda: scene.answered(challenger) == 2, "the answers that are some")
+    (told,) = [line for line in lines if line["log_level"] == "warning"]
+    assert told["reason"] == "BadAnswer"
+    assert "brightness@5 answers with values that are not probabilities" in told["message"]
+
+
+def test_a_challenger_that_fails_is_counted(
+    start: Callable[..., Scene], wait_until: Callable[..., Any]
+) -> None:
+    scene = start(Raising())
     scene.shadow.offer(classified("a", "b"), Brightness())
-    wait_until(lambda: scene.count("dropped", reason=reason) == 2, "two lost answers")
+    wait_until(lambda: scene.count("dropped", reason="RuntimeError") == 2, "two lost answers")
     good = Contrary()
     scene.shadow.challenge(good)
     scene.shadow.offer(classified("c"), Brightness())

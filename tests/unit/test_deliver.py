@@ -6,7 +6,7 @@ import pytest
 
 from interceptor import Batch, Column, ImageMessage, Kind
 from interceptor.batch import joined
-from stores import Failure, Sink, StoreClosed, StoreUnavailable
+from stores import Failure, SchemaMismatch, Sink, StoreClosed, StoreUnavailable
 from stores.memory import MemorySink, MemoryStore
 from streams.deliver import Delivery
 from streams.health import Pulse
@@ -116,12 +116,6 @@ def test_batches_are_stored_in_their_order_though_one_has_to_wait() -> None:
     assert store.rows["a"]["prediction"] == 7
 
 
-def test_one_store_that_is_not_there_ends_the_start() -> None:
-    sinks = [Named("up", MemoryStore()), Named("down", MemoryStore(available=False))]
-    with pytest.raises(StoreUnavailable):
-        asyncio.run(delivered(sinks))
-
-
 def test_what_one_store_refuses_is_taken_out_of_the_others() -> None:
     stores = [MemoryStore(), MemoryStore()]
     sinks = [
@@ -209,3 +203,32 @@ class Waiting(Named):
             self._loop.call_soon_threadsafe(self._down.set)
             raise StoreUnavailable("down")
         return super().write(batch)
+
+
+class Unconnected(Named):
+    """Fails to connect for these reasons, one after another."""
+
+    def __init__(self, name: str, store: MemoryStore, fails: Sequence[Exception]) -> None:
+        super().__init__(name, store)
+        failures, connect = list(fails), self.connect
+
+        def fail_first() -> None:
+            if failures:
+                raise failures.pop(0)
+            connect()
+
+        self.connect = fail_first
+
+
+def test_a_store_that_is_down_at_the_start_is_waited_for() -> None:
+    store = MemoryStore()
+    sink = Unconnected("late", store, [StoreUnavailable("down")] * 3)
+    assert asyncio.run(delivered([sink], batch_of("a"))) == [[]]
+    assert sorted(store.rows) == ["a"]
+
+
+def test_a_store_that_refuses_ends_the_start_also_while_another_is_waited_for() -> None:
+    down = Unconnected("down", MemoryStore(), [StoreUnavailable("down")] * 1_000_000)
+    wrong = Unconnected("wrong", MemoryStore(), [StoreUnavailable("down"), SchemaMismatch("other columns")])
+    with pytest.raises(SchemaMismatch, match="other columns"):
+        asyncio.run(delivered([down, wrong]))

@@ -18,7 +18,24 @@ def clock() -> Clock:
 
 @pytest.fixture
 def pulse(clock: Clock) -> Pulse:
-    return Pulse(10, clock)
+    pulse = Pulse(10, clock)
+    pulse.ready()
+    return pulse
+
+
+def test_a_start_of_any_length_is_no_stall(clock: Clock) -> None:
+    pulse = Pulse(10, clock)
+    clock.now = 15
+    assert pulse.problem() == "starting for 15 s"
+    clock.now = 1000
+    assert pulse.stall() is None
+    pulse.ready()
+    assert pulse.problem() is None
+    assert pulse.stall() is None
+    clock.now = 1020
+    assert pulse.stall() is None
+    clock.now = 1021
+    assert pulse.stall() is not None
 
 
 def test_idle_is_healthy_for_ever(pulse: Pulse, clock: Clock) -> None:
@@ -29,8 +46,8 @@ def test_idle_is_healthy_for_ever(pulse: Pulse, clock: Clock) -> None:
 
 
 def test_lag_without_progress_is_a_problem_and_then_a_stall(pulse: Pulse, clock: Clock) -> None:
-    clock.now = 11
     pulse.observe(lag=7, open_batches=2)
+    clock.now = 11
     assert "7 messages and 2 batches" in str(pulse.problem())
     assert pulse.stall() is None
     clock.now = 21
@@ -42,7 +59,21 @@ def test_lag_without_progress_is_a_problem_and_then_a_stall(pulse: Pulse, clock:
 def test_a_reader_that_says_nothing_any_more_is_a_stall(pulse: Pulse, clock: Clock) -> None:
     pulse.observe(lag=0, open_batches=0)
     clock.now = 21
-    assert pulse.stall() is not None
+    assert pulse.stall() == "nobody has looked for new messages for 21 s: the thread that reads hangs"
+
+
+def test_work_that_comes_after_hours_of_nothing_has_its_time(pulse: Pulse, clock: Clock) -> None:
+    clock.now = 5000
+    pulse.observe(lag=0, open_batches=0)
+    clock.now = 5001
+    pulse.observe(lag=1, open_batches=1)
+    assert pulse.problem() is None
+    clock.now = 5015
+    pulse.observe(lag=1, open_batches=1)
+    assert pulse.stall() is None
+    clock.now = 5021
+    pulse.observe(lag=1, open_batches=1)
+    assert "nothing was finished for 21 s, and 1 messages and 1 batches" in str(pulse.stall())
 
 
 def test_a_store_that_is_waited_for_is_a_problem_and_no_stall(pulse: Pulse, clock: Clock) -> None:

@@ -4,7 +4,7 @@ from images import CLASSIFIED_AT, Brightness, batch, context
 
 from interceptor import Context, Preprocess
 from interceptor.classify import Classify
-from interceptor.errors import InterceptorError, Unclassifiable
+from interceptor.errors import BadAnswer, InterceptorError
 
 
 def with_pixels(*values: int):
@@ -54,27 +54,88 @@ def test_a_model_never_gets_more_than_fits_at_once():
 class NoAnswerForWhite(Brightness):
     """As a network whose sums overflow on bright images, in one class of ten."""
 
-    def __init__(self, overflow: float) -> None:
+    def __init__(self, value: float) -> None:
         super().__init__()
-        self.overflow = overflow
+        self.value = value
 
     def probabilities(self, tensor):
         answers = super().probabilities(tensor)
-        answers[tensor.mean(axis=1) == 1.0, 4] = self.overflow
+        answers[tensor.mean(axis=1) == 1.0, 4] = self.value
         return answers
 
 
-@pytest.mark.parametrize("overflow", [np.nan, np.inf])
-def test_rejects_an_answer_that_is_no_number_and_keeps_the_others(overflow):
-    step = Classify().intercept(with_pixels(0, 255, 130), Context(NoAnswerForWhite(overflow), CLASSIFIED_AT))
+@pytest.mark.parametrize(
+    ("value", "flaw"),
+    [
+        (np.nan, "NaN or infinity"),
+        (np.inf, "NaN or infinity"),
+        (5.4, "values that are not probabilities: from 0.05556 to 5.4, of sum 6.344"),
+        (-0.01, "values that are not probabilities: from -0.01 to 0.5, of sum 0.9344"),
+        (0.1, "values that are not probabilities: from 0.05556 to 0.5, of sum 1.044"),
+        (3e38, "values that are not probabilities: from 0.05556 to 3e+38, of sum 3e+38"),
+    ],
+)
+def test_rejects_an_answer_that_is_no_distribution_and_keeps_the_others(value, flaw):
+    step = Classify().intercept(with_pixels(0, 255, 130), Context(NoAnswerForWhite(value), CLASSIFIED_AT))
     assert step.oks.columns["prediction"].tolist() == [0, 5]
     assert [image.id for image in step.oks.images] == ["image-0", "image-2"]
     (reject,) = step.errs
     assert reject.stage == "classify"
-    assert type(reject.error) is Unclassifiable
+    assert type(reject.error) is BadAnswer
     assert str(reject.error) == (
-        "image 'image-1': the model brightness@3 answers with NaN or infinity; check that model"
+        f"image 'image-1': the model brightness@3 answers with {flaw}. Go back to another version of it, or mend it, "
+        "and replay this image"
     )
+
+
+def test_an_answer_of_another_shape_is_none_to_any_image_of_its_call():
+    class OneClassShort(Brightness):
+        def probabilities(self, tensor):
+            return super().probabilities(tensor)[:, :9]
+
+    step = Classify().intercept(with_pixels(0, 255), Context(OneClassShort(), CLASSIFIED_AT))
+    assert len(step.oks) == 0
+    assert [
+        "float32 of shape (2, 9) to 2 images, of 10 classes" in str(reject.error) for reject in step.errs
+    ] == [
+        True,
+        True,
+    ]
+
+
+class FailsForWhite(Brightness):
+    """As a network with a table that is looked up by what is in an image, and is too short."""
+
+    def probabilities(self, tensor):
+        if (tensor.mean(axis=1) == 1.0).any():
+            raise RuntimeError("index 11 is out of bounds")
+        return super().probabilities(tensor)
+
+
+def test_an_image_for_which_the_model_fails_is_rejected_and_the_others_are_kept():
+    model = FailsForWhite()
+    shades = [255 if row in (3, 40) else row for row in range(50)]
+    step = Classify().intercept(with_pixels(*shades), Context(model, CLASSIFIED_AT))
+    assert len(step.oks) == 48
+    assert [reject.image.id for reject in step.errs] == ["image-3", "image-40"]
+    assert "the model brightness@3 answers with an error: index 11 is out of bounds" in str(
+        step.errs[0].error
+    )
+    assert len(model.batches) < 20, "not one by one"
+
+
+def test_a_batch_of_nothing_but_images_for_which_the_model_fails():
+    step = Classify().intercept(with_pixels(255, 255), Context(FailsForWhite(), CLASSIFIED_AT))
+    assert (len(step.oks), len(step.errs)) == (0, 2)
+
+
+def test_a_model_that_fails_whatever_it_is_asked_is_to_blame_itself():
+    class Fails(Brightness):
+        def probabilities(self, tensor):
+            raise RuntimeError("no memory")
+
+    with pytest.raises(RuntimeError, match="no memory"):
+        Classify().intercept(with_pixels(0, 255), Context(Fails(), CLASSIFIED_AT))
 
 
 def test_without_pixels_it_names_the_setting():
