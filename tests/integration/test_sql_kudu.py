@@ -224,8 +224,8 @@ def test_an_error_names_the_tables_and_columns_there_are(reader: KuduReader, sql
     assert "mnist(id, image_as_png," in str(caught.value)
 
 
-@pytest.mark.parametrize("terms", [400, 2500])
-def test_a_statement_of_very_many_terms_has_a_result_or_a_reason(reader: KuduReader, terms: int) -> None:
+def test_a_statement_of_very_many_terms_has_a_result_or_a_reason(reader: KuduReader) -> None:
+    terms = 900
     either = " or ".join(f"(prediction = {n} or label = 'l{n}')" for n in range(terms))
     found = query(reader, f"select count(*) from images where {either}").rows
     assert found == query(reader, "select count(*) from images where prediction >= 0").rows
@@ -234,6 +234,10 @@ def test_a_statement_of_very_many_terms_has_a_result_or_a_reason(reader: KuduRea
         query(reader, f"select count(*) from images where {none}").rows
         == query(reader, "select count(*) from images where prediction = -1").rows
     )
+    for joint in ("and", "or"):
+        many = f" {joint} ".join(f"prediction <> {n}" for n in range(100_000))
+        with pytest.raises(BadQuery, match="100,000 terms joined by AND and OR, and 2,000 are run here"):
+            query(reader, f"select id from images where {many}")
     with pytest.raises(BadQuery, match=r"nested too deeply|depth limit"):
         query(reader, f"select id from images where {' + '.join(['prediction'] * terms)} > 5")
 
