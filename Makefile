@@ -5,6 +5,12 @@ VENV   ?= .venv
 FUZZ_SECONDS ?= 300
 BIN    := $(VENV)/bin
 
+# A line that counts, for pip's hundreds; what goes wrong, pip says on standard error.
+COUNT := awk '/^Collecting/ { printf "\r  %d packages found", ++n; fflush() } \
+	/^Installing collected/ { printf "\r  %d packages found; unpacking them\n", n; fflush() }'
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench cost faults fuzz lock clean
 
@@ -15,7 +21,8 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "flumen needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@echo "Installing what requirements-dev.lock pins into $(VENV); the first time this takes a minute or two."
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT)
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.actor import actor
-from cli.output import AsJson, console, print_json, print_rows, printable, save_bytes
+from cli.output import AsJson, console, print_facts, print_json, print_rows, printable, save_bytes
 from streams.errors import NotSaved
 from streams.graveyard import Grave, Graveyard, Outcome, ReplayRules
 from streams.graveyard import park as park_letters
@@ -108,9 +108,9 @@ def show_letter(
         print_json(facts | {"headers": [_exact(name, value) for name, value in grave.raw.headers]})
         return
     lines = {name.replace("_", " "): str(fact) for name, fact in facts.items() if fact is not None}
-    _print_pairs(lines.items(), "Dead letter")
+    print_facts(lines.items(), "Dead letter")
     headers = [(name, "null" if value is None else to_text(value)) for name, value in grave.raw.headers]
-    _print_pairs(headers, "Headers")
+    print_facts(headers, "Headers")
 
 
 @app.command("replay")
@@ -224,7 +224,13 @@ def _row(grave: Grave) -> dict[str, Any]:
 
 
 def _print_letters(rows: Sequence[dict[str, Any]]) -> None:
-    """Print a table that can be read at 80 columns: key, reason and circumstances below one another."""
+    """Print a table that can be read at 80 columns: key, reason and circumstances below one another.
+
+    Where the output is no terminal, each has a column of its own, and nothing is cut.
+    """
+    if not console.is_terminal:
+        print_rows(rows, as_json=False, title="Dead letters")
+        return
     table = Table(title="Dead letters", title_justify="left", show_lines=True)
     table.add_column("letter", no_wrap=True)
     table.add_column("time (UTC)", no_wrap=True)
@@ -240,15 +246,6 @@ def _print_letters(rows: Sequence[dict[str, Any]]) -> None:
             (printable(f"{where}, {fate}"), "dim"),
         )
         table.add_row(row["letter"], str(row["time"])[:19].replace("T", " "), what)
-    console.print(table)
-
-
-def _print_pairs(pairs: Iterable[tuple[str, str]], title: str) -> None:
-    table = Table(title=title, title_justify="left", show_header=False)
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
-    for name, value in pairs:
-        table.add_row(Text(printable(name)), Text(printable(value)))
     console.print(table)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from cli.output import console, printable
+from cli.rows import Rows
 from streams.control.fleet import FleetView, Seen
 from streams.control.records import ModelRef
 
@@ -48,16 +48,15 @@ def named(model: str, ref: ModelRef | None) -> str | None:
     return None if ref is None else f"{model}@{ref.version}"
 
 
-def fleet_table(view: FleetView) -> Table:
+def fleet_table(view: FleetView) -> Rows:
     """Return the workers of one model as a table, under what they shall run."""
-    table = Table(title=Text(headline(view)), title_justify="left")
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in NUMBERS else "left", overflow="fold")
-    for seen in view.workers:
-        table.add_row(
-            *map(Text, _cells(seen)), style="" if seen.is_live and not seen.status.refused else "red"
-        )
-    return table
+    return Rows(
+        COLUMNS,
+        [_cells(seen) for seen in view.workers],
+        title=Text(headline(view)),
+        numeric=frozenset(NUMBERS),
+        styles=["" if seen.is_live and not seen.status.refused else "red" for seen in view.workers],
+    )
 
 
 def headline(view: FleetView) -> str:

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from cli.output import AsJson, console, print_json, printable, save_bytes
+from cli.output import AsJson, print_facts, print_json, save_bytes
 from stack import artifacts
 from stores.errors import StoreRefused
 from stores.kudu import KuduReader
@@ -59,13 +57,7 @@ def show_image(image_id: ImageId, *, as_json: AsJson = False) -> None:
     if as_json:
         print_json(shown)
         return
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in shown.items():
-        if value is not None:
-            table.add_row(name, Text(printable(str(value))))
-    console.print(table)
+    print_facts((name, value) for name, value in shown.items() if value is not None)
 
 
 @contextmanager

@@ -1,59 +1,98 @@
-"""The `flumen` command: every verb is registered here, and every error of ours ends here.
+"""The `flumen` command: the command line is read here, and every error ends here.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage; 128 and the signal's number where a signal ended it (130 for Ctrl-C).
 """
 
+import os
 import sys
+import tempfile
+import traceback
+from importlib.metadata import version as version_of
+from io import TextIOWrapper
+from typing import Annotated, NoReturn
 
 import typer
 
-from cli import dead, demo, images, keys, models, produce, search, settings, sql, stack, train, worker
-from cli.output import errors, printable
-from interceptor.errors import InterceptorError
-from interceptor.open_files import exhausted
-from models.errors import ModelError
-from replay.errors import ReplayError
-from stack.errors import StackError
-from stores.errors import StoreError
-from streams.errors import StreamError
+from cli.commands import Commands
 
 app = typer.Typer(
     name="flumen",
+    cls=Commands,
     help="Classify images as they arrive.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("up", rich_help_panel="Stack")(stack.up)
-app.command("down", rich_help_panel="Stack")(stack.down)
-app.command("status", rich_help_panel="Stack")(stack.status)
-app.command("doctor", rich_help_panel="Stack")(stack.doctor)
-app.command("demo", rich_help_panel="Images")(demo.demo)
-app.command("worker", rich_help_panel="Images")(worker.worker)
-app.command("produce", rich_help_panel="Images")(produce.produce)
-app.command("search", rich_help_panel="Images")(search.search)
-app.command("sql", rich_help_panel="Images")(sql.sql)
-app.command("settings", rich_help_panel="Images")(settings.settings)
-app.command("train", rich_help_panel="Models")(train.train)
-app.add_typer(images.app, name="images", rich_help_panel="Images")
-app.add_typer(dead.app, name="dead", rich_help_panel="Images")
-app.add_typer(models.app, name="models", rich_help_panel="Models")
-app.add_typer(keys.app, name="keys", rich_help_panel="Models")
 
-OUR_ERRORS = (InterceptorError, ModelError, ReplayError, StackError, StoreError, StreamError)
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"flumen {version_of('flumen-ingest')}, Python {sys.version.split()[0]}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Classify images as they arrive."""
 
 
 def run() -> None:
     """Run the command line; our own errors become one message on standard error and exit code 1."""
+    _write_what_can_be_written()
     try:
         app()
-    except (*OUR_ERRORS, OSError) as error:
-        files = exhausted(error)
-        if isinstance(error, OSError) and not files:
-            raise
-        errors.print(f"[bold red]flumen:[/] {type(error).__name__}: ", end="", highlight=False)
-        said = str(error) if not files or files in str(error) else f"{error}\n{files}"
-        # A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
-        for line in said.splitlines():
-            errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last net: whatever it is, people get words and not a traceback
+        _end(error)
+
+
+def _write_what_can_be_written() -> None:
+    """Escape what the output's encoding lacks, rather than fail at a name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _end(error: Exception) -> NoReturn:
+    from cli.failures import is_ours
+    from cli.output import errors, printable
+    from interceptor.open_files import exhausted
+
+    name, text = type(error).__name__, str(error)
+    if files := exhausted(error):
+        text = text if files in text else f"{text}\n{files}"
+    elif not is_ours(error):
+        name, text = "Unexpected", _report(error)
+    errors.print(f"[bold red]flumen:[/] {name}: ", end="", highlight=False)
+    # A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
+    for line in text.splitlines() or [""]:
+        errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _report(error: Exception) -> str:
+    """Say what happened, and keep where it did in a file: for whoever mends it."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{type(error).__name__} in {os.path.basename(last.filename)}, line {last.lineno}"  # noqa: PTH119
+    said = f" ({error})" if str(error) else ""
+    details = "".join(traceback.format_exception(error))
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w",
+            prefix="flumen-error-",
+            suffix=".txt",
+            delete=False,
+            encoding="utf-8",
+            errors="backslashreplace",
+        ) as file:
+            file.write(
+                f"flumen {version_of('flumen-ingest')}, Python {sys.version}\n{' '.join(sys.argv)}\n{details}"
+            )
+    except OSError:
+        return f"{where}{said}.\nThis is a fault of flumen. Please report it with this:\n{details}"
+    return (
+        f"{where}{said}.\nThis is a fault of flumen, not of what you did. Please report it with {file.name}"
+    )

@@ -9,7 +9,7 @@ from rich.console import Group
 from rich.live import Live
 
 from cli.fleet_table import fleet_table, worker_row
-from cli.output import AsJson, console, print_json, print_rows
+from cli.output import AsJson, console, print_json, print_rows, print_whole
 from streams.control.fleet import Fleet
 from streams.control.records import Effective
 from streams.control.trail import Change, describe_change, read_trail
@@ -34,7 +34,7 @@ def status(
         if as_json:
             print_json([_fleet(fleet, model) for model in _models(fleet, name)])
         elif not watch:
-            console.print(_tables(fleet, name))
+            print_whole(_tables(fleet, name))
         else:
             with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
                 while True:

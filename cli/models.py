@@ -4,13 +4,11 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
 from cli.model_fleet import history, status
 from cli.model_register import register
 from cli.model_swap import activate, rollback, shadow
-from cli.output import AsJson, console, errors, print_json, print_rows
+from cli.output import AsJson, console, errors, print_facts, print_json, print_rows
 from cli.train import print_confusion
 from models.errors import ModelError
 from models.manifest import Manifest, to_json
@@ -61,13 +59,8 @@ def show_model(
     if as_json:
         sys.stdout.write(to_json(manifest).decode())
         return
-    table = Table(title=str(manifest), title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
-    for name, value in _facts(manifest, repository.aliases(manifest.name, manifest.version)).items():
-        # A manifest comes from outside: in a Text, square brackets are not taken for markup.
-        table.add_row(Text(name), Text(str(value)))
-    console.print(table)
+    aliases = repository.aliases(manifest.name, manifest.version)
+    print_facts(_facts(manifest, aliases).items(), title=str(manifest))
     if manifest.scores is not None:
         print_confusion(list(manifest.labels), [list(row) for row in manifest.scores.confusion])
 

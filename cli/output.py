@@ -1,13 +1,16 @@
 """How commands speak: tables for people, JSON for programs, progress bars on a terminal only."""
 
+import json
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,6 +22,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from cli.rows import Rows
 from streams.errors import NotSaved
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -34,20 +38,58 @@ def print_rows(
     if as_json:
         print_json(list(rows))
         return
-    table = Table(title=title or None, title_justify="left")
-    for name in rows[0] if rows else columns:
-        numeric = all(isinstance(row[name], (int, float)) for row in rows)
-        table.add_column(name.replace("_", " "), justify="right" if numeric and rows else "left")
-    for row in rows:
-        table.add_row(
-            *(Text(_cell(value)) for value in row.values())
-        )  # as text: what was stored may hold markup
-    console.print(table)
+    names = tuple(rows[0] if rows else columns)
+    numbers = (name for name in names if rows and all(_is_number(row[name]) for row in rows))
+    shown = Rows(
+        [name.replace("_", " ") for name in names],
+        [[_cell(row[name]) for name in names] for row in rows],
+        title=title,
+        numeric=frozenset(name.replace("_", " ") for name in numbers),
+    )
+    print_whole(shown)
+
+
+def print_facts(facts: Iterable[tuple[str, object]], title: str = "") -> None:
+    """Print names and values below one another; a terminal sees long values folded, a pipe sees them whole."""
+    rows = [(printable(name), printable(str(value))) for name, value in facts]
+    table = Table(title=Text(title) if title else None, title_justify="left", show_header=False)
+    table.add_column(no_wrap=True, min_width=max((cell_len(name) for name, _ in rows), default=0))
+    # What came from outside is put into a Text: there, square brackets are not taken for markup.
+    longest = max((cell_len(line) for _, value in rows for line in value.splitlines()), default=0)
+    table.add_column(overflow="fold", width=None if console.is_terminal else longest)
+    for name, value in rows:
+        table.add_row(Text(name), Text(value))
+    print_whole(table)
+
+
+def print_whole(renderable: RenderableType) -> None:
+    """Print what is laid out already; a line that is wider than the output is not cut."""
+    console.print(renderable, crop=False)
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document on standard output, in full whatever the terminal's width."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    """Print one JSON document on standard output, in UTF-8 and in full, whatever the terminal is."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(to_json(value) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def to_json(value: Any) -> bytes:
+    """Return a value as JSON in UTF-8. What JSON has no form for is given as its text."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str)
+    except TypeError:  # whole numbers over 64 bits, and names that are not UTF-8
+        text = json.dumps(_finite(value), indent=2, default=str, ensure_ascii=False)
+        return text.encode("utf-8", "backslashreplace")
+
+
+def _finite(value: Any) -> Any:
+    """Return a value without what JSON has no form for and Python's writer would give one of its own."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(name): _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
 def printable(text: str) -> str:
@@ -68,6 +110,10 @@ def save_bytes(content: bytes, path: Path, force: bool) -> None:
         raise NotSaved(f"{str(path)!r} exists already; name another file, or add --force") from error
     except OSError as error:
         raise NotSaved(f"{str(path)!r} cannot be written: {error.strerror}. Name another file") from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _cell(value: object) -> str:

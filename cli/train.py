@@ -9,11 +9,13 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import AsJson, console, errors, print_json, print_rows
+from cli.output import AsJson, console, errors, print_json, print_rows, print_whole
 from models.evaluation import Evaluation
 from models.repository import CHAMPION, Repository
 from models.training import Epoch, Parameters
 from streams.settings import load_settings
+
+_MOST_CLASSES_SHOWN = 20
 
 DEFAULTS = Parameters()
 
@@ -79,6 +81,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 def print_confusion(labels: list[str], confusion: list[list[int]]) -> None:
     """Print how often each known label (a row) was classified as each label (a column)."""
+    if len(labels) > _MOST_CLASSES_SHOWN:
+        print_rows(_confused(labels, confusion), as_json=False, title="Confused most often")
+        return
     # Not as the table's title, which would be broken to the width of a table with few labels.
     console.print("Known label (rows) classified as (columns)", style="italic")
     table = Table()
@@ -90,7 +95,18 @@ def print_confusion(labels: list[str], confusion: list[list[int]]) -> None:
             f"[bold]{count}[/]" if column == position else str(count) for column, count in enumerate(row)
         ]
         table.add_row(label, *cells)
-    console.print(table)
+    print_whole(table)
+
+
+def _confused(labels: list[str], confusion: list[list[int]]) -> list[dict[str, Any]]:
+    """Return which known label was taken for which other one, and how often; the most frequent first."""
+    pairs: list[dict[str, Any]] = [
+        {"known": labels[known], "classified_as": labels[answer], "images": count}
+        for known, row in enumerate(confusion)
+        for answer, count in enumerate(row)
+        if count and known != answer
+    ]
+    return sorted(pairs, key=lambda pair: -pair["images"])[:_MOST_CLASSES_SHOWN]
 
 
 def _show_epoch(epochs: int) -> Callable[[Epoch], None]:

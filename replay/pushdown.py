@@ -68,10 +68,10 @@ def push_down(expression: Any, schema: pa.Schema) -> Pushdown:
         return Pushdown((), ())
     try:
         tree = parse(expression)
-    except (LookupError, ValueError, pa.ArrowException):
+        names = dict.fromkeys(_fields(tree))
+        predicates = [_predicate(node, schema) for node in _conjuncts(tree)]
+    except (LookupError, ValueError, RecursionError, pa.ArrowException):
         return Pushdown(tuple(schema.names), ())
-    names = dict.fromkeys(_fields(tree))
-    predicates = (_predicate(node, schema) for node in _conjuncts(tree))
     return Pushdown(tuple(names), tuple(each for each in predicates if each is not None))
 
 

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 # DuckDB has table functions that read files, write logs or change settings, so that all others are refused.
 TABLE_FUNCTIONS = frozenset({"generate_series", "range", "repeat", "unnest", "json_each", "json_tree"})
 
+MOST_TERMS = 2_000
+"""Arrow walks through a filter by recursion, and ends the process where that is too deep: 5,000 terms were too many
+beside a JVM."""
+
 _EXPLAIN = re.compile(r"\s*explain\b\s*(analyze\b)?", re.IGNORECASE)
 
 
@@ -37,6 +41,12 @@ def check_read_only(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
     tree = json.loads(serialized)
     if tree["error"]:
         raise BadQuery(f"this statement cannot be checked, so it is refused: {tree.get('error_message', '')}")
+    terms = sum(len(node.get("children", ())) for node in _nodes(tree) if node.get("class") == "CONJUNCTION")
+    if terms > MOST_TERMS:
+        raise BadQuery(
+            f"its conditions have {terms:,} terms joined by AND and OR, and {MOST_TERMS:,} are run here; many values "
+            "of one column are written as IN (...)"
+        )
     for function in _table_functions(tree):
         if function.lower() not in TABLE_FUNCTIONS:
             raise BadQuery(
@@ -44,11 +54,19 @@ def check_read_only(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
             )
 
 
-def _table_functions(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
+def _table_functions(tree: Any) -> Iterator[str]:
+    for node in _nodes(tree):
         if node.get("type") == "TABLE_FUNCTION":
             yield str(node["function"]["function_name"])
-        node = list(node.values())
-    if isinstance(node, list):
-        for child in node:
-            yield from _table_functions(child)
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object of a statement's tree, however deep it is."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)

@@ -11,6 +11,7 @@ import pyarrow.dataset as ds
 from replay.errors import BadQuery
 from replay.pushdown import push_down
 from replay.readonly import check_read_only
+from replay.values import values_of
 from stores.errors import StoreError
 from stores.kudu import KuduReader, Predicate
 
@@ -70,6 +71,10 @@ def query(reader: KuduReader, sql: str) -> Result:
     """
     import duckdb
 
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise BadQuery(f"the statement is not UTF-8 from its sign {error.start + 1:,} on") from error
     schemas = {table: reader.schema(table) for table in _present(reader)}
     tables = {name: _KuduTable(reader, name, schema) for name, schema in schemas.items()}
     connection = duckdb.connect(":memory:", config=dict(_DUCKDB_SETTINGS))
@@ -83,9 +88,13 @@ def query(reader: KuduReader, sql: str) -> Result:
             if table.failure is not None:
                 raise table.failure from error
         raise BadQuery(f"{error}\n{_catalogue(schemas)}") from error
+    except RecursionError as error:
+        raise BadQuery(
+            "the statement is nested too deeply; say it in fewer terms, for example with IN (...) instead of many OR"
+        ) from error
     finally:
         connection.close()
-    columns = [[_plain(value) for value in column.to_pylist()] for column in rows.columns]
+    columns = [[_plain(value) for value in values_of(column)] for column in rows.columns]
     scans = [scan for table in tables.values() for scan in table.scans]
     return Result(_unique(rows.column_names), list(zip(*columns, strict=True)), scans)
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pysolr
 
-from stores.errors import StoreClosed
+from stores.errors import StoreClosed, StoreRefused
+from stores.solr.complaints import check_names, reworded
 from stores.solr.options import SolrOptions
 from stores.solr.schema import column_name, index_name, is_timestamp, named_fields
 from stores.solr.search import EVERYTHING, Found, Search, read_facets
@@ -51,8 +52,12 @@ class SolrReader:
         Raises:
             StoreRefused: Solr does not understand it, or there is no such field.
         """
-        with self._server.translated():
-            answer = self._index.search(**search.parameters())
+        check_names(search)
+        try:
+            with self._server.translated():
+                answer = self._index.search(**search.parameters())
+        except StoreRefused as error:
+            raise StoreRefused(reworded(str(error), search)) from error
         rows = [_row(document) for document in answer.docs]
         return Found(int(answer.hits), rows, read_facets(answer.raw_response, search.facets))
 

@@ -105,8 +105,22 @@ def test_columns_that_the_index_calls_otherwise(
     assert reader.find(Search(near=Near(0, 0, 1), facets=("ink",), fields=fields)).total == 0
     with pytest.raises(StoreRefused, match="nosuch"):
         reader.find(Search(facets=("nosuch",)))
-    with pytest.raises(StoreRefused, match="Cannot parse"):
-        reader.find(Search(query="label:[7 TO"))
+    for query, said in (
+        ("label:[7 TO", r"cannot be read behind 'label:\[7 TO', at its sign 12. Write, for example"),
+        ("lable:7", "the index has no field 'lable'. Nearest: label"),
+        ("{!frange l=0 u=1}lable", "the index has no field 'lable'"),
+        ("taken_at:2024", "'2024' is no time. Write times as"),
+        ("width:wide", "'wide' is no number, and the field width holds numbers"),
+        (" OR ".join(f"label:{n}" for n in range(2000)), "more terms than Solr takes"),
+    ):
+        with pytest.raises(StoreRefused, match=said):
+            reader.find(Search(query=query, fields={"label": "label", "lens": "lens"}))
+    for wrong in (
+        Search(sort="lable desc", fields={"label": "label"}),
+        Search(facets=("lable",), fields={"label": "label"}),
+    ):
+        with pytest.raises(StoreRefused, match=r"no field 'lable'. Nearest: label. There are: label"):
+            reader.find(wrong)
     reader.close()
 
 
@@ -119,5 +133,5 @@ def test_a_table_for_people(index: None, run_flumen: Callable[..., Any]) -> None
     assert "1 images found, 1 shown" in text
     refused = run_flumen("search", "label:[7 TO")
     assert refused.returncode == 1
-    assert b"Cannot parse" in b" ".join(refused.stderr.split())
+    assert b"the query cannot be read behind 'label:[7 TO'" in b" ".join(refused.stderr.split())
     assert run_flumen("search", "--near", "Berlin").returncode == 1

@@ -224,6 +224,31 @@ def test_an_error_names_the_tables_and_columns_there_are(reader: KuduReader, sql
     assert "mnist(id, image_as_png," in str(caught.value)
 
 
+def test_a_statement_of_very_many_terms_has_a_result_or_a_reason(reader: KuduReader) -> None:
+    terms = 900
+    either = " or ".join(f"(prediction = {n} or label = 'l{n}')" for n in range(terms))
+    found = query(reader, f"select count(*) from images where {either}").rows
+    assert found == query(reader, "select count(*) from images where prediction >= 0").rows
+    none = " and ".join(f"prediction <> {n}" for n in range(terms))
+    assert (
+        query(reader, f"select count(*) from images where {none}").rows
+        == query(reader, "select count(*) from images where prediction = -1").rows
+    )
+    for joint in ("and", "or"):
+        many = f" {joint} ".join(f"prediction <> {n}" for n in range(100_000))
+        with pytest.raises(BadQuery, match="100,000 terms joined by AND and OR, and 2,000 are run here"):
+            query(reader, f"select id from images where {many}")
+    with pytest.raises(BadQuery, match=r"nested too deeply|depth limit"):
+        query(reader, f"select id from images where {' + '.join(['prediction'] * terms)} > 5")
+
+
+def test_what_no_python_type_holds_is_shown_all_the_same(reader: KuduReader) -> None:
+    sql = "select 'infinity'::timestamp as t, 170141183460469231731687303715884105727::hugeint as n"
+    assert query(reader, sql).rows == [("infinity", 2**127 - 1)]
+    with pytest.raises(BadQuery, match="not UTF-8 from its sign 9"):
+        query(reader, "select '\udcff'")
+
+
 def test_nothing_beyond_the_tables_can_be_read(reader: KuduReader, tmp_path: Path) -> None:
     secret = tmp_path / "secret.csv"
     secret.write_text("a,b\n1,2\n")

@@ -1,0 +1,105 @@
+"""Which commands there are. A command's module is imported when the command is used, so that `--help` is quick.
+
+The first sentences of their help stand here as well; a test holds them to the commands' own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+PANELS = ("Stack", "Images", "Models")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command, or a group of them: where it is, as `module:name` in this package, and what it is for."""
+
+    name: str
+    panel: str
+    place: str
+    help: str
+
+
+STACK, IMAGES, MODELS = PANELS
+ENTRIES = (
+    Entry(
+        *("up", STACK, "stack:up"),
+        "Start Kafka, Kudu and Solr, and wait until each of them answers. Those that run already are left alone.",
+    ),
+    Entry("down", STACK, "stack:down", "Stop the servers; their data stays, unless purged."),
+    Entry("status", STACK, "stack:status", "Ask every server how it does."),
+    Entry(
+        *("doctor", STACK, "stack:doctor"),
+        "Look for what would stop the servers: memory, disk, ports, Java, downloads. Exit code 1 if something would.",
+    ),
+    Entry(
+        *("demo", IMAGES, "demo:demo"),
+        "Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it.",
+    ),
+    Entry("worker", IMAGES, "worker:worker", "Classify what arrives, until stopped by SIGTERM or Ctrl-C."),
+    Entry(
+        *("produce", IMAGES, "produce:produce"),
+        "Publish images: folders, files, zip and tar archives, IDX files.",
+    ),
+    Entry(
+        *("search", IMAGES, "search:search"),
+        "Search the index: by what the model said, by what an image says of itself, by place.",
+    ),
+    Entry(
+        *("sql", IMAGES, "sql:sql"),
+        "Ask Kudu in SQL: the tables images, predictions, image_chunks, view_chunks, the article's view mnist.",
+    ),
+    Entry(
+        "settings",
+        IMAGES,
+        "settings:settings",
+        "Show every setting, its value here and now, and what it means.",
+    ),
+    Entry(
+        *("train", MODELS, "train:train"),
+        "Train the article's network and register it as the next version; the first becomes the champion.",
+    ),
+    Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
+    Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
+    Entry("models", MODELS, "models:app", "See, register and swap models."),
+    Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
+)
+
+
+class Deferred(TyperCommand):
+    """Stands for a command until it is used; knows of it what the list of commands shows."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__(entry.name, help=entry.help, rich_help_panel=entry.panel)
+        self._entry = entry
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Load the command itself, and hand over to it."""
+        return load(self._entry).make_context(info_name, args, parent, **extra)
+
+
+class Commands(TyperGroup):
+    """All commands, in the order of `ENTRIES`."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        for entry in ENTRIES:
+            self.add_command(Deferred(entry))
+
+
+def load(entry: Entry) -> Any:
+    """Import an entry's module and return its command."""
+    module, name = entry.place.split(":")
+    found: typer.Typer | Callable[..., Any] = getattr(import_module(f"cli.{module}"), name)
+    if isinstance(found, typer.Typer):
+        group = get_group(found)
+        group.name = entry.name
+        return group
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command(entry.name)(found)
+    return get_command(app)
