@@ -22,6 +22,7 @@ from stores.solr.options import SolrOptions
 from streams.control.keys import Keyring
 from streams.errors import BadKey, BadSetting
 from streams.local_stack import LocalStack
+from streams.wire import Identity
 from streams.wrong_settings import explain
 
 _KAFKA_MOST_BYTES = 1_000_000_000  # the largest message that librdkafka sends or takes
@@ -93,6 +94,9 @@ class Settings(BaseSettings):
     )
 
     interceptors: tuple[str, ...] = Field(DEFAULT_CHAIN, min_length=1, description="Names, in order.")
+    image_id: Identity = Field(
+        "event", description="What tells images apart: a CloudEvent's source and id, the key, or the content."
+    )
     max_image_bytes: int = Field(
         Limits().max_image_bytes, ge=1, le=900 * 1024 * 1024, description="Bytes of one image."
     )

@@ -68,7 +68,9 @@ def run_worker(settings: Settings, kudu_classpath: Sequence[Path] = ()) -> None:
         steps = Steps(
             control,
             shadow,
-            Interception(timed, settings.limits(), GuardedDecoder(pulse.progressed), metrics),
+            Interception(
+                timed, settings.limits(), GuardedDecoder(pulse.progressed), metrics, settings.image_id
+            ),
             Delivery(make_sinks(settings, columns, tuple(kudu_classpath)), metrics, patience),
             DeadLetters(settings.dead_topic, settings.producer_config()),
             patience,

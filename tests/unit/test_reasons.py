@@ -86,7 +86,7 @@ def mutated(draw: st.DrawFn) -> bytes:
     return bytes(content[: draw(st.just(len(content)) | places)])
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.filterwarnings("ignore:::PIL")
 @settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated())
 def test_a_reason_is_one_of_our_sentences(content: bytes) -> None:
@@ -94,7 +94,7 @@ def test_a_reason_is_one_of_our_sentences(content: bytes) -> None:
     assert error is None or SENTENCES.fullmatch(str(error)), str(error)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.filterwarnings("ignore:::PIL")
 @pytest.mark.parametrize("path", sorted(CORPUS.iterdir()), ids=lambda path: path.name)
 def test_a_reason_of_the_corpus(path: Path) -> None:
     error = rejection(path.read_bytes())
