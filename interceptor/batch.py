@@ -18,8 +18,10 @@ class ImageMessage:
     """One image as it arrived.
 
     `content` is the image's bytes as they were published; `arrived_at` is microseconds since the epoch (UTC).
+    `event_time` likewise: when its publisher says it came about.
     `partition` and `offset` say where in its topic it stood, for an image that came from one.
-    `defect` is set where the message around the image was malformed: such an image is rejected with that reason.
+    `defect` is set where the message around the image was malformed, and says why, and behind a semicolon what to do:
+    such an image is rejected with that reason.
     `origin` is the message it came in, carried along unread, so that a reject can be traced back to it.
     """
 
@@ -29,6 +31,7 @@ class ImageMessage:
     source: str = ""
     name: str = ""
     known_label: int | None = None
+    event_time: int | None = None
     partition: int | None = field(default=None, compare=False)
     offset: int | None = field(default=None, compare=False)
     defect: str | None = None

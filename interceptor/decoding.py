@@ -14,12 +14,14 @@ from interceptor.errors import (
     ImageTooManyFrames,
     ImageTooManyPixels,
     Unclassifiable,
+    UnsupportedImage,
 )
-from interceptor.formats import Format, formats, identify, open_header, refusal
+from interceptor.formats import Format, formats, identify, open_header
 from interceptor.framing import Frame, Size, frame
-from interceptor.metadata.bare import without_metadata
-from interceptor.metadata.header import UNREADABLE, Header, exif_block, orientation, read_header
+from interceptor.metadata.bare import is_misled, without_metadata
+from interceptor.metadata.header import Header, exif_block, orientation, read_header
 from interceptor.pixels import at_size, is_on_its_side, load, upright, view
+from interceptor.refusals import PIXELS, is_about_pixels, refusal
 
 SMALL_BYTES = 32 * 1024
 SMALL_PIXELS = 256 * 256
@@ -54,14 +56,14 @@ class Decoded:
 class Opened:
     """An image whose header was read and is within the limits; no pixel is decoded yet.
 
-    `frames` is None where they cannot be counted; `has_exif` is False where Pillow only opens it without its EXIF.
+    `frames` is None where they cannot be counted; `is_bare` where some of the metadata were left out of `content`.
     """
 
     content: bytes
     image: ImageFile
     format: Format
     frames: int | None
-    has_exif: bool = True
+    is_bare: bool = False
 
     @property
     def is_small(self) -> bool:
@@ -72,7 +74,7 @@ class Opened:
         """Decode it. Once: the pixels are read from the image that was opened.
 
         Raises:
-            BrokenImage: it cannot be decoded to its end.
+            BrokenImage, UnsupportedImage: it cannot be decoded to its end.
             DecodeTooLarge: there is no memory for it.
             Unclassifiable: its values have no known scale.
         """
@@ -82,11 +84,11 @@ class Opened:
             raise
         # Hostile bytes: `open_header` says why nothing narrower will do.
         except Exception as error:
-            bare = without_metadata(self.content, self.format.name)
+            bare = None if is_about_pixels(error) else without_metadata(self.content, self.format.name)
             if bare is not None:  # it may be the metadata that Pillow fails on
-                return replace(self, content=bare, image=open_header(bare, self.format)).decode(preprocess)
-            what = f"it starts as {self.format.name} and cannot be decoded to its end"
-            raise refusal(error, what) from error
+                image = open_header(bare, self.format)
+                return replace(self, content=bare, image=image, is_bare=True).decode(preprocess)
+            raise refusal(error, PIXELS, self.format.name, self.content) from error
 
     def _decode(self, preprocess: Preprocess) -> Decoded:
         size, mode = self.image.size, self.image.mode
@@ -101,8 +103,8 @@ class Opened:
         shared = np.frombuffer(raster, np.uint8).reshape(raster_shape(preprocess)) if viewed is seen else None
         pixels = np.asarray(upright(viewed, turned)) if shared is None else shared
         header = read_header(self.image, self.format.name, mode, self.content, self.frames)
-        if not self.has_exif:
-            header = replace(header, exif=UNREADABLE)
+        if self.is_bare:
+            header = replace(header, left_out=True)
         width, height = reversed(size) if is_on_its_side(turned) else size
         return Decoded(self.format.name, width, height, raster, pixels, header)
 
@@ -119,21 +121,28 @@ def open_image(content: bytes, limits: Limits) -> Opened:
     Raises:
         FormatNotAllowed, NotAnImage: by its first bytes.
         ImageTooManyPixels, ImageTooManyFrames, DecodeTooLarge: it is over a limit.
-        BrokenImage: the header cannot be read.
+        BrokenImage, UnsupportedImage: the header cannot be read.
         InterceptorError: `formats` of the limits names one that Pillow does not know.
     """
     image_format = identify(content, formats(limits.formats))
-    bare = None
+    image, kept = _opened(content, image_format)
+    frames = _count_frames(image, image_format, kept)
+    _check(image, image_format, frames or 1, limits)
+    return Opened(kept, image, image_format, frames, is_bare=kept is not content)
+
+
+def _opened(content: bytes, image_format: Format) -> tuple[ImageFile, bytes]:
+    """Read the header of a file, or of what is left of it without the metadata that Pillow fails on."""
+    name = image_format.name
     try:
         image = open_header(content, image_format)
-    except BrokenImage:
-        bare = without_metadata(content, image_format.name)
+    except (BrokenImage, UnsupportedImage):
+        bare = without_metadata(content, name)
         if bare is None:
             raise
-        image = open_header(bare, image_format)
-    frames = _count_frames(image, image_format, bare or content)
-    _check(image, image_format, frames or 1, limits)
-    return Opened(content, image, image_format, frames, bare is None)
+        return _opened(bare, image_format)
+    bare = without_metadata(content, name) if is_misled(image, name, content) else None
+    return (image, content) if bare is None else _opened(bare, image_format)
 
 
 def decode_image(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:

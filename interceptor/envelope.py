@@ -1,5 +1,6 @@
 """The first interceptor: what a message says of itself, before anyone looks at its pixels."""
 
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -17,6 +18,7 @@ MAX_ID_BYTES = 16_384
 MAX_TEXT_BYTES = 4_096
 """The longest `source` and `name`: the longest path Linux knows (PATH_MAX)."""
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INT32 = range(-(2**31), 2**31)
 
 
@@ -32,6 +34,7 @@ class Envelope:
         Column("size_bytes", Kind.INT64, "how many bytes were published"),
         Column("sha256", Kind.STRING, "the SHA-256 of those bytes, in hexadecimal"),
         Column("knownlabel", Kind.INT32, "the class its publisher knows it to be of, if any"),
+        Column("event_time", Kind.TIMESTAMP, "when its publisher says it came about, if it says so"),
         Column("ingested_at", Kind.TIMESTAMP, "when it arrived"),
         Column("kafka_partition", Kind.INT32, "the partition of the topic it came from"),
         Column("kafka_offset", Kind.INT64, "and its offset there"),
@@ -57,6 +60,7 @@ def _with_envelope(batch: Batch) -> Batch:
         size_bytes=np.array([len(image.content) for image in images], dtype=np.int64),
         sha256=[sha256(image.content).hexdigest() for image in images],
         knownlabel=[image.known_label for image in images],
+        event_time=[image.event_time for image in images],
         ingested_at=np.array([image.arrived_at for image in images], dtype=np.int64),
         kafka_partition=[image.partition for image in images],
         kafka_offset=[image.offset for image in images],
@@ -66,7 +70,7 @@ def _with_envelope(batch: Batch) -> Batch:
 def _defect(image: ImageMessage, limits: Limits) -> Unclassifiable | None:
     """Return why this message is rejected, or None."""
     if image.defect is not None:
-        return BadEnvelope(f"{image.defect}; correct the message's headers and publish it again")
+        return BadEnvelope(image.defect)
     if not image.id:
         return BadEnvelope("its id is empty; give the message a key or a ce_id header")
     for what, text, limit in _texts(image):
@@ -101,7 +105,8 @@ def _text_defect(text: str, limit: int) -> str | None:
     """Return what keeps a store from holding this text, or None.
 
     A source or name that is too long is rejected, not cut: cut short it would be another name, and two
-    sources could become one. NUL and lone surrogates are stored by some drivers and then break every read.
+    sources could become one. NUL and lone surrogates are stored by some drivers and then break every read; a line
+    break makes two rows of one in whatever shows it.
     """
     try:
         size = len(text.encode())
@@ -109,6 +114,5 @@ def _text_defect(text: str, limit: int) -> str | None:
         return "is not valid Unicode"
     if size > limit:
         return f"has {size:,} bytes in UTF-8, more than the {limit:,} that the stores take"
-    if "\0" in text:
-        return "holds a NUL character"
-    return None
+    control = _CONTROL.search(text)
+    return None if control is None else f"holds the control character U+{ord(control[0]):04X}"

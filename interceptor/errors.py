@@ -10,6 +10,7 @@ InterceptorError
     ├── ImageTooManyFrames  more frames or pages than `max_image_frames`
     ├── FormatNotAllowed  a format that is not in the allow-list
     ├── NotAnImage        bytes that no allowed decoder knows
+    ├── UnsupportedImage  of a format that is allowed, in a variant that no decoder here reads
     ├── BrokenImage       starts as an image, and cannot be decoded to its end
     ├── DecodeTooLarge    decoding it takes more memory than `max_decode_memory_bytes`
     ├── DecodeTooLong     decoding it takes more time than `max_decode_time_s`
@@ -32,7 +33,12 @@ class UnknownInterceptor(InterceptorError):
 
 
 class Unclassifiable(InterceptorError):
-    """One image that cannot be classified. Its message is what stands in the dead-letter topic."""
+    """One image that cannot be classified. Its message is what stands in the dead-letter topic.
+
+    `cause` is what a library said to it, in its own words: for whoever looks for the cause. Empty if none did.
+    """
+
+    cause: str = ""
 
 
 class EmptyImage(Unclassifiable):
@@ -57,6 +63,10 @@ class FormatNotAllowed(Unclassifiable):
 
 class NotAnImage(Unclassifiable):
     """No allowed decoder knows these bytes."""
+
+
+class UnsupportedImage(Unclassifiable):
+    """The image may be whole, and no decoder here reads this variant of its format."""
 
 
 class BrokenImage(Unclassifiable):

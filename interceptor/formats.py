@@ -13,16 +13,10 @@ from io import BytesIO
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from interceptor.errors import (
-    BrokenImage,
-    DecodeTooLarge,
-    FormatNotAllowed,
-    ImageTooManyPixels,
-    InterceptorError,
-    NotAnImage,
-    Unclassifiable,
-)
-from interceptor.reasons import shortened
+from interceptor.errors import FormatNotAllowed, InterceptorError, NotAnImage
+from interceptor.magic import is_really, other_format
+from interceptor.reasons import printable
+from interceptor.refusals import HEADER, refusal
 
 _PREFIX_BYTES = 16
 
@@ -73,22 +67,29 @@ def identify(content: bytes, allowed: Sequence[Format]) -> Format:
     """
     prefix = content[:_PREFIX_BYTES]
     for image_format in allowed:
-        if found := _starts_as(image_format, prefix):
+        if found := _starts_as(image_format, prefix, content):
             if isinstance(found, str):  # Pillow's words for a format that it knows and was built without
-                raise FormatNotAllowed(f"it is {image_format.name}, and {found}; install a Pillow with it")
+                raise FormatNotAllowed(
+                    f"it is {image_format.name}, which this Pillow was built without; install one with it"
+                )
             return image_format
     names = ", ".join(image_format.name for image_format in allowed)
     for image_format in _all_formats().values():
-        if _starts_as(image_format, prefix):
+        if _starts_as(image_format, prefix, content):
             raise FormatNotAllowed(
                 f"it starts as {image_format.name}, which is not allowed; publish it as one of {names}"
             )
-    raise NotAnImage(f"its first bytes {prefix[:8]!r} are of no known image; publish one of {names}")
+    other = other_format(content)
+    if other is not None:
+        raise FormatNotAllowed(f"it is {other}, which no decoder here reads; publish it as one of {names}")
+    raise NotAnImage(
+        f"its first bytes '{printable(prefix[:8])}' are of no known image; publish one of {names}"
+    )
 
 
-def _starts_as(image_format: Format, prefix: bytes) -> bool | str:
+def _starts_as(image_format: Format, prefix: bytes, content: bytes) -> bool | str:
     try:
-        return image_format.accepts(prefix)
+        return is_really(image_format.name, content) and image_format.accepts(prefix)
     except (IndexError, struct.error):  # fewer bytes than the format's mark has
         return False
 
@@ -99,25 +100,13 @@ def open_header(content: bytes, image_format: Format) -> ImageFile:
     Raises:
         ImageTooManyPixels: Pillow refuses it as a decompression bomb.
         DecodeTooLarge: there is no memory for it.
+        UnsupportedImage: it is of a variant that no decoder here reads.
         BrokenImage: the header is no header of that format, or announces no pixels.
     """
+    name = image_format.name
     try:
         return image_format.factory(BytesIO(content), "")
     # What Pillow raises for hostile bytes is open-ended: OSError, SyntaxError, ValueError, struct.error,
     # KeyError, MemoryError and more. Whatever it is, the bytes of one image must not stop the worker.
     except Exception as error:
-        raise refusal(
-            error, f"its {image_format.name} header cannot be read or announces no pixels"
-        ) from error
-
-
-def refusal(error: Exception, what: str) -> Unclassifiable:
-    """Return the rejection of an image that Pillow failed on: `what` failed, and Pillow's own words."""
-    words = shortened(f"{type(error).__name__}: {error}")
-    if isinstance(error, Image.DecompressionBombError):
-        return ImageTooManyPixels(f"Pillow refuses it ({words}); publish a smaller version")
-    if isinstance(error, MemoryError):
-        return DecodeTooLarge(
-            "decoding it takes more memory than max_decode_memory_bytes; publish a smaller version or raise it"
-        )
-    return BrokenImage(f"{what} ({words}); publish it again from the original")
+        raise refusal(error, HEADER, name, content) from error

@@ -9,7 +9,14 @@ _LONGEST = 120
 def about(image: ImageMessage, error: Unclassifiable) -> Unclassifiable:
     """Return the same error, with the image named in front of its message, which is made valid Unicode."""
     message = f"image {shortened(image.id)!r}: {error}"
-    return type(error)(message.encode(errors="backslashreplace").decode())
+    named = type(error)(message.encode(errors="backslashreplace").decode())
+    named.cause = error.cause
+    return named
+
+
+def printable(data: bytes) -> str:
+    r"""Return bytes from outside in one line of ASCII: what is no letter, digit or sign as `\x89`."""
+    return data.decode("latin-1").encode("unicode_escape").decode()
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:

@@ -24,7 +24,8 @@ from streams.deliver import Delivery, Lost, rows_of_ours
 from streams.metrics import Metrics
 from streams.patience import Patience
 from streams.reader import MicroBatch, Reader
-from streams.wire import to_images
+from streams.repeats import Repeats
+from streams.wire import Identity, to_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +75,15 @@ class Interception:
         limits: Limits,
         decoder: GuardedDecoder,
         metrics: Metrics,
+        identity: Identity = "event",
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._chain = chain
         self._limits = limits
         self._decoder = decoder
         self._metrics = metrics
+        self._identity = identity
+        self._repeats = Repeats(metrics.images_replaced)
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "intercept")
 
@@ -90,9 +94,11 @@ class Interception:
 
     def _intercept(self, batch: MicroBatch, serving: Serving) -> Intercepted:
         now = int(self._clock() * 1_000_000)
-        images = to_images(batch.messages, arrived_at=now)
+        images = to_images(batch.messages, now, self._identity)
         context = Context(serving.classifier, now, self._limits, serving.revision, self._decoder)
-        return intercept(Batch(images), context, self._chain)
+        intercepted = intercept(Batch(images), context, self._chain)
+        self._repeats.look(intercepted.oks)
+        return intercepted
 
     def close(self) -> None:
         """End the thread, and what it may be waiting for."""

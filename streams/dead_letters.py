@@ -166,6 +166,7 @@ def reason_headers(reject: Reject, raw: RawMessage, model: Classifier) -> SentHe
     """Return the headers that say where a reject came from, why it was refused and by which model."""
     cause = type(reject.error)
     content = raw.value or b""
+    said = getattr(reject.error, "cause", "")  # of a library: nobody needs it to know what to do
     return [
         ("__connect.errors.topic", raw.topic),
         ("__connect.errors.partition", str(raw.partition)),
@@ -174,6 +175,7 @@ def reason_headers(reject: Reject, raw: RawMessage, model: Classifier) -> SentHe
         ("__connect.errors.class.name", f"flumen.{reject.stage}"),
         ("__connect.errors.exception.class.name", f"{cause.__module__}.{cause.__qualname__}"),
         ("__connect.errors.exception.message", _sendable(str(reject.error)).encode()),
+        *([("__connect.errors.exception.stacktrace", _sendable(said).encode())] if said else []),
         ("flumen.attempt", str(attempt_of(raw.headers) + 1)),
         ("flumen.timestamp", str(int(time.time() * 1000))),
         ("flumen.model", f"{model.name}@{model.version}"),

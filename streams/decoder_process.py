@@ -18,6 +18,8 @@ from PIL import Image
 from interceptor import Limits, Preprocess
 from interceptor.decoding import Decoded, decode_image
 from interceptor.errors import InterceptorError
+from interceptor.refusals import with_cause
+from streams.overheard import Overheard
 
 _READY = "ready"
 
@@ -29,10 +31,13 @@ def serve(connection: Connection) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     Image.init()  # whatever is loaded later would count as an image's
+    overheard = Overheard()
     connection.send(_READY)
     while True:
         limits, preprocess = connection.recv()
-        connection.send(_answer(connection.recv_bytes(), limits, preprocess))
+        with overheard:
+            answer = _answer(connection.recv_bytes(), limits, preprocess)
+        connection.send(with_cause(answer, overheard.taken()))
 
 
 def _answer(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded | InterceptorError:

@@ -22,6 +22,11 @@ class Metrics:
 
         self.images = Counter("flumen_images", "Images in every store.", _MODEL, registry=registry)
         self.batches = Counter("flumen_batches", "Micro-batches done.", _MODEL, registry=registry)
+        self.images_replaced = Counter(
+            "flumen_images_replaced",
+            "Images that replaced another one of their id, of other bytes, within a minute.",
+            registry=registry,
+        )
         self.record_errors = Counter(
             "flumen_record_errors", "Images refused.", ("stage", "class"), registry=registry
         )

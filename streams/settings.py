@@ -16,6 +16,7 @@ from streams.kafka_options import KafkaConfig, KafkaOptions
 from streams.secrets import KafkaProperties, SecretUrl, client_properties
 from streams.setting_types import FileName, PublicKeys, SolrUrl, TopicName
 from streams.settings_base import SourcedSettings
+from streams.wire import Identity
 from streams.wrong_settings import explain_all
 
 
@@ -80,6 +81,9 @@ class Settings(SourcedSettings):
     )
 
     interceptors: tuple[str, ...] = Field(DEFAULT_CHAIN, min_length=1, description="Names, in order.")
+    image_id: Identity = Field(
+        "event", description="What tells images apart: a CloudEvent's source and id, the key, or the content."
+    )
     max_image_bytes: int = Field(
         Limits().max_image_bytes, ge=1, le=900 * 1024 * 1024, description="Bytes of one image."
     )

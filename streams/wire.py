@@ -5,39 +5,38 @@ structured mode (the value is JSON with `data_base64`), and bare bytes without h
 `flumen produce` writes the first. docs/messages.md says what is a defect and what is tolerated.
 """
 
-import base64
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from reprlib import Repr
-from typing import Any, NoReturn
-
-import orjson
+from typing import Literal
 
 from interceptor import ImageMessage
+from streams.events import UNREADABLE_HEADERS, Event, Headers, Malformed, read_event, text_of
 
-Headers = tuple[tuple[str, bytes | None], ...]
-"""As Kafka's client returns them."""
+__all__ = [
+    "UNREADABLE_HEADERS",
+    "Headers",
+    "Identity",
+    "RawMessage",
+    "SentHeaders",
+    "SourceImage",
+    "content_type_of",
+    "to_image",
+    "to_images",
+    "to_message",
+]
 
 SentHeaders = list[tuple[str, str | bytes | None]]
 """As Kafka's client takes them."""
 
-UNREADABLE_HEADERS: Headers = (("flumen.unreadable", b"headers"),)
-"""Stands for the headers of a message where a header's name is not UTF-8: Kafka's client cannot return those."""
+Identity = Literal["event", "key", "content"]
+"""What tells one image from another: the setting `image_id`."""
 
 EVENT_TYPE = "flumen.image.v1"
 
-_SPEC_VERSION = "1.0"
-_READ_HEADERS = frozenset(
-    {"ce_specversion", "ce_id", "ce_source", "ce_subject", "ce_knownlabel", "content-type"}
-)
-_INTEGER = re.compile(r"-?[0-9]{1,10}")
-_INT32 = range(-(2**31), 2**31)
-
-_SHORT = Repr()  # unlike repr(), it survives JSON nested a thousand levels deep
-_SHORT.maxstring = 60
+_KEY = "publish it with another key, or with a ce_id, or set image_id to content"
 
 _MAGIC = (
     (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
@@ -84,24 +83,34 @@ class SourceImage:
     time: datetime
 
 
-class _Malformed(Exception):
-    """The message around an image cannot be understood. Says why."""
-
-
-def to_images(messages: Iterable[RawMessage], arrived_at: int) -> list[ImageMessage]:
+def to_images(
+    messages: Iterable[RawMessage], arrived_at: int, identity: Identity = "event"
+) -> list[ImageMessage]:
     """Return one image a message, in the same order. See `to_image`."""
-    return [to_image(message, arrived_at) for message in messages]
+    return [to_image(message, arrived_at, identity) for message in messages]
 
 
-def to_image(message: RawMessage, arrived_at: int) -> ImageMessage:
+def to_image(message: RawMessage, arrived_at: int, identity: Identity = "event") -> ImageMessage:
     """Return the image a message carries. `arrived_at` is microseconds since the epoch.
 
     Never raises for what a message contains: one that is malformed becomes an image with a `defect`, with the
     message's own bytes as its content and the best id that can be told.
     """
     try:
-        return _read(message, arrived_at)
-    except _Malformed as malformed:
+        event = read_event(message.value, message.headers)
+        return ImageMessage(
+            id=_id(message, event, identity),
+            content=event.content,
+            arrived_at=arrived_at,
+            source=event.source,
+            name=event.subject,
+            known_label=event.known_label,
+            event_time=event.time,
+            partition=message.partition,
+            offset=message.offset,
+            origin=message,
+        )
+    except Malformed as malformed:
         return ImageMessage(
             id=_fallback_id(message),
             content=message.value or b"",
@@ -113,119 +122,17 @@ def to_image(message: RawMessage, arrived_at: int) -> ImageMessage:
         )
 
 
-def _read(message: RawMessage, arrived_at: int) -> ImageMessage:
-    if message.value is None:
-        raise _Malformed("the message has no value (a tombstone): there is no image to classify")
-    if message.headers is UNREADABLE_HEADERS:
-        raise _Malformed("the headers cannot be read: the name of one is not UTF-8 text")
-    headers = dict(message.headers)
-    if len(headers) != len(message.headers):
-        _check_repeated(message.headers)
-    content_type = headers.get("content-type")
-    if content_type is not None and content_type[:23].lower() == b"application/cloudevents":
-        return _read_structured(message, message.value, content_type, arrived_at)
-    if headers.get("ce_specversion", b"1.0") not in (b"1.0", None):
-        _refuse_version(headers["ce_specversion"])
-    label = headers.get("ce_knownlabel")
-    return ImageMessage(
-        id=_text("message's key", message.key)
-        or _text("header ce_id", headers.get("ce_id"))
-        or _hash_or_position(message, message.value),
-        content=message.value,
-        arrived_at=arrived_at,
-        source=_text("header ce_source", headers.get("ce_source")),
-        name=_text("header ce_subject", headers.get("ce_subject")),
-        known_label=_label("header ce_knownlabel", _text("header ce_knownlabel", label)) if label else None,
-        partition=message.partition,
-        offset=message.offset,
-        origin=message,
-    )
-
-
-def _read_structured(message: RawMessage, value: bytes, content_type: bytes, arrived_at: int) -> ImageMessage:
-    event = _event(value, content_type)
-    if event.get("specversion") not in (_SPEC_VERSION, None):
-        _refuse_version(event["specversion"])
-    content = _data(event)
-    label = event.get("knownlabel")
-    return ImageMessage(
-        id=_text("message's key", message.key)
-        or _attribute(event, "id")
-        or _hash_or_position(message, content),
-        content=content,
-        arrived_at=arrived_at,
-        source=_attribute(event, "source"),
-        name=_attribute(event, "subject"),
-        known_label=None if label in (None, "") else _label("`knownlabel`", label),
-        partition=message.partition,
-        offset=message.offset,
-        origin=message,
-    )
-
-
-def _event(value: bytes, content_type: bytes) -> Mapping[str, Any]:
-    media_type = content_type.split(b";")[0].strip().lower()
-    if media_type != b"application/cloudevents+json":
-        raise _Malformed(
-            f"the content type {_shown(content_type)} is not read; "
-            "send application/cloudevents+json, or the image itself with ce_ headers"
-        )
-    try:
-        event = orjson.loads(value)
-    except orjson.JSONDecodeError as error:
-        raise _Malformed(f"the structured CloudEvent is not valid JSON: {error}") from error
-    if not isinstance(event, dict):
-        raise _Malformed("the structured CloudEvent is not a JSON object")
-    return event
-
-
-def _data(event: Mapping[str, Any]) -> bytes:
-    data = event.get("data_base64")
-    if data is None:
-        instead = "; it has `data`, which cannot hold an image" if "data" in event else ""
-        raise _Malformed(f"the structured CloudEvent has no `data_base64`{instead}")
-    try:
-        return base64.b64decode(data, validate=True)
-    except (TypeError, ValueError) as error:
-        raise _Malformed(f"`data_base64` of the structured CloudEvent is not base64: {error}") from error
-
-
-def _attribute(event: Mapping[str, Any], name: str) -> str:
-    value = event.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise _Malformed(f"`{name}` of the structured CloudEvent is {_shown(value)}, not a text")
-    return value
-
-
-def _text(what: str, value: bytes | None) -> str:
-    if not value:
-        return ""
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        raise _Malformed(f"the {what} is not UTF-8 text: {_shown(value)}") from error
-
-
-def _label(what: str, value: object) -> int:
-    if isinstance(value, str) and _INTEGER.fullmatch(value):
-        value = int(value)
-    if type(value) is int and value in _INT32:  # a bool is an int, and no label
-        return value
-    raise _Malformed(f"the known label ({what}) is {_shown(value)}; it must be a whole number of 32 bits")
-
-
-def _check_repeated(headers: Headers) -> None:
-    """Refuse a header that is read and stands there twice with different values."""
-    seen: dict[str, bytes | None] = {}
-    for name, value in headers:
-        if name in _READ_HEADERS and seen.setdefault(name, value) != value:
-            raise _Malformed(f"the header {name} is given twice: {_shown(seen[name])} and {_shown(value)}")
-
-
-def _refuse_version(given: object) -> NoReturn:
-    raise _Malformed(f"the CloudEvents version is {_shown(given)}; only {_SPEC_VERSION!r} is read")
+def _id(message: RawMessage, event: Event, identity: Identity) -> str:
+    """Return the id of an image, by the rules of docs/messages.md."""
+    if identity == "content":
+        return _hash_or_position(message, event.content)
+    if identity == "event" and event.id:
+        named = event.id.encode() == message.key or not event.source
+        # A source is a URI reference, which holds no space: so no two pairs make one id.
+        return event.id if named else f"{event.source.replace(' ', '%20')} {event.id}"
+    if message.key:
+        return text_of("the message's key", message.key, _KEY)
+    return event.id or _hash_or_position(message, event.content)
 
 
 def _hash_or_position(message: RawMessage, content: bytes) -> str:
@@ -243,11 +150,6 @@ def _fallback_id(message: RawMessage) -> str:
         except UnicodeDecodeError:
             continue
     return _hash_or_position(message, message.value or b"")
-
-
-def _shown(value: object) -> str:
-    """Return a value in quotes, without control characters, and short enough for a message."""
-    return _SHORT.repr(value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else value)
 
 
 def to_message(image: SourceImage) -> tuple[bytes, bytes, SentHeaders]:

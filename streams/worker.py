@@ -117,7 +117,8 @@ class _Start:
             Timed(name, interceptor, metrics)
             for name, interceptor in zip(settings.interceptors, self.chain, strict=True)
         ]
-        interception = Interception(timed, settings.limits(), GuardedDecoder(self.pulse.progressed), metrics)
+        decoder = GuardedDecoder(self.pulse.progressed)
+        interception = Interception(timed, settings.limits(), decoder, metrics, settings.image_id)
         opened.callback(interception.close)
         delivery = Delivery(make_sinks(settings, columns, self.kudu_classpath), metrics, patience)
         opened.push_async_callback(delivery.close)

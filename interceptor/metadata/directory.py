@@ -78,7 +78,8 @@ class Entry:
                 raise Unreadable("its denominator is zero")
             values = tuple(map(_quotient, values[0::2], values[1::2]))
         if len(values) < count:
-            raise Unreadable(f"it holds {len(values)} numbers and not {count}")
+            found = f"{len(values)} number{'' if len(values) == 1 else 's'}"
+            raise Unreadable(f"it holds {found} and not {count}")
         if not all(math.isfinite(value) for value in values[:count]):
             raise Unreadable("it holds no finite number")
         return values[:count]

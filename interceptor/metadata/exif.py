@@ -54,13 +54,18 @@ class Field:
 
 
 def text(entry: Entry) -> str:
-    """Return a text, cleaned; what comes behind a NUL belongs to it."""
-    return clean(decoded(entry.text()))
+    """Return a text, cleaned."""
+    return clean(decoded(_up_to_nul(entry)))
 
 
 def names(entry: Entry) -> list[str]:
     """Return names that are separated by semicolons."""
-    return words(decoded(entry.text()).split(";"))
+    return words(decoded(_up_to_nul(entry)).split(";"))
+
+
+def _up_to_nul(entry: Entry) -> bytes:
+    """Return a text up to its end, a NUL: what stands behind is left over from another text."""
+    return entry.text().partition(b"\0")[0]
 
 
 def positive(most: float) -> Callable[[Entry], float]:

@@ -6,10 +6,9 @@ from PIL.ImageFile import ImageFile
 
 from interceptor.metadata.directory import open_tiff, read_directory
 from interceptor.metadata.errors import Unreadable
+from interceptor.metadata.raw_profiles import raw_exif, raw_icc, raw_iptc, raw_xmp
 
 ORIENTATION = 274
-UNREADABLE = b""
-"""Stands for an EXIF block that Pillow could not get at."""
 
 UPRIGHT = 1
 """The orientation of an image whose first row is its top and whose first column is its left side."""
@@ -18,6 +17,7 @@ _PNG_BIT_DEPTH_AT = 24
 """Where a PNG's bit depth stands: the first chunk is always IHDR (PNG specification, third edition, 11.2.1)."""
 _TIFF_BITS_PER_SAMPLE = 258
 _PHOTOSHOP_IPTC = 0x0404
+_PNG_XMP = "XML:com.adobe.xmp"
 _MODE_BITS = {"1": 1, "I": 32, "F": 32}
 
 
@@ -27,6 +27,7 @@ class Header:
 
     `mode` is Pillow's name for the kind of pixels, `bit_depth` bits a sample as the file says; `frames` is None where
     they cannot be counted. The `exif` of a TIFF file is None: the file itself is the directory, XMP and IPTC included.
+    `left_out` is whether Pillow opens the file only without some of its metadata, which are not among the blocks then.
     """
 
     mode: str
@@ -36,11 +37,13 @@ class Header:
     xmp: bytes | None = None
     iptc: bytes | None = None
     icc: bytes | None = None
+    left_out: bool = False
 
     @property
     def has_blocks(self) -> bool:
         """Whether there is anything to be read."""
-        return not (self.exif is None and self.xmp is None and self.iptc is None and self.icc is None)
+        blocks = (self.exif, self.xmp, self.iptc, self.icc)
+        return self.left_out or any(block is not None for block in blocks)
 
 
 def read_header(image: ImageFile, name: str, mode: str, content: bytes, frames: int | None) -> Header:
@@ -58,22 +61,22 @@ def read_header(image: ImageFile, name: str, mode: str, content: bytes, frames: 
     if not info:
         return Header(mode, depth, frames)
     photoshop = info.get("photoshop")
-    return Header(
-        mode,
-        depth,
-        frames,
-        exif=exif_block(image, name),
-        xmp=None if name == "TIFF" else _bytes(info.get("xmp")),
-        iptc=_bytes(photoshop.get(_PHOTOSHOP_IPTC)) if isinstance(photoshop, dict) else None,
-        icc=_bytes(info.get("icc_profile")),
-    )
+    iptc = _bytes(photoshop.get(_PHOTOSHOP_IPTC)) if isinstance(photoshop, dict) else None
+    xmp = None if name == "TIFF" else _bytes(info.get("xmp"))
+    icc = _bytes(info.get("icc_profile"))
+    if name == "PNG":
+        xmp = _either(xmp, _latin(info.get(_PNG_XMP)), raw_xmp(info))
+        iptc = _either(iptc, raw_iptc(info))
+        icc = _either(icc, raw_icc(info))
+    return Header(mode, depth, frames, exif=exif_block(image, name), xmp=xmp, iptc=iptc, icc=icc)
 
 
 def exif_block(image: ImageFile, name: str) -> bytes | None:
     """Return the EXIF block of a loaded image of Pillow's format `name`; None for TIFF, as `Header` says."""
     if name == "TIFF" or not image.info:
         return None
-    return _bytes(image.info.get("exif")) or _raw_profile(image.info.get("Raw profile type exif"))
+    exif = _bytes(image.info.get("exif"))
+    return raw_exif(image.info) if exif is None and name == "PNG" else exif
 
 
 def orientation(exif: bytes | None) -> int:
@@ -104,14 +107,13 @@ def _bit_depth(image: ImageFile, name: str, mode: str, content: bytes) -> int:
     return _MODE_BITS.get(mode, 8)
 
 
-def _raw_profile(text: object) -> bytes | None:
-    """Return what ImageMagick keeps as hexadecimal digits in a PNG's text: a name, a length, the digits."""
-    if not isinstance(text, str):
-        return None
-    try:
-        return bytes.fromhex("".join(text.split("\n")[3:]))
-    except ValueError:
-        return b""
+def _either(*blocks: bytes | None) -> bytes | None:
+    return next((block for block in blocks if block is not None), None)
+
+
+def _latin(text: object) -> bytes | None:
+    """Return the bytes of a PNG's text that Pillow took for Latin-1."""
+    return text.encode("latin-1", "replace") if isinstance(text, str) else None
 
 
 def _bytes(value: object) -> bytes | None:

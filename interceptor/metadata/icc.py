@@ -49,4 +49,4 @@ def _localized(data: bytes) -> str:
             break
     if best is None:
         raise Unreadable("it has no description")
-    return best.decode("utf-16-be", "replace")
+    return best.decode("utf-16-be", "replace").partition("\0")[0]

@@ -52,7 +52,7 @@ def _angle(gps: Directory, tag: int, sides: str, most: int) -> float:
     reference = gps.entries.get(tag - 1)
     if reference is None:
         raise Unreadable(f"there is no {PLACE_TAGS[tag - 1]} that gives its sign")
-    side = reference.text().strip(b"\0 ").upper().decode("latin-1")
+    side = reference.text().partition(b"\0")[0].strip().upper().decode("latin-1")
     if len(side) != 1 or side not in sides:
         raise Unreadable(f"{PLACE_TAGS[tag - 1]} is neither {sides[0]} nor {sides[1]}")
     return -angle if side == sides[1] else angle

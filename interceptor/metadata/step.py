@@ -14,6 +14,7 @@ from interceptor.metadata.findings import Findings
 from interceptor.metadata.header import Header
 from interceptor.metadata.icc import profile_name
 from interceptor.metadata.iptc import read_iptc
+from interceptor.metadata.raw_profiles import UNREADABLE
 from interceptor.metadata.xmp import read_xmp
 
 _TIFF_XMP, _TIFF_IPTC = 700, 33723
@@ -88,10 +89,14 @@ def read_metadata(header: Header, tiff_file: bytes | None = None) -> Findings:
     findings = Findings()
     if header.frames is None:
         findings.miss("frames", "they cannot be counted")
+    if header.left_out and tiff_file is None:
+        findings.miss("metadata", "the image can only be decoded without some of them")
     xmp, iptc = (header.xmp, header.iptc) if tiff_file is None else _tiff_blocks(tiff_file, findings)
-    if xmp:
+    if xmp is not None:
         read_xmp(xmp, findings)
-    if iptc:
+    if iptc == UNREADABLE:
+        findings.miss("IPTC", "it is announced and cannot be read")
+    elif iptc is not None:
         read_iptc(iptc, findings)
     exif = header.exif if tiff_file is None else tiff_file
     if exif is not None:

@@ -4,9 +4,11 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import requests
 from confluent_kafka import Consumer, Producer
 from PIL import Image
 
@@ -15,6 +17,7 @@ from stores.solr import SolrReader
 from streams.letters import read_letter
 from streams.settings import Settings
 from streams.topics import ensure_topics
+from streams.wire import SourceImage, to_message
 
 
 def image_bytes(mode: str, form: str, size: tuple[int, int] = (28, 28), **options: Any) -> bytes:
@@ -24,10 +27,6 @@ def image_bytes(mode: str, form: str, size: tuple[int, int] = (28, 28), **option
 
 
 def png_with_header(width: int, height: int) -> bytes:
-    def chunk(name: bytes, content: bytes) -> bytes:
-        checksum = zlib.crc32(name + content)
-        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -35,6 +34,23 @@ def png_with_header(width: int, height: int) -> bytes:
         + chunk(b"IDAT", zlib.compress(b""))
         + chunk(b"IEND", b"")
     )
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    checksum = zlib.crc32(name + content)
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
+
+
+def png_with_bad_profile() -> bytes:
+    content = image_bytes("L", "PNG")
+    return content[:33] + chunk(b"iCCP", b"name\0\1 packed in an unknown way") + content[33:]
+
+
+def broken_tiff() -> bytes:
+    """Of which libtiff says a line to standard error."""
+    content = bytearray(image_bytes("RGB", "TIFF", (300, 300), compression="tiff_lzw"))
+    content[8:40] = bytes(32)
+    return bytes(content)
 
 
 GOOD = {
@@ -45,6 +61,7 @@ GOOD = {
     "cmyk": image_bytes("CMYK", "JPEG"),
     "animated": image_bytes("P", "GIF", save_all=True, append_images=[Image.new("P", (28, 28), 1)]),
     "large": image_bytes("RGB", "BMP", (400, 300)),
+    "a bad colour profile": png_with_bad_profile(),
 }
 BAD = {
     "not an image": (b"Dear Sir or Madam, ...", "decode"),
@@ -52,6 +69,8 @@ BAD = {
     "empty": (b"", "envelope"),
     "no pixels": (png_with_header(0, 0), "decode"),
     "bomb": (png_with_header(100_000, 100_000), "decode"),
+    "broken TIFF": (broken_tiff(), "decode"),
+    "HEIC": (struct.pack(">L4s4sL4s4s", 24, b"ftyp", b"mif1", 0, b"mif1", b"heic") + bytes(99), "decode"),
     "k" * 17_000: (image_bytes("L", "PNG"), "envelope"),
 }
 
@@ -84,6 +103,14 @@ def test_bad_among_good(
         assert len(letters[key].reason) <= 4000
     assert "ce_knownlabel" in letters["broken headers"].reason
     assert "100,000" in letters["bomb"].reason or "100000" in letters["bomb"].reason
+    assert "it is HEIC/HEIF, which no decoder here reads; publish it as one of" in letters["HEIC"].reason
+    assert letters["broken TIFF"].reason.endswith(
+        "cannot be decoded to its end; publish it again from the original"
+    )
+    (broken,) = (raw for raw in observer.read(settings.dead_topic) if raw.key == b"broken TIFF")
+    assert b"code not yet in table" in dict(broken.headers)["__connect.errors.exception.stacktrace"]
+    strange = [line for line in worker.log.read_text().splitlines() if not line.startswith("{")]
+    assert strange == [], "what a library says of an image stands with that image alone"
 
     kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
     for key, content in GOOD.items():
@@ -97,6 +124,69 @@ def test_bad_among_good(
     solr.commit()
     assert solr.count() == len(GOOD) + 1
     solr.close()
+    assert worker.stop() == 0
+
+
+def event(number: int, key: str) -> dict[str, Any]:
+    """A message of a camera that counts its images, and whose key names the camera."""
+    headers = [
+        ("ce_specversion", "1.0"),
+        ("ce_id", str(number)),
+        ("ce_source", "/camera/1"),
+        ("ce_type", "t"),
+    ]
+    headers.append(("ce_time", f"2026-05-17T12:30:{number:02}.5Z"))
+    return {"key": key, "value": grey(number), "headers": headers}
+
+
+def grey(shade: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), shade).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_what_tells_images_apart(
+    settings: Settings,
+    start_worker: Callable[..., Any],
+    port: int,
+    wait_until_acknowledged: Callable[..., None],
+    flumen_kudu_classpath: list[Path],
+) -> None:
+    """A camera's key is no image's id; an image sent twice is one; what replaces another is counted and told."""
+    ensure_topics(settings)
+    worker = start_worker(http_port=port)
+    producer = Producer(settings.producer_config())
+    own = SourceImage(
+        "a.png", grey(9), "a.png", "photos", "image/png", None, datetime(2026, 1, 1, tzinfo=UTC)
+    )
+    key, value, headers = to_message(own)
+    messages = [event(number, "camera-1") for number in range(4)]
+    messages += [{"key": key, "value": value, "headers": headers}] * 2
+    messages += [{"key": "camera-2", "value": grey(number)} for number in range(3)]
+    for message in messages:
+        producer.produce(settings.images_topic, **message)
+    assert producer.flush(60) == 0
+    wait_until_acknowledged(len(messages), worker)
+    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    for number in range(4):
+        row = kudu.get(f"/camera/1 {number}")
+        assert row is not None
+        assert row["image"] == grey(number)
+        assert row["event_time"] == 1_779_021_000_500_000 + number * 1_000_000
+    assert (kudu.get("a.png") or {})["event_time"] == 1_767_225_600_000_000
+    assert (kudu.get("camera-2") or {})["image"] == grey(2)
+    assert (kudu.get("camera-2") or {})["event_time"] is None
+    assert kudu.count() == 6
+    kudu.close()
+    solr = SolrReader(settings.solr_options())
+    solr.commit()
+    assert solr.count() == 6
+    solr.close()
+    metrics = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
+    assert "flumen_images_replaced_total 2.0" in metrics
+    told = [line for line in worker.lines() if line.get("image_id") == "camera-2"]
+    assert len(told) == 1
+    assert "set image_id to content" in told[0]["event"]
     assert worker.stop() == 0
 
 

@@ -32,7 +32,8 @@ def error_of(content: bytes, limits: Limits | None = None) -> Exception:
 def test_not_an_image(content):
     error = error_of(content)
     assert type(error) is NotAnImage
-    assert f"its first bytes {content[:8]!r} are of no known image; publish one of AVIF, BMP" in str(error)
+    start = repr(content[:8])[1:]
+    assert f"its first bytes {start} are of no known image; publish one of AVIF, BMP" in str(error)
 
 
 def test_a_format_that_is_not_allowed_is_named():
@@ -68,7 +69,7 @@ def test_truncated_in_its_pixels_says_so():
     noise = np.random.default_rng(1).integers(0, 256, (28, 28), dtype=np.uint8)
     error = error_of(encoded(Image.fromarray(noise))[:400])
     assert str(error).startswith(
-        "image 'image-1': it starts as PNG and cannot be decoded to its end (OSError: image file is truncated"
+        "image 'image-1': it starts as PNG and cannot be decoded to its end (it is truncated); "
     )
 
 
@@ -105,7 +106,7 @@ def test_a_bomb_is_refused_by_its_header(image_format, size):
 def test_pillow_refuses_a_webp_of_its_own_accord():
     error = error_of(with_size("WEBP", 16_000, 16_000), Limits(max_image_pixels=10**9))
     assert type(error) is ImageTooManyPixels
-    assert "Pillow refuses it (DecompressionBombError: Image size (256000000 pixels)" in str(error)
+    assert "its header announces 256,000,000 pixels, which Pillow refuses to decode" in str(error)
 
 
 def test_the_pixel_limit_is_inclusive():

@@ -8,7 +8,7 @@ from interceptor import Batch, ImageMessage, Limits
 from interceptor.envelope import MAX_ID_BYTES, MAX_TEXT_BYTES, Envelope
 from interceptor.errors import BadEnvelope, EmptyImage, ImageTooLarge
 
-GOOD = ImageMessage("a", grey(0), ARRIVED_AT, source="camera/1", name="a.png", known_label=7)
+GOOD = ImageMessage("a", grey(0), ARRIVED_AT, source="camera/1", name="a.png", known_label=7, event_time=5)
 
 
 def rejected(image: ImageMessage, limits: Limits | None = None) -> Exception:
@@ -31,6 +31,7 @@ def test_stores_what_the_message_says_of_itself():
     assert columns["size_bytes"].tolist() == [len(GOOD.content), len(unknown.content)]
     assert columns["sha256"] == [hashlib.sha256(image.content).hexdigest() for image in (GOOD, unknown)]
     assert columns["knownlabel"] == [7, None]
+    assert columns["event_time"] == [5, None]
     assert columns["ingested_at"].tolist() == [ARRIVED_AT, ARRIVED_AT + 1]
     assert step.errs == ()
 
@@ -43,11 +44,9 @@ def test_an_empty_batch_has_every_column():
 
 
 def test_rejects_a_defect_in_its_own_words():
-    error = rejected(replace(GOOD, defect="the header ce_id is not UTF-8"))
+    error = rejected(replace(GOOD, defect="the header ce_id is not UTF-8; correct it"))
     assert isinstance(error, BadEnvelope)
-    assert str(error) == (
-        "image 'a': the header ce_id is not UTF-8; correct the message's headers and publish it again"
-    )
+    assert str(error) == ("image 'a': the header ce_id is not UTF-8; correct it")
 
 
 def test_rejects_an_empty_image():
@@ -69,12 +68,15 @@ def test_rejects_more_bytes_than_allowed():
         ("id", "", "its id is empty"),
         ("id", "k" * 17 * 1024, "its id has 17,408 bytes in UTF-8, more than the 16,384"),
         ("id", "é" * (MAX_ID_BYTES // 2) + "e", "its id has 16,385 bytes in UTF-8"),
-        ("id", "a\0b", "its id holds a NUL character"),
+        ("id", "a\0b", "its id holds the control character U+0000"),
+        ("id", "a\nb", "its id holds the control character U+000A"),
+        ("source", "a\x7fb", "its source holds the control character U+007F"),
+        ("name", "a\x85b", "its name holds the control character U+0085"),
         ("id", "a\udcff", "its id is not valid Unicode"),
         ("source", "s" * (MAX_TEXT_BYTES + 1), "its source has 4,097 bytes in UTF-8"),
         ("source", "\ud800", "its source is not valid Unicode"),
         ("name", "n" * (MAX_TEXT_BYTES + 1), "its name has 4,097 bytes in UTF-8"),
-        ("name", "x\0.png", "its name holds a NUL character"),
+        ("name", "x\0.png", "its name holds the control character U+0000"),
     ],
 )
 def test_rejects_a_text_that_no_store_can_hold(field: str, text: str, reason: str):

@@ -51,7 +51,7 @@ messages = st.builds(
     source=texts,
     name=texts,
     known_label=st.none() | st.integers(),
-    defect=st.none() | st.none() | st.none() | texts,
+    defect=st.none() | st.none() | st.none() | texts.map("{}; correct it".format),
 )
 
 
@@ -72,7 +72,7 @@ def assert_adds_up(images: list[ImageMessage], result: Intercepted) -> None:
 
 @without_deadline
 @given(st.lists(messages, max_size=8))
-@example([ImageMessage("\ud800", b"", 0, defect="a header that is not UTF-8: \udcff")])
+@example([ImageMessage("\ud800", b"", 0, defect="a header that is not UTF-8: \udcff; correct it")])
 def test_any_messages(images: list[ImageMessage]):
     result = intercept(Batch(images), CONTEXT, load_chain())
     assert_adds_up(images, result)

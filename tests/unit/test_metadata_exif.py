@@ -190,7 +190,8 @@ def test_no_time_zone_is_marked() -> None:
         (36881, value("<", ASCII, b"+05:45\0"), "utc_offset", 345),
         (42036, value("<", ASCII, "Objektiv für Röntgen".encode("latin-1")), "lens", "Objektiv für Röntgen"),
         (42036, value("<", ASCII, "Объектив".encode()), "lens", "Объектив"),
-        (42036, value("<", ASCII, b"50\0mm\0\0"), "lens", "50 mm"),
+        (42036, value("<", ASCII, b"50\0mm\0\0"), "lens", "50"),
+        (42036, value("<", ASCII, b"\0mm\0"), "lens", None),
         (42036, value("<", ASCII, b" \0"), "lens", None),
         (42036, value("<", UNDEFINED, b"\x1b[31mred\x07" + bytes(20)), "lens", "[31mred"),
         (42036, value("<", ASCII, b"x" * 70_000), "lens", "x" * 1_000),
@@ -205,6 +206,28 @@ def test_what_counts_as_a_value(tag: int, entry: Raw, column: str, expected: obj
     directories[EXIF_IFD][tag] = entry
     values, errors = read(directories)
     assert values.get(column) == expected
+    assert not errors
+
+
+@pytest.mark.parametrize(
+    ("directory", "tag", "text", "column", "expected"),
+    [
+        (0, 272, b"ION230\0F", "camera_model", "ION230"),
+        (0, 271, b"Canon\0\0EOS\0", "camera_make", "Canon"),
+        (0, 305, b"v1\0v2", "software", "v1"),
+        (0, 315, b"Ada; Grace\0; Eve", "creator", ["Ada", "Grace"]),
+        (EXIF_IFD, 36867, b"2024:02:29 23:30:05\0junk", "taken_at_utc", True),
+        (EXIF_IFD, 36881, b"-02:30\0junk", "utc_offset", -150),
+        (GPS_IFD, 1, b"S\0N\0", "latitude", -33.859833),
+    ],
+)
+def test_what_stands_behind_a_nul_belongs_to_nobody(
+    directory: int, tag: int, text: bytes, column: str, expected: object
+) -> None:
+    directories = everything()
+    directories[directory][tag] = value("<", ASCII, text)
+    values, errors = read(directories)
+    assert values[column] == (pytest.approx(expected) if isinstance(expected, float) else expected)
     assert not errors
 
 

@@ -111,7 +111,7 @@ from interceptor.metadata.step import read_metadata
             "latitude",
             "GPSLatitude: it is more than 90 degrees",
         ),
-        (GPS_IFD, 2, value("<", RATIONAL, (33, 1)), "latitude", "GPSLatitude: it holds 1 numbers and not 3"),
+        (GPS_IFD, 2, value("<", RATIONAL, (33, 1)), "latitude", "GPSLatitude: it holds 1 number and not 3"),
         (
             GPS_IFD,
             2,

@@ -11,6 +11,7 @@ from streams.wire import RawMessage, SourceImage, to_image, to_message
 
 IMAGE = bytes(range(256))
 TIME = datetime(2026, 5, 17, 12, 30, 15, 123456, UTC)
+MICROSECONDS = 1_779_021_015_123_456
 
 
 def received(message: KafkaMessage) -> ImageMessage:
@@ -51,14 +52,16 @@ def test_the_library_reads_what_we_write() -> None:
 
 def test_we_read_binary_mode_of_the_library() -> None:
     image = received(to_binary(sdk_event(), JSONFormat()))
-    assert image == ImageMessage("e-1", IMAGE, 1, "/camera", "schön.png", 7)
+    assert image == ImageMessage("/camera e-1", IMAGE, 1, "/camera", "schön.png", 7, MICROSECONDS)
 
 
 def test_we_read_structured_mode_of_the_library() -> None:
     image = received(to_structured(sdk_event(), JSONFormat()))
-    assert image == ImageMessage("e-1", IMAGE, 1, "/camera", "schön.png", 7)
+    assert image == ImageMessage("/camera e-1", IMAGE, 1, "/camera", "schön.png", 7, MICROSECONDS)
 
 
-def test_the_key_given_by_the_library_is_the_id() -> None:
+def test_the_key_given_by_the_library_may_be_a_partition_key() -> None:
     message = to_binary(sdk_event(), JSONFormat(), key_mapper=lambda _event: "from-key")
-    assert received(message).id == "from-key"
+    assert received(message).id == "/camera e-1"
+    message = to_binary(sdk_event(), JSONFormat(), key_mapper=lambda _event: "e-1")
+    assert received(message).id == "e-1"

@@ -6,13 +6,16 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.wire import RawMessage, SourceImage, to_image, to_images, to_message
+from interceptor import ImageMessage
+from streams.wire import Identity, RawMessage, SourceImage, to_image, to_images, to_message
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
-names = st.one_of(
-    st.sampled_from(["ce_specversion", "ce_id", "ce_source", "ce_subject", "ce_knownlabel", "content-type"]),
-    texts,
-)
+strings = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]))
+"""What CloudEvents takes for a String."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+identities = st.sampled_from(["event", "key", "content"])
+attributes = ["specversion", "id", "source", "subject", "knownlabel", "time", "type"]
+names = st.one_of(st.sampled_from([*(f"ce_{name}" for name in attributes), "content-type"]), texts)
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(), texts),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(texts, inner, max_size=3)),
@@ -20,7 +23,7 @@ json_values = st.recursive(
 )
 events = st.dictionaries(
     st.one_of(
-        st.sampled_from(["id", "source", "subject", "specversion", "knownlabel", "data", "data_base64"]),
+        st.sampled_from([*attributes, "data", "data_base64"]),
         texts,
     ),
     st.one_of(json_values, st.sampled_from(["1.0", "AAAA", "7"])),
@@ -47,21 +50,21 @@ moments = st.datetimes(
 )
 source_images = st.builds(
     SourceImage,
-    id=texts.filter(bool),
+    id=strings.filter(bool),
     content=st.binary(),
-    name=texts,
-    source=texts,
+    name=strings,
+    source=strings,
     content_type=st.sampled_from(["image/png", "application/octet-stream"]),
     known_label=st.one_of(st.none(), st.integers(-(2**31), 2**31 - 1)),
     time=moments,
 )
 
 
-@given(messages)
-def test_any_message_is_read_and_has_an_id_that_can_be_sent(raw: RawMessage) -> None:
-    image = to_image(raw, 1)
+@given(messages, identities)
+def test_any_message_is_read_and_has_an_id_that_can_be_sent(raw: RawMessage, identity: Identity) -> None:
+    image = to_image(raw, 1, identity)
     assert image.id.encode()
-    assert image.defect != ""
+    assert image.defect is None or "; " in image.defect
     assert image.origin is raw
     for text in (image.name, image.source, image.defect or ""):
         text.encode()
@@ -80,10 +83,12 @@ def test_what_is_written_is_read_back(source: SourceImage) -> None:
     assert len(received) == len(headers)
     image = to_image(RawMessage("images", 0, 0, key, value, received, 0), 1)
     assert image.defect is None
-    assert (image.id, image.content, image.name, image.source, image.known_label) == (
+    assert image == ImageMessage(
         source.id,
         source.content,
-        source.name,
+        1,
         source.source,
+        source.name,
         source.known_label,
+        (source.time - EPOCH) // timedelta(microseconds=1),
     )
