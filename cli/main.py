@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from cli import dead, demo, images, keys, models, produce, search, settings, sql, stack, train, worker
+from cli import dead, demo, images, keys, models, produce, search, settings, sql, stack, tables, train, worker
 from cli.output import errors, printable
 from interceptor.errors import InterceptorError
 from models.errors import ModelError
@@ -36,6 +36,7 @@ app.command("settings", rich_help_panel="Images")(settings.settings)
 app.command("train", rich_help_panel="Models")(train.train)
 app.add_typer(images.app, name="images", rich_help_panel="Images")
 app.add_typer(dead.app, name="dead", rich_help_panel="Images")
+app.add_typer(tables.app, name="tables", rich_help_panel="Images")
 app.add_typer(models.app, name="models", rich_help_panel="Models")
 app.add_typer(keys.app, name="keys", rich_help_panel="Models")
 
