@@ -53,7 +53,7 @@ def migrate(
             _say("Nothing was changed. Without --dry-run these columns are added.")
             return
         if not yes:
-            _ask(len(plan))
+            _ask()
         for migration in migrations:
             migration.apply()
     _say(f"Added: {len(plan)}. {_NEXT}")
@@ -72,7 +72,7 @@ def _migrations(settings: Settings) -> "list[Migration]":
     ]
 
 
-def _ask(count: int) -> None:
+def _ask() -> None:
     """Ask for a yes.
 
     Raises:
@@ -81,7 +81,7 @@ def _ask(count: int) -> None:
     if not sys.stdin.isatty():
         _say("Nothing was changed: there is no terminal to ask on. Add --yes")
         raise typer.Exit(1)
-    if not typer.confirm(f"Add these {count}?", err=True):
+    if not typer.confirm("Add what is missing?", err=True):
         _say("Nothing was changed.")
         raise typer.Exit(1)
 

@@ -193,6 +193,26 @@ def test_solr_gets_what_is_missing_under_a_worker_that_goes_on(solr_options: Sol
         each.close()
 
 
+def test_a_config_set_that_was_copied_anew_is_only_loaded(
+    flumen_stack: Any, solr_options: SolrOptions
+) -> None:
+    """As `flumen up` of a newer version copies it under a core that is not loaded anew."""
+    sink = SolrSink(solr_options, OLD)
+    sink.connect()
+    sink.close()
+    system = requests.get(f"{flumen_stack.solr_url}/admin/info/system", timeout=60).json()
+    folder = Path(system["solr_home"]) / "configsets" / solr_options.config_set / "conf"
+    content = (CONFIGSET / "conf" / "schema.xml").read_bytes()
+    (folder / "schema.xml").write_bytes(content)
+    migration = SolrMigration(solr_options, NEW)
+    assert migration.plan()
+    migration.apply()
+    assert migration.plan() == []
+    migration.close()
+    assert (folder / "schema.xml").read_bytes() == content
+    assert [path.name for path in folder.iterdir() if path.name.startswith(".")] == []
+
+
 def test_a_schema_on_another_machine_is_left_to_its_operator(
     solr_options: SolrOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
