@@ -1,4 +1,4 @@
-"""A worker that runs beside the command: the demo's. One that is left running is stopped by `flumen down`."""
+"""Workers that run beside the command: the demo's. Those that are left running are stopped by `flumen down`."""
 
 import json
 import sys
@@ -61,16 +61,18 @@ def background_worker(
 ) -> Iterator[BackgroundWorker]:
     """Run a worker. At the end stop it, in at most `grace_s` seconds; with `keep`, leave it if all went well.
 
-    `name` is that of its log, `settings` are `FLUMEN_*` names that it gets beside the environment's.
+    One of the same `name` that was left before is stopped first. `name` is that of its log, `settings` are `FLUMEN_*`
+    names that it gets beside the environment's.
     """
-    stop_kept_worker(home)
+    record = home.absolute() / f"{name}.json"
+    _stop_recorded(record)
     log = home.absolute() / "logs" / f"{name}.log"
     worker = BackgroundWorker(spawn([sys.executable, "-P", "-m", "cli", "worker"], settings or {}, log), log)
     kept = False
     try:
         yield worker
         if keep:
-            with writing(record := _record(home)):
+            with writing(record):
                 record.write_text(json.dumps(asdict(worker.process)))
             kept = True
     finally:
@@ -78,17 +80,16 @@ def background_worker(
             stop([worker.process], grace_s)
 
 
-def stop_kept_worker(home: Path) -> bool:
-    """Stop the worker that a demo left running, if there is one. Returns whether there was."""
+def stop_kept_workers(home: Path) -> None:
+    """Stop the workers that a demo left running, if there are any."""
+    for record in home.absolute().glob("worker*.json"):
+        _stop_recorded(record)
+
+
+def _stop_recorded(record: Path) -> None:
     try:
-        process = ProcessId(**json.loads(_record(home).read_text()))
+        process = ProcessId(**json.loads(record.read_text()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
-        return False
-    running = process.find() is not None
+        return
     stop([process])
-    _record(home).unlink(missing_ok=True)
-    return running
-
-
-def _record(home: Path) -> Path:
-    return home.absolute() / "worker.json"
+    record.unlink(missing_ok=True)

@@ -66,6 +66,10 @@ ENTRIES = (
     ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
+    Entry(
+        *("tables", IMAGES, "tables:app"),
+        "Bring the tables in Kudu and the index in Solr up to what workers write.",
+    ),
     Entry("models", MODELS, "models:app", "See, register and swap models."),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )

@@ -38,7 +38,7 @@ _REFRESH_S = 0.3
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers and the worker running.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the servers and the workers running.")] = False,
 ) -> None:
     """Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it."""
     began = time.monotonic()
@@ -55,14 +55,15 @@ def demo(
         worker = closing.enter_context(background_worker(home, keep, settings.stop_timeout_s + 10))
         _wait(worker.is_ready, "the worker to start")
         photos = photo_settings(settings)
-        photographer = closing.enter_context(photo_worker(photos, settings.stop_timeout_s + 10))
+        photographer = closing.enter_context(photo_worker(photos, keep, settings.stop_timeout_s + 10))
         run = _open_run(settings, closing)
         report = _classify(settings, run, worker)
         problems = show_results(run, expected=report.sent - 1)
         show_dead_letter(run)
         _wait(photographer.is_ready, "the worker of photos to start")
-        problems += show_photos(photos, run.solr, photographer)
-    console.print(farewell(settings, keep, time.monotonic() - began))
+        problems += show_photos(photos, photographer)
+    ending = farewell(photos, IMAGES, keep, time.monotonic() - began)
+    console.print(ending, markup=False, highlight=False, soft_wrap=True)
     if problems:
         raise StreamError(" ".join(problems))
 

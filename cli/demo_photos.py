@@ -1,7 +1,7 @@
 """The demo's second part: photos, by a model that shares nothing with the article's.
 
-They are drawn here, with all that a camera writes into them, and go through a worker of their own into the same
-tables and the same index.
+They are drawn here, with all that a camera writes into them, and go through a worker of their own into tables and
+an index of their own: the article's table holds the article's images alone.
 """
 
 import io
@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 
 from cli.background import BackgroundWorker, background_worker
+from cli.invocation import as_typed
 from cli.output import console, print_rows
 from models.shapes import LABELS, draw_photo
 from stores.solr import SolrReader
 from stores.solr.search import Search, parse_near
 from streams.errors import StreamError
 from streams.offsets import TopicObserver
-from streams.publish import publish
+from streams.publish import PublishReport, publish
 from streams.settings import Settings
 from streams.topics import ensure_topics
 from streams.wire import SourceImage
@@ -29,6 +30,7 @@ MODEL = "shapes"
 SEARCH = "label:star AND aperture:[0 TO 2.8]"
 FACETS = ("dominant_color", "camera_model")
 NEAR = "52.5,13.4,10km"
+_TOPICS = ("images_topic", "dead_topic", "marks_topic", "parked_topic")
 _COUNT = 50
 _SIZE = (640, 480)
 _PATIENCE_S = 120.0
@@ -39,27 +41,44 @@ _F_NUMBER, _TAKEN_AT, _OFFSET = 0x829D, 0x9003, 0x9011
 
 
 def photo_settings(settings: Settings) -> Settings:
-    """Return the settings of the worker of photos: another model, topic and group, the same stores."""
+    """Return the settings of the worker of photos: another model, and topics, group, tables and core of its own."""
+    topics = {name: f"{getattr(settings, name)}.photos" for name in _TOPICS}
     other = {
         "model_name": MODEL,
-        "images_topic": f"{settings.images_topic}.photos",
         "group_id": f"{settings.group_id}-photos",
+        "kudu_table_prefix": f"{settings.kudu_table_prefix}photos_",
+        "solr_core": f"{settings.solr_core}-photos",
     }
-    return settings.model_copy(update=other)
+    return settings.model_copy(update=topics | other)
 
 
-def photo_worker(settings: Settings, grace_s: float) -> AbstractContextManager[BackgroundWorker]:
-    """Start a worker for photos; it is stopped at the end."""
+def photo_worker(settings: Settings, keep: bool, grace_s: float) -> AbstractContextManager[BackgroundWorker]:
+    """Start a worker for photos; it is stopped at the end, if it shall not be kept."""
     ensure_topics(settings)
-    names = ("model_name", "images_topic", "group_id")
+    names = (*_TOPICS, "model_name", "group_id", "kudu_table_prefix", "solr_core")
     environment = {f"FLUMEN_{name.upper()}": str(getattr(settings, name)) for name in names}
-    return background_worker(
-        settings.home, keep=False, grace_s=grace_s, name="worker-photos", settings=environment
-    )
+    return background_worker(settings.home, keep, grace_s, name="worker-photos", settings=environment)
 
 
-def show_photos(settings: Settings, solr: SolrReader, worker: BackgroundWorker) -> list[str]:
+def show_photos(settings: Settings, worker: BackgroundWorker) -> list[str]:
     """Publish photos, wait until they are stored, and show what can be asked; return what is not as it must be."""
+    report = _classify(settings, worker)
+    solr = SolrReader(settings.solr_options())
+    try:
+        solr.commit()
+        total, right = solr.count(f"model:{MODEL}"), solr.count(f"model:{MODEL} AND correct:true")
+        console.print(
+            f"\nPhotos: {report.sent} JPEG images of {_SIZE[0]}x{_SIZE[1]} in colour, by the model [bold]{MODEL}[/], "
+            f"which reads 32x32 in RGB; [bold]{right}[/] of {total} are right.",
+            highlight=False,
+        )
+        _ask(settings, solr)
+    finally:
+        solr.close()
+    return [] if total >= report.sent else [f"Solr holds {total} photos of {report.sent}."]
+
+
+def _classify(settings: Settings, worker: BackgroundWorker) -> PublishReport:
     observer = TopicObserver(settings)
     try:
         before = observer.progress(settings.images_topic).acknowledged
@@ -74,21 +93,19 @@ def show_photos(settings: Settings, solr: SolrReader, worker: BackgroundWorker) 
             time.sleep(0.05)
     finally:
         observer.close()
-    solr.commit()
-    total, right = solr.count(f"model:{MODEL}"), solr.count(f"model:{MODEL} AND correct:true")
-    console.print(
-        f"\nPhotos: {report.sent} JPEG images of {_SIZE[0]}x{_SIZE[1]} in colour, by the model [bold]{MODEL}[/], "
-        f"which reads 32x32 in RGB; [bold]{right}[/] of {total} are right.",
-        highlight=False,
-    )
-    _ask(solr)
-    return [] if total >= report.sent else [f"Solr holds {total} photos of {report.sent}."]
+    return report
 
 
-def _ask(solr: SolrReader) -> None:
+def search_photos(settings: Settings) -> str:
+    """Return the command that searches the photos, as one types it here."""
+    options = [part for name in FACETS for part in ("--facet", name)]
+    own = {"solr_core": settings.solr_core}
+    return as_typed("search", SEARCH, *options, "--near", NEAR, settings=own)
+
+
+def _ask(settings: Settings, solr: SolrReader) -> None:
     found = solr.find(Search(query=SEARCH, near=parse_near(NEAR), facets=FACETS, rows=3))
-    options = " ".join(f"--facet {name}" for name in FACETS)
-    console.print(f"[dim]flumen search '{SEARCH}' {options} --near {NEAR}[/]", highlight=False)
+    console.print(search_photos(settings), style="dim", markup=False, highlight=False, soft_wrap=True)
     columns = ("id", "label", "aperture", *FACETS, "distance_km")
     print_rows(
         [{name: row.get(name) for name in columns} for row in found.rows], as_json=False, columns=columns

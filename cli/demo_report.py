@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.panel import Panel
 from rich.table import Table
 
+from cli.demo_photos import search_photos
+from cli.invocation import as_typed, from_here
 from cli.output import console, print_rows
 from models.repository import Repository
 from replay.sql import query
@@ -156,9 +158,9 @@ def _matrix_cell(count: int, is_right: bool) -> str:
 
 
 def _show_article_queries(run: Run) -> None:
-    console.print("The article's queries, as written there, by `flumen sql`:")
+    console.print("The article's queries, as written there:")
     for text in ARTICLE_QUERIES:
-        console.print(Panel(text, expand=False, style="dim"))
+        console.print(as_typed("sql", text), style="dim", markup=False, highlight=False, soft_wrap=True)
         result = query(run.kudu, text)
         print_rows([dict(zip(result.columns, row, strict=True)) for row in result.rows], as_json=False)
 
@@ -173,20 +175,41 @@ def show_dead_letter(run: Run) -> None:
     print_rows(rows, as_json=False, title="Dead letters: one image was broken on purpose")
 
 
-def farewell(settings: Settings, keep: bool, seconds: float) -> str:
-    """Say how long it took, and where to look next."""
-    state = "Everything is left running" if keep else "The servers are stopped, their data is kept"
-    commands = {
-        "flumen sql 'select * from images limit 5'": "SQL on what Kudu holds",
-        f"{settings.solr_url}/{settings.solr_core}/select?q=prediction:7": "Solr",
-        "flumen produce PATH...": "classify images of your own; `flumen worker` must run",
-        "flumen models show mnist": "the model behind it",
+def farewell(photos: Settings, images: Path, keep: bool, seconds: float) -> str:
+    """Say how long it took, and where to look next. `photos` are the settings of the worker of photos."""
+    state = "The servers and the workers are left running."
+    if not keep:
+        state = f"The servers are stopped, their data is kept: start them again with `{as_typed('up')}`."
+    # Below one another: a command takes most of 80 columns.
+    lines = "\n".join(
+        f"  {command}\n      {meaning}" for command, meaning in next_commands(photos, images, keep).items()
+    )
+    return f"\nDone in {seconds:.0f} s. {state} Where to look next:\n{lines}"
+
+
+def next_commands(photos: Settings, images: Path, keep: bool) -> dict[str, str]:
+    """Return commands to go on with, in this order, each with its meaning. Typed in this folder, they work."""
+    own = {"kudu_table_prefix": photos.kudu_table_prefix}
+    looking = {
+        as_typed("sql", "select id, label, confidence from images limit 5"): "SQL on what Kudu holds",
+        as_typed(
+            "search", "label:7", "--facet", "knownlabel"
+        ): f"search in Solr, which is at {photos.solr_url}",
+        as_typed(
+            "sql", "select label, count(*) from images group by label", settings=own
+        ): "the photos in Kudu",
+        search_photos(photos): "and in Solr",
+        as_typed("models", "show", "mnist"): "the model behind the digits",
     }
+    produce = as_typed("produce", from_here(images))
+    last = {as_typed("down", "--purge"): "stop the servers and remove their data"}
     if keep:
-        commands["flumen down --purge"] = "stop the servers and remove their data"
-    else:
-        commands = {"flumen up": "start the servers again", **commands}
-        commands["flumen demo --keep"] = "once more, and leave it running"
-    # Below one another: an address takes most of 80 columns.
-    lines = "\n".join(f"  {command}\n      {meaning}" for command, meaning in commands.items())
-    return f"\nDone in {seconds:.0f} s. {state}. Where to look next:\n{lines}"
+        return {**looking, produce: "publish images: these, or your own folders and archives", **last}
+    return {
+        as_typed("up"): "start the servers again",
+        **looking,
+        as_typed("worker"): "classify what arrives, until Ctrl-C",
+        produce: "publish images to it from another terminal: these, or your own folders and archives",
+        as_typed("demo", "--keep"): "once more, and leave everything running",
+        **last,
+    }

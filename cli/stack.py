@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 import stores.solr
-from cli.background import stop_kept_worker
+from cli.background import stop_kept_workers
 from cli.output import AsJson, errors, print_rows
 from stack import docker as containers
 from stack import doctor as checks
@@ -46,7 +46,7 @@ def down(
 ) -> None:
     """Stop the servers; their data stays, unless purged."""
     home = load_settings().home
-    stop_kept_worker(home)
+    stop_kept_workers(home)
     if _through(home) == "docker":
         containers.down(home, purge)
         stopped = ["the containers"]

@@ -1,8 +1,9 @@
 """SQL over what Kudu holds: DuckDB computes, Kudu's scanners deliver the columns and rows that are needed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     import duckdb
 
 TABLES = ("images", "predictions", "image_chunks", "view_chunks")
-# The article's table: its column names, and ours.
+# The article's table: the images that this model has answered, under the article's column names.
+ARTICLE_MODEL = "mnist"
 ARTICLE_COLUMNS = {
     "id": "id",
     "image_as_png": "image",
@@ -59,7 +61,7 @@ class Result:
 
 
 def query(reader: KuduReader, sql: str) -> Result:
-    """Run one read-only statement over the tables of `TABLES` and the view `mnist`.
+    """Run one read-only statement over the tables of `TABLES`, and `mnist`: what the model of that name answered.
 
     Args:
         reader: the Kudu to read.
@@ -94,6 +96,8 @@ def query(reader: KuduReader, sql: str) -> Result:
         ) from error
     finally:
         connection.close()
+        for table in tables.values():
+            table.close()
     columns = [[_plain(value) for value in values_of(column)] for column in rows.columns]
     scans = [scan for table in tables.values() for scan in table.scans]
     return Result(_unique(rows.column_names), list(zip(*columns, strict=True)), scans)
@@ -113,9 +117,10 @@ def _present(reader: KuduReader) -> Sequence[str]:
 def _register(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, "_KuduTable"]) -> None:
     for name, table in tables.items():
         connection.register(name, table)
-    if set(ARTICLE_COLUMNS.values()) <= set(tables["images"].schema.names):
+    if _holds_the_articles(tables["images"].schema):
         columns = ", ".join(f"{ours} AS {theirs}" for theirs, ours in ARTICLE_COLUMNS.items())
-        connection.execute(f"CREATE VIEW mnist AS SELECT {columns} FROM images")  # noqa: S608 - our own constants
+        view = f"SELECT {columns} FROM images WHERE model = '{ARTICLE_MODEL}'"  # noqa: S608 - our own constants
+        connection.execute(f"CREATE VIEW mnist AS {view}")
     connection.execute("SET lock_configuration = true")
 
 
@@ -128,6 +133,7 @@ class _KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         self._schema = schema
         self.scans: list[Scan] = []
         self.failure: StoreError | None = None
+        self._open: list[_Reading] = []
 
     @property
     def schema(self) -> pa.Schema:
@@ -140,9 +146,16 @@ class _KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         scan = Scan(self._name, list(dict.fromkeys([*wanted, *pushed.columns])), pushed.predicates)
         self.scans.append(scan)
         schema = pa.schema([self._schema.field(name) for name in scan.columns])
-        return ds.Scanner.from_batches(self._batches(scan), schema=schema, columns=wanted, filter=filter)
+        reading = _Reading(self._batches(scan))
+        self._open.append(reading)
+        return ds.Scanner.from_batches(reading, schema=schema, columns=wanted, filter=filter)
 
-    def _batches(self, scan: Scan) -> Iterator[pa.RecordBatch]:
+    def close(self) -> None:
+        """End the scans that the query has left before their ends, as one with LIMIT does."""
+        for reading in self._open:
+            reading.close()
+
+    def _batches(self, scan: Scan) -> Generator[pa.RecordBatch, None, None]:
         try:
             for batch in self._reader.scan(scan.table, scan.columns, scan.predicates):
                 scan.rows += batch.num_rows
@@ -152,9 +165,33 @@ class _KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
             raise
 
 
+def _holds_the_articles(images: pa.Schema) -> bool:
+    return {"model", *ARTICLE_COLUMNS.values()} <= set(images.names)
+
+
+class _Reading(Iterator[pa.RecordBatch]):
+    """The batches of one scan, read ahead by a thread of Arrow's, which outlives the query and knows no end of it.
+
+    A reader that is closed under that thread lets it wait for ever, and with it the process that ends.
+    """
+
+    def __init__(self, batches: Generator[pa.RecordBatch, None, None]) -> None:
+        self._batches = batches
+        self._lock = Lock()
+
+    def __next__(self) -> pa.RecordBatch:
+        with self._lock:
+            return next(self._batches)
+
+    def close(self) -> None:
+        """Wait for the batch that is being read, and read no more."""
+        with self._lock:
+            self._batches.close()
+
+
 def _catalogue(schemas: Mapping[str, pa.Schema]) -> str:
     lines = [f"  {table}({', '.join(schema.names)})" for table, schema in schemas.items()]
-    if set(ARTICLE_COLUMNS.values()) <= set(schemas["images"].names):
+    if _holds_the_articles(schemas["images"]):
         lines.append(f"  mnist({', '.join(ARTICLE_COLUMNS)})")
     return "\n".join(["There are these tables and columns:", *lines])
 

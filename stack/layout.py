@@ -27,6 +27,11 @@ class Endpoints:
     kudu_masters: str
     solr_url: str
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """What flumen's settings are to be."""
+        return {"kafka_servers": self.kafka, "kudu_masters": self.kudu_masters, "solr_url": self.solr_url}
+
 
 @dataclass(frozen=True, slots=True)
 class State:

@@ -9,7 +9,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,8 @@ class Names:
     suffix: str
     images_topic: str
     dead_topic: str
+    marks_topic: str
+    parked_topic: str
     classified_topic: str
     control_topic: str
     status_topic: str
@@ -35,6 +37,16 @@ class Names:
     group_id: str
     kudu_prefix: str
     solr_core: str
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What flumen's settings are to be. The topic of results is not among them: it is off unless set."""
+        given = asdict(self)
+        prefix = given.pop("kudu_prefix")
+        unset = ("suffix", "classified_topic")
+        return {name: value for name, value in given.items() if name not in unset} | {
+            "kudu_table_prefix": prefix
+        }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,6 +88,8 @@ def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
         suffix=suffix,
         images_topic=f"images-{suffix}",
         dead_topic=f"images-dead-{suffix}",
+        marks_topic=f"images-marks-{suffix}",
+        parked_topic=f"images-parked-{suffix}",
         classified_topic=f"images-classified-{suffix}",
         control_topic=f"models-control-{suffix}",
         status_topic=f"models-status-{suffix}",
@@ -85,6 +99,13 @@ def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
         solr_core=f"core-{suffix}",
     )
     remove_leftovers(flumen_stack, suffix)
+
+
+@pytest.fixture
+def flumen_environment(flumen_stack: "Endpoints", flumen_names: Names) -> dict[str, str]:
+    """Return the `FLUMEN_*` names of a `flumen` command that is to use these servers, under this test's names."""
+    settings = {**flumen_stack.settings, **flumen_names.settings}
+    return {f"FLUMEN_{name.upper()}": value for name, value in settings.items()}
 
 
 @pytest.fixture(scope="session")

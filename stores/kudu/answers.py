@@ -24,7 +24,7 @@ class KuduAnswers:
         if self._driver is None:
             driver = open_driver(self._options)
             try:
-                ensure_table(driver, self._table)
+                self._table = ensure_table(driver, predictions_table(self._options.table_prefix))
             except BaseException:
                 driver.close()
                 raise

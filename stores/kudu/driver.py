@@ -16,7 +16,7 @@ import pyarrow as pa
 from interceptor.open_files import exhausted
 from stores.errors import StoreError, StoreRefused, StoreUnavailable
 from stores.kudu.options import KuduOptions
-from stores.kudu.schema import Table
+from stores.kudu.schema import Table, TableColumn
 
 # A flush of more is split: Kudu's servers refuse requests over 50 MiB.
 FLUSH_BYTES = 4 * 1024 * 1024
@@ -88,6 +88,9 @@ class Driver(Protocol):
 
     def create(self, table: Table) -> None:
         """Create a table, and wait until it can be written. One that exists is left as it is."""
+
+    def add_column(self, table: str, column: TableColumn) -> None:
+        """Add a column that may be null to a table; it is null in every row. One of that name is left as it is."""
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
         """Upsert all rows, in order, in one flush; at most about `FLUSH_BYTES`.

@@ -116,6 +116,20 @@ class JvmDriver:
                 if not _status(error).startswith("Already present"):
                     raise
 
+    def add_column(self, table: str, column: TableColumn) -> None:
+        """Add a column that may be null to a table. One of that name is left as it is."""
+        kind = getattr(java("org.apache.kudu.Type"), column.type.upper())
+        change = java("org.apache.kudu.client.AlterTableOptions")().addNullableColumn(column.name, kind)
+        self._opened.pop(table, None)
+        with self._translated():
+            try:
+                # It waits until all tablets know of it.
+                self._client.alterTable(table, change)
+            except java(KUDU_EXCEPTION) as error:
+                # Somebody else was faster.
+                if not _status(error).startswith("Already present"):
+                    raise
+
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
         """Upsert all rows, in order, in one flush. See `stores.kudu.driver.Driver.upsert`."""
         if self._writer is None:

@@ -25,7 +25,7 @@ from stores.kudu.driver import (
 )
 from stores.kudu.native_process import Answer, serve
 from stores.kudu.options import KuduOptions
-from stores.kudu.schema import Table
+from stores.kudu.schema import Table, TableColumn
 
 # Beyond the client's own time limits: how long the child may be silent, seconds.
 _GRACE_S = 30.0
@@ -65,6 +65,10 @@ class NativeDriver:
     def create(self, table: Table) -> None:
         """Create a table, and wait until it can be written. One that exists is left as it is."""
         self._call("create", table)
+
+    def add_column(self, table: str, column: TableColumn) -> None:
+        """Add a column that may be null to a table. One of that name is left as it is."""
+        self._call("add_column", table, column)
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
         """Upsert all rows, in order, in one flush. See `stores.kudu.driver.Driver.upsert`."""

@@ -124,6 +124,15 @@ class _Client:
             if not _text(error).startswith("Already present"):
                 raise
 
+    def add_column(self, table: str, column: TableColumn) -> None:
+        alterer = self._client.new_table_alterer(self._client.table(table))
+        alterer.add_column(column.name, column.type, nullable=True)
+        try:
+            self._opened[table] = alterer.alter()
+        except self._kudu.KuduBadStatus as error:
+            if not _text(error).startswith("Already present"):
+                raise
+
     def upsert(self, writes: Sequence[Write]) -> list[str | None] | None:
         """Return None where all is stored, else the server's answer for each row of all writes (None = stored)."""
         session = self._session()
@@ -160,9 +169,11 @@ class _Client:
     def _operations(self, writes: Sequence[Write]) -> Iterator[Any]:
         for write in writes:
             table = self._table(write.table)
-            names = [table.schema[position].name for position in range(len(table.schema))]
-            names = [name for name in names if name in write.rows.schema.names]  # to delete, just the key's
-            for row in zip(*(_values(write.rows.column(name)) for name in names), strict=True):
+            columns = [table.schema[position] for position in range(len(table.schema))]
+            if write.delete:  # just the key's, which stand first
+                columns = [column for column in columns if column.name in write.rows.schema.names]
+            cells = (_cells(write.rows, column.name) for column in columns)
+            for row in zip(*cells, strict=True):
                 yield table.new_delete(row) if write.delete else table.new_upsert(row)
 
     def _table(self, name: str) -> Any:
@@ -192,6 +203,11 @@ class _Client:
     def close_scan(self, scan: int) -> None:
         scanner, _ = self._scans.pop(scan)
         scanner.close()
+
+
+def _cells(rows: pa.RecordBatch, column: str) -> list[Any]:
+    """Return a column's values; nulls for one that the rows lack, as they are given to Kudu by position."""
+    return _values(rows.column(column)) if column in rows.schema.names else [None] * rows.num_rows
 
 
 def _values(array: pa.Array) -> list[Any]:

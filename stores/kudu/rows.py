@@ -51,6 +51,7 @@ def build(
         for row, reason in (*refused.items(), *_violations(array, column)):
             failures.setdefault(row, f"column {column.name!r} {reason}")
         arrays.append(array)
+    arrays.extend(pa.nulls(count, ARROW_TYPES[column.type]) for column in table.others)
     rows = pa.RecordBatch.from_arrays(arrays, schema=table.arrow)
     for row, reason in _long_keys(table, rows):
         failures.setdefault(row, reason)

@@ -1,7 +1,7 @@
 """Flumen's tables in Kudu: which columns they have, of which type, and whether a table that exists is one of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -56,10 +56,15 @@ class TableColumn:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table, its key columns first. It is hash-partitioned by the first of them, the image's id."""
+    """A table, its key columns first. It is hash-partitioned by the first of them, the image's id.
+
+    `others` are columns that are there and that nobody here fills: every row that is written has null in them, as what
+    stands there was said of what the row held before.
+    """
 
     name: str
     columns: tuple[TableColumn, ...]
+    others: tuple[TableColumn, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -71,7 +76,7 @@ class Table:
         """The Arrow schema of its rows. A type that flumen does not use is left out."""
         return pa.schema(
             pa.field(column.name, ARROW_TYPES[column.type], column.nullable)
-            for column in self.columns
+            for column in (*self.columns, *self.others)
             if column.type in ARROW_TYPES
         )
 
@@ -115,6 +120,12 @@ def predictions_table(prefix: str) -> Table:
     )
 
 
+def all_tables(prefix: str, columns: Sequence[Column]) -> tuple[Table, ...]:
+    """Return every table of flumen's, in the order in which they are made."""
+    images, chunks = images_table(prefix, columns), chunks_table(prefix)
+    return images, chunks, chunks_table(prefix, "view_chunks"), predictions_table(prefix)
+
+
 def _key(name: str, kudu_type: str) -> TableColumn:
     return TableColumn(name, kudu_type, nullable=False, key=True)
 
@@ -122,19 +133,67 @@ def _key(name: str, kudu_type: str) -> TableColumn:
 def check(expected: Table, found: Table) -> None:
     """Compare a table that exists with the one flumen writes. The order of columns does not matter.
 
+    One more is no matter where it may be null: another worker's interceptor fills it, or a newer version. A column that
+    was added later may be null, whatever its interceptor says.
+
     Raises:
-        SchemaMismatch: a column is missing, is one too many, or is of another type.
+        SchemaMismatch: a column is missing, is one too many and may not be null, or is of another type.
+    """
+    check_what_stays(expected, found)
+    lacking = missing(expected, found)
+    if lacking:
+        raise SchemaMismatch(
+            f"the Kudu table {expected.name!r} lacks what this worker writes: "
+            f"{'; '.join(f'column {column.name!r} is missing, expected {column}' for column in lacking)}. "
+            "Run `flumen tables migrate`: it adds what is missing, and changes nothing else"
+        )
+
+
+def check_what_stays(expected: Table, found: Table) -> None:
+    """Compare as `check` does, but for columns that can be added.
+
+    Raises:
+        SchemaMismatch: names all that differs, what is missing as well.
     """
     there = {column.name: column for column in found.columns}
     wanted = {column.name: column for column in expected.columns}
-    problems = [
-        f"column {name!r} is {there.get(name) or 'missing'}, expected {wanted.get(name) or 'no such column'}"
-        for name in dict.fromkeys([*wanted, *there])
-        if there.get(name) != wanted.get(name)
+    differing = [
+        name for name in dict.fromkeys([*wanted, *there]) if not _fits(wanted.get(name), there.get(name))
     ]
-    if problems:
-        raise SchemaMismatch(
-            f"the Kudu table {expected.name!r} has other columns than this worker writes: "
-            f"{'; '.join(problems)}. It was left as it is. Rename or drop that table, set another table prefix, "
-            f"or run with the interceptors it was made for"
+    lacking = [column.name for column in missing(expected, found)]
+    if differing:
+        problems = (
+            f"column {name!r} is {there.get(name) or 'missing'}, expected {wanted.get(name) or 'no such column'}"
+            for name in [*differing, *lacking]
         )
+        raise SchemaMismatch(
+            f"the Kudu table {expected.name!r} has other columns than this worker writes: {'; '.join(problems)}. "
+            "It was left as it is. Rename or drop that table, set another table prefix, or run with the interceptors "
+            "it was made for"
+        )
+
+
+def missing(expected: Table, found: Table) -> tuple[TableColumn, ...]:
+    """Return the columns that a table lacks and that can be added to it: the rows it holds have null there."""
+    there = {column.name for column in found.columns}
+    return tuple(
+        replace(column, nullable=True)
+        for column in expected.columns
+        if column.name not in there and not column.key
+    )
+
+
+def as_written(expected: Table, found: Table) -> Table:
+    """Return the table as rows are written into it: with the columns beside those that are expected."""
+    wanted = {column.name for column in expected.columns}
+    others = (column for column in found.columns if column.name not in wanted)
+    return replace(expected, others=tuple(column for column in others if column.type in ARROW_TYPES))
+
+
+def _fits(wanted: TableColumn | None, there: TableColumn | None) -> bool:
+    """Say whether a column is as it must be, or can be added."""
+    if wanted is None:
+        return there is None or there.nullable
+    if there is None:
+        return not wanted.key
+    return there in (wanted, replace(wanted, nullable=True))

@@ -23,6 +23,7 @@ class KuduSink:
 
     def __init__(self, options: KuduOptions, columns: Sequence[Column]) -> None:
         self._options = options
+        self._columns = tuple(columns)
         self._images = images_table(options.table_prefix, columns)
         self._chunks = chunks_table(options.table_prefix)
         self._view_chunks = chunks_table(options.table_prefix, "view_chunks")
@@ -41,8 +42,10 @@ class KuduSink:
             return
         driver = open_driver(self._options)
         try:
-            for table in (self._images, self._chunks, self._view_chunks, self._predictions):
+            for table in (self._chunks, self._view_chunks):
                 ensure_table(driver, table)
+            self._images = ensure_table(driver, images_table(self._options.table_prefix, self._columns))
+            self._predictions = ensure_table(driver, predictions_table(self._options.table_prefix))
         except BaseException:
             driver.close()
             raise

@@ -1,15 +1,18 @@
 """What every writer into Kudu does: make sure of a table, send rows in flushes, put answers into columns."""
 
+import logging
 from collections.abc import Iterable
 
 from interceptor.batch import Batch, ColumnValues
 from stores.kudu.driver import Driver
 from stores.kudu.rows import Part, flushes
-from stores.kudu.schema import Table, check
+from stores.kudu.schema import Table, as_written, check
+
+log = logging.getLogger(__name__)
 
 
-def ensure_table(driver: Driver, table: Table) -> None:
-    """Create a table that is missing, and check it in any case.
+def ensure_table(driver: Driver, table: Table) -> Table:
+    """Create a table that is missing, and check it in any case. Returns it as rows are written into it.
 
     Raises:
         SchemaMismatch: it has other columns.
@@ -18,8 +21,18 @@ def ensure_table(driver: Driver, table: Table) -> None:
     if found is None:
         driver.create(table)
         found = driver.describe(table.name)
-    if found is not None:
-        check(table, found)
+    if found is None:
+        return table
+    check(table, found)
+    written = as_written(table, found)
+    if written.others:
+        names = ", ".join(column.name for column in written.others)
+        log.warning(
+            "the Kudu table %s has columns that this worker does not fill; they are null in what it stores: %s",
+            table.name,
+            names,
+        )
+    return written
 
 
 def flush(driver: Driver, parts: Iterable[Part]) -> dict[int, str]:

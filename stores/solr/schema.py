@@ -125,8 +125,24 @@ def check_schema(schema: Mapping[str, Any], fields: Sequence[IndexField], index:
     Raises:
         SchemaMismatch: names every field that differs, what was found and what is expected.
     """
+    lacking = missing(schema, fields)
+    check_what_stays(schema, fields, index)
+    if lacking:
+        raise SchemaMismatch(
+            f"the Solr index {index} lacks what this worker writes: {'; '.join(map(_absence, lacking))}. "
+            "Run `flumen tables migrate`: it adds what is missing, and changes nothing else"
+        )
+
+
+def check_what_stays(schema: Mapping[str, Any], fields: Sequence[IndexField], index: str) -> None:
+    """Compare as `check_schema` does, but for fields that can be added.
+
+    Raises:
+        SchemaMismatch: names all that differs, what is missing as well.
+    """
     differences = list(_differences(schema, fields))
     if differences:
+        differences += map(_absence, missing(schema, fields))
         raise SchemaMismatch(
             f"the Solr index {index} has another schema: {'; '.join(differences)}. It was left as it is. "
             "Choose a core of another name (FLUMEN_SOLR_CORE), or delete this one and rebuild it from Kudu "
@@ -134,15 +150,29 @@ def check_schema(schema: Mapping[str, Any], fields: Sequence[IndexField], index:
         )
 
 
+def missing(schema: Mapping[str, Any], fields: Sequence[IndexField]) -> list[IndexField]:
+    """Return the fields that an index has neither by name nor by a dynamic one."""
+    return [wanted for wanted in fields if find_field(schema, wanted.name) is None]
+
+
+def solr_class(column: Column) -> str:
+    """Return the class of the field that a column goes to, as the config set has it."""
+    return named_fields().get(field_name(column)) or _CLASSES[column.kind][0]
+
+
+def _absence(wanted: IndexField) -> str:
+    return f"no field {wanted.name!r}, expected {solr_class(wanted.column)}"
+
+
 def _differences(schema: Mapping[str, Any], fields: Sequence[IndexField]) -> Iterator[str]:
+    """Yield what adding fields does not mend."""
     if schema.get("uniqueKey") != UNIQUE_KEY:
         yield f"the unique key is {schema.get('uniqueKey')!r}, expected {UNIQUE_KEY!r}"
     types = {entry["name"]: entry for entry in schema["fieldTypes"]}
     for wanted in fields:
         expected = _CLASSES[wanted.column.kind]
-        entry = _find_field(schema, wanted.name)
+        entry = find_field(schema, wanted.name)
         if entry is None:
-            yield f"no field {wanted.name!r}, expected {expected[0]}"
             continue
         kind = types[entry["type"]]
         if kind["class"] not in expected:
@@ -157,7 +187,7 @@ def _differences(schema: Mapping[str, Any], fields: Sequence[IndexField]) -> Ite
             yield f"field {entry['name']!r} is required there, and flumen writes none of that name"
 
 
-def _find_field(schema: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
+def find_field(schema: Mapping[str, Any], name: str) -> Mapping[str, Any] | None:
     """Resolve a field as Solr does: by its own name, else by the longest dynamic pattern."""
     for entry in schema["fields"]:
         if entry["name"] == name:

@@ -99,6 +99,17 @@ class SolrServer:
             return None
         raise self.store_error(answer)
 
+    def read_file(self, name: str) -> bytes | Refusal:
+        """Return a file of the config set that the index runs with."""
+        url = f"{self.index_url}/admin/file"
+        try:
+            answer = self._session.get(url, params={"file": name}, timeout=self._timeout)
+        except requests.RequestException as error:
+            return read_error(error)
+        if answer.status_code != HTTPStatus.OK:
+            return Refusal(answer.status_code, _phrase(answer.status_code))
+        return answer.content
+
     def store_error(self, refusal: Refusal) -> StoreError:
         """Return the error to raise for a refusal, with what to do about it.
 

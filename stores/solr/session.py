@@ -87,12 +87,8 @@ def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -
     proxy = find_proxy(url)
     tail = f" ({proxy})" if proxy else ""
     where = f"Solr at {url}"
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return StoreRefused(_untrusted(where, cause.verify_message.rstrip(".")) + tail)
     if isinstance(cause, ssl.SSLError):
-        if cause.reason in _NO_TLS:
-            return StoreRefused(f"{where} speaks no TLS. Let FLUMEN_SOLR_URL begin with http://{tail}")
-        return StoreRefused(f"{where} and TLS: {reason}. Look at FLUMEN_SOLR_CA_FILE{tail}")
+        return StoreRefused(_no_tls(where, reason, cause) + tail)
     if isinstance(cause, socket.gaierror) and proxy is None:
         host = urlsplit(url).hostname
         return StoreUnavailable(f"there is no host {host!r} ({cause.strerror}); correct FLUMEN_SOLR_URL")
@@ -102,6 +98,14 @@ def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -
     return StoreUnavailable(
         f"{where} does not answer: {shown}. Start it with `flumen up`, or correct FLUMEN_SOLR_URL{tail}"
     )
+
+
+def _no_tls(where: str, reason: str, cause: ssl.SSLError) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return _untrusted(where, cause.verify_message.rstrip("."))
+    if cause.reason in _NO_TLS:
+        return f"{where} speaks no TLS. Let FLUMEN_SOLR_URL begin with http://"
+    return f"{where} and TLS: {reason}. Look at FLUMEN_SOLR_CA_FILE"
 
 
 def _untrusted(where: str, why: str) -> str:

@@ -20,7 +20,8 @@ from interceptor.batch import Batch, ImageMessage
 from interceptor.columns import Column, Kind
 from stack.artifacts import resolve
 from stores.errors import SchemaMismatch, StoreUnavailable
-from stores.solr import SolrOptions, SolrReader, SolrSink
+from stores.migration import Addition
+from stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
 from stores.solr.schema import CONFIGSET
 
 COLUMNS = (
@@ -129,6 +130,24 @@ def test_a_collection_of_another_schema_is_left_alone(options: SolrOptions) -> N
     ask_collections(poor, action="CREATE", numShards=1, **{"collection.configName": "poor"})
     with pytest.raises(SchemaMismatch, match=r"no field 'width', expected solr\.IntPointField"):
         SolrSink(options, COLUMNS).connect()
+
+
+def test_a_collection_gets_the_fields_that_it_lacks(options: SolrOptions, connect: Connect) -> None:
+    older = replace(options, config_set=options.core)
+    upload_with(older, width="")
+    ask_collections(older, action="CREATE", numShards=1, **{"collection.configName": older.config_set})
+    # Who migrates may not know the name of the config set: the collection does.
+    migration = SolrMigration(options, COLUMNS)
+    assert migration.plan() == [Addition("solr", options.core, "width", "solr.IntPointField")]
+    migration.apply()
+    assert migration.plan() == []
+    migration.close()
+    assert not connect(options).write(batch_of("a"))
+    reader = SolrReader(options)
+    row = reader.get("a")
+    assert row is not None
+    assert row["width"] == 28
+    reader.close()
 
 
 @pytest.mark.parametrize(

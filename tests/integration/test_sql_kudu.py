@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import duckdb
@@ -44,6 +45,8 @@ COLUMNS = (
 COUNT = 600
 RANDOM = np.random.default_rng(1)
 PREDICTIONS = RANDOM.integers(-1, 10, COUNT)
+MODELS = ["mnist" if row % 11 else "shapes" for row in range(COUNT)]
+"""Two models write into one table: the article's view is about the first."""
 KNOWN = [int(label) if row % 7 else None for row, label in enumerate(RANDOM.integers(0, 10, COUNT))]
 
 
@@ -73,7 +76,7 @@ def options(
                 "prediction": PREDICTIONS.astype(np.int32),
                 "label": [str(prediction) if prediction >= 0 else None for prediction in PREDICTIONS],
                 "confidence": RANDOM.random(COUNT, np.float32),
-                "model": ["mnist"] * COUNT,
+                "model": MODELS,
                 "model_version": [1] * COUNT,
             },
         )
@@ -103,16 +106,23 @@ def in_memory(reader: KuduReader) -> Iterator[Any]:
 def test_the_articles_count_by_prediction(reader: KuduReader) -> None:
     result = query(reader, ALL_PREDICTIONS)
     assert list(result.columns) == ["count(PREDICTION)", "all_prediction"]
-    expected = Counter(int(prediction) for prediction in PREDICTIONS)
+    expected = Counter(
+        int(prediction) for prediction, model in zip(PREDICTIONS, MODELS, strict=True) if model == "mnist"
+    )
     assert result.rows == [(expected[prediction], prediction) for prediction in sorted(expected)]
-    assert [(scan.table, list(scan.columns)) for scan in result.scans] == [("images", ["prediction"])]
+    (scan,) = result.scans
+    assert (scan.table, set(scan.columns)) == ("images", {"prediction", "model"})
+    assert [str(predicate) for predicate in scan.predicates] == ["model = 'mnist'"]
+    assert scan.rows == MODELS.count("mnist")
 
 
 def test_the_articles_count_of_correct_ones(reader: KuduReader) -> None:
     result = query(reader, CORRECT_PREDICTIONS)
     assert list(result.columns) == ["count(PREDICTION)", "correct_prediction"]
     correct = Counter(
-        int(prediction) for prediction, known in zip(PREDICTIONS, KNOWN, strict=True) if prediction == known
+        int(prediction)
+        for prediction, known, model in zip(PREDICTIONS, KNOWN, MODELS, strict=True)
+        if prediction == known and model == "mnist"
     )
     assert result.rows == [(correct[prediction], prediction) for prediction in sorted(correct)]
 
@@ -205,6 +215,23 @@ FILTERS = st.recursive(
 def test_pushing_down_never_changes_a_result(reader: KuduReader, in_memory: Any, condition: str) -> None:
     sql = f"select count(*), min(id), max(id), sum(prediction) from images where {condition}"
     assert query(reader, sql).rows == in_memory.execute(sql).fetchall()
+
+
+def test_no_scan_goes_on_behind_a_query(reader: KuduReader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow reads ahead: closed under it, Kudu's client would let its thread wait for ever, and the process with it."""
+    rows = list(reader.scan("images", ["id"]))
+    reading, went_on = Event(), Event()
+
+    def slow(*_: object) -> Iterator[pa.RecordBatch]:
+        for _ in range(50):
+            yield from rows
+            reading.set()
+            went_on.wait(0.3)
+            reading.clear()
+
+    monkeypatch.setattr(reader, "scan", slow)
+    assert query(reader, "select id from images limit 1").rows
+    assert not reading.is_set()
 
 
 def test_looking_around(reader: KuduReader) -> None:

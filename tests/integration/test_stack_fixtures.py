@@ -1,6 +1,7 @@
 """The pytest plugin, seen from a test session of its own, and the removal of what tests leave behind."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from stack import kudu
 from stack.artifacts import pinned
 from stack.leftovers import remove_leftovers
+from streams.settings import Settings
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "stack.md"
 TABLE = (
     '{"table_name": "NAME", "schema": {"columns": [{"column_name": "id", "column_type": "INT32"}],'
     ' "key_column_names": ["id"]}, "partition": {"hash_partitions": [{"columns": ["id"], "num_buckets": 2}]}}'
@@ -74,8 +77,25 @@ def test_the_class_path_is_there(flumen_kudu_classpath: list[Path]) -> None:
     ]
 
 
+def test_the_settings_of_the_names_are_flumens(
+    flumen_environment: dict[str, str], settings: Settings
+) -> None:
+    """Else a command would run under a name that nobody removes, or that another test has."""
+    names = [
+        name for name in Settings.model_fields if name.endswith(("_topic", "_core", "_prefix", "group_id"))
+    ]
+    names.remove("classified_topic")  # off unless set
+    assert {
+        f"FLUMEN_{name.upper()}" for name in (*names, "kafka_servers", "kudu_masters", "solr_url")
+    } == set(flumen_environment)
+    for name, value in flumen_environment.items():
+        assert getattr(settings, name.removeprefix("FLUMEN_").lower()) == value
+
+
 def run_session(tmp_path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     (tmp_path / "test_session.py").write_text(SESSION)
+    for example in re.findall(r"```python\n(# (test_\w+\.py)\n.*?)```", DOCUMENT.read_text(), re.DOTALL):
+        (tmp_path / example[1]).write_text(example[0])
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)],
         env={**os.environ, "FLUMEN_TEST_STACK_HOME": "", "TMPDIR": str(tmp_path), **environment},
@@ -90,6 +110,7 @@ def test_a_failing_session_leaves_no_server_and_no_data(tmp_path: Path) -> None:
     done = run_session(tmp_path, FLUMEN_TEST_STACK="local")
     assert done.returncode == 1
     assert "on purpose" in done.stdout
+    assert "1 failed, 2 passed" in done.stdout, done.stdout  # the two examples of docs/stack.md
     assert "images_topic='images-" in done.stdout
     assert list(tmp_path.glob("flumen-test-*")) == []
     commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]

@@ -73,16 +73,17 @@ def test_two_workers_share_the_topic(
     kudu.close()
 
 
-def test_a_table_with_other_columns_stops_the_start(
+def test_a_table_that_lacks_columns_stops_the_start_with_what_to_do(
     settings: Settings, start_worker: Callable[..., Any]
 ) -> None:
     ensure_topics(settings)
-    plain = start_worker()
+    plain = start_worker(interceptors=["envelope", "decode", "classify"])
     plain.wait_for_line("worker is ready")
     assert plain.stop() == 0
-    other = start_worker(interceptors=["envelope", "decode"])
+    other = start_worker()
     assert other.process.wait(120) == 1
     assert "SchemaMismatch" in other.log.read_text()
+    assert "`flumen tables migrate`" in other.log.read_text()
 
 
 @pytest.mark.parametrize(

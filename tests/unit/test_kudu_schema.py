@@ -8,14 +8,18 @@ import pytest
 from interceptor.columns import Column, Kind
 from stores.errors import SchemaMismatch, StoreError
 from stores.kudu import KuduOptions
+from stores.kudu.rows import build
 from stores.kudu.schema import (
     ARROW_TYPES,
     KUDU_TYPES,
     Table,
     TableColumn,
+    as_written,
     check,
+    check_what_stays,
     chunks_table,
     images_table,
+    missing,
     predictions_table,
 )
 
@@ -69,23 +73,65 @@ def test_the_order_of_columns_does_not_matter() -> None:
 def test_all_differences_are_named() -> None:
     expected = images_table("", COLUMNS)
     kept = tuple(column for column in expected.columns if column.name not in ("knownlabel", "confidence"))
-    others = (TableColumn("knownlabel", "string"), TableColumn("camera", "decimal"))
+    others = (TableColumn("knownlabel", "string"), TableColumn("camera", "decimal", nullable=False))
     with pytest.raises(SchemaMismatch) as caught:
         check(expected, Table("images", kept + others))
     message = str(caught.value)
     assert "column 'knownlabel' is STRING, expected INT32" in message
     assert "column 'confidence' is missing, expected FLOAT" in message
-    assert "column 'camera' is DECIMAL, expected no such column" in message
+    assert "column 'camera' is DECIMAL not null, expected no such column" in message
     assert "'images'" in message
 
 
-def test_a_column_that_may_be_null_is_another_column() -> None:
+def with_column(table: Table, name: str, **changes: Any) -> Table:
+    columns = (replace(column, **changes) if column.name == name else column for column in table.columns)
+    return replace(table, columns=tuple(columns))
+
+
+def test_a_column_that_was_added_later_may_be_null() -> None:
     expected = images_table("", COLUMNS)
-    loose = [
-        replace(column, nullable=True) if column.name == "chunks" else column for column in expected.columns
-    ]
-    with pytest.raises(SchemaMismatch, match="'chunks' is INT32, expected INT32 not null"):
-        check(expected, Table("images", tuple(loose)))
+    check(expected, with_column(expected, "chunks", nullable=True))
+
+
+def test_one_that_may_not_be_null_is_another_column() -> None:
+    expected = images_table("", COLUMNS)
+    with pytest.raises(SchemaMismatch, match="'confidence' is FLOAT not null, expected FLOAT"):
+        check(expected, with_column(expected, "confidence", nullable=False))
+
+
+def test_what_is_missing_can_be_added_and_the_command_is_named() -> None:
+    expected = images_table("", COLUMNS)
+    found = Table("images", tuple(c for c in expected.columns if c.name not in ("confidence", "chunks")))
+    assert missing(expected, found) == (TableColumn("confidence", "float"), TableColumn("chunks", "int32"))
+    with pytest.raises(SchemaMismatch) as caught:
+        check(expected, found)
+    assert "column 'confidence' is missing, expected FLOAT" in str(caught.value)
+    assert "`flumen tables migrate`" in str(caught.value)
+    check(expected, Table("images", found.columns + missing(expected, found)))
+
+
+def test_no_command_mends_a_key_that_is_missing() -> None:
+    expected = predictions_table("")
+    found = Table("predictions", tuple(c for c in expected.columns if c.name != "model"))
+    assert missing(expected, found) == ()
+    with pytest.raises(SchemaMismatch, match="'model' is missing, expected STRING key") as caught:
+        check_what_stays(expected, found)
+    assert "migrate" not in str(caught.value)
+
+
+def test_a_column_more_is_no_matter_where_it_may_be_null_and_is_written_as_null() -> None:
+    expected = images_table("", COLUMNS)
+    more = (TableColumn("note", "string"), TableColumn("price", "decimal"))
+    found = Table("images", expected.columns + more)
+    check(expected, found)
+    written = as_written(expected, found)
+    assert written.others == more[:1]  # of a type that flumen cannot write, nothing is written
+    values = {"id": ["a", "b"], "note": ["said of", "another image"], "chunks": [0, 0], "view_chunks": [0, 0]}
+    rows, failures = build(written, values, 2)
+    assert not failures
+    assert rows.column("note").null_count == 2
+    with pytest.raises(SchemaMismatch, match="'note' is STRING not null, expected no such column"):
+        check(expected, with_column(found, "note", nullable=False))
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,11 @@ from interceptor import load_chain, merge_columns
 from interceptor.columns import Column, Kind
 from stores.errors import SchemaMismatch, StoreError
 from stores.solr import SolrOptions
+from stores.solr.additions import added, lines_to_add
 from stores.solr.schema import (
     CONFIGSET,
     check_schema,
+    check_what_stays,
     column_name,
     field_name,
     index_fields,
@@ -31,11 +33,11 @@ COLUMNS = (
 )
 
 
-def described_schema() -> dict[str, Any]:
-    """The config set as Solr's Schema API describes it."""
+def described_schema(content: bytes = b"") -> dict[str, Any]:
+    """A schema file, that of the config set unless given, as Solr's Schema API describes it."""
+    root = ElementTree.fromstring(content or (CONFIGSET / "conf" / "schema.xml").read_bytes())
 
     def entries(tag: str) -> list[dict[str, Any]]:
-        root = ElementTree.parse(CONFIGSET / "conf" / "schema.xml").getroot()
         return [dict(entry.attrib) for entry in root.iter(tag)]
 
     return {
@@ -43,6 +45,7 @@ def described_schema() -> dict[str, Any]:
         "fields": entries("field"),
         "dynamicFields": entries("dynamicField"),
         "fieldTypes": entries("fieldType"),
+        "copyFields": entries("copyField"),
     }
 
 
@@ -137,6 +140,55 @@ def test_every_difference_is_named() -> None:
         "FLUMEN_SOLR_CORE",
     ):
         assert part in message
+
+
+def test_fields_that_are_missing_alone_can_be_added_and_the_command_is_named() -> None:
+    schema = described_schema()
+    schema["dynamicFields"] = [entry for entry in schema["dynamicFields"] if entry["name"] != "*_s"]
+    schema["fields"] = [entry for entry in schema["fields"] if entry["name"] != "ingested_at"]
+    with pytest.raises(SchemaMismatch) as caught:
+        check_schema(schema, index_fields(COLUMNS), "http://host/solr/images")
+    assert "no field 'ingested_at', expected solr.DatePointField" in str(caught.value)
+    assert "no field 'shutter_s', expected solr.StrField" in str(caught.value)
+    assert "`flumen tables migrate`" in str(caught.value)
+    check_what_stays(schema, index_fields(COLUMNS), "http://host/solr/images")
+
+
+def test_the_lines_that_an_index_lacks_are_added_and_no_other_is_changed() -> None:
+    ours = (CONFIGSET / "conf" / "schema.xml").read_bytes()
+    old = b"\n".join(
+        line
+        for line in ours.split(b"\n")
+        if not any(word in line for word in (b'"lens"', b'"words"', b'"*_s"'))
+    )
+    columns = (*COLUMNS, Column("lens", Kind.STRING, ""))
+    lines = lines_to_add(described_schema(old), index_fields(columns))
+    assert [(line.tag, line.name, line.kind) for line in lines] == [
+        ("dynamicField", "*_s", "solr.StrField"),
+        ("field", "lens", "solr.StrField"),
+        ("field", "words", "solr.TextField"),
+        *(
+            ("copyField", name, "words")
+            for name in ("lens", "title", "keywords", "creator", "camera_make", "camera_model")
+        ),
+    ]
+    new = added(old, lines)
+    assert new.startswith(old[: old.rindex(b"</schema>")])
+    check_schema(described_schema(new), index_fields(columns), "http://host/solr/images")
+    assert lines_to_add(described_schema(new), index_fields(columns)) == []
+
+
+def test_a_type_that_is_missing_is_added_and_another_one_of_its_name_is_refused() -> None:
+    schema = described_schema()
+    schema["fields"] = [entry for entry in schema["fields"] if entry["name"] != "ingested_at"]
+    schema["fieldTypes"] = [entry for entry in schema["fieldTypes"] if entry["name"] != "pdate"]
+    lines = lines_to_add(schema, index_fields(COLUMNS))
+    assert [(line.tag, line.name) for line in lines] == [("field", "ingested_at"), ("fieldType", "pdate")]
+    schema["fieldTypes"].append({"name": "pdate", "class": "solr.StrField"})
+    with pytest.raises(
+        SchemaMismatch, match=r"type 'pdate' that is solr.StrField, and flumen's is solr.Date"
+    ):
+        lines_to_add(schema, index_fields(COLUMNS))
 
 
 @pytest.mark.parametrize("url", ["", "host:8983/solr", "ftp://host/solr", "http:///solr"])

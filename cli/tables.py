@@ -1,0 +1,90 @@
+"""`flumen tables`: bringing tables and index up to what workers write."""
+
+import contextlib
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.output import AsJson, errors, print_rows
+from stack import artifacts
+from streams.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from stores.migration import Migration
+
+app = typer.Typer(
+    help="Bring the tables in Kudu and the index in Solr up to what workers write.", no_args_is_help=True
+)
+
+_COLUMNS = ("store", "table", "column", "type")
+_NEXT = "Workers that run go on without them; start them again to fill them. What is stored already has none."
+
+
+@app.callback()
+def tables() -> None:
+    """Bring the tables in Kudu and the index in Solr up to what workers write."""
+
+
+@app.command()
+def migrate(
+    yes: Annotated[bool, typer.Option("--yes", help="Do it without asking.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what is missing, and change nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Add the columns and fields that the interceptors of the settings write and that are not there yet.
+
+    Nothing is ever dropped, renamed or given another type.
+    """
+    with contextlib.ExitStack() as closing:
+        migrations = [
+            closing.enter_context(contextlib.closing(each)) for each in _migrations(load_settings())
+        ]
+        plan = [addition for migration in migrations for addition in migration.plan()]
+        if plan or as_json:
+            print_rows([asdict(addition) for addition in plan], as_json, columns=_COLUMNS)
+        if not plan:
+            _say("Nothing is missing: every table and the index have what workers write.")
+            return
+        if dry_run:
+            _say("Nothing was changed. Without --dry-run these columns are added.")
+            return
+        if not yes:
+            _ask()
+        for migration in migrations:
+            migration.apply()
+    _say(f"Added: {len(plan)}. {_NEXT}")
+
+
+def _migrations(settings: Settings) -> "list[Migration]":
+    from interceptor import load_chain, merge_columns
+    from stores.kudu import KuduMigration
+    from stores.solr import SolrMigration
+
+    columns = merge_columns(step.columns for step in load_chain(settings.interceptors))
+    classpath = tuple(artifacts.resolve("kudu-client"))
+    return [
+        KuduMigration(settings.kudu_options(classpath), columns),
+        SolrMigration(settings.solr_options(), columns),
+    ]
+
+
+def _ask() -> None:
+    """Ask for a yes.
+
+    Raises:
+        typer.Exit: it was no, or there is nobody to ask.
+    """
+    if not sys.stdin.isatty():
+        _say("Nothing was changed: there is no terminal to ask on. Add --yes")
+        raise typer.Exit(1)
+    if not typer.confirm("Add what is missing?", err=True):
+        _say("Nothing was changed.")
+        raise typer.Exit(1)
+
+
+def _say(text: str) -> None:
+    errors.print(text, highlight=False, soft_wrap=True)
