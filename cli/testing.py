@@ -37,7 +37,7 @@ class WorkerProcess:
     def __init__(self, settings: Settings, log: Path, command: Sequence[str] = (), **extra: Any) -> None:
         self.log = log
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - this interpreter, behind what a test names
                 [*command, sys.executable, "-P", "-m", "cli", "worker"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
