@@ -1,4 +1,4 @@
-"""The helper of `streams.decoder`: it decodes one image after another, and holds itself to their limits.
+"""The helper of `streams.decoder`: it reads one image after another, and holds itself to their limits.
 
     python -m streams.decoder_process FD
 
@@ -16,7 +16,7 @@ import psutil
 from PIL import Image
 
 from interceptor import Limits, Preprocess
-from interceptor.decoding import Decoded, decode_image
+from interceptor.decoding import Decoded, decode_image, measured
 from interceptor.errors import InterceptorError
 
 _READY = "ready"
@@ -31,18 +31,21 @@ def serve(connection: Connection) -> None:
     Image.init()  # whatever is loaded later would count as an image's
     connection.send(_READY)
     while True:
-        limits, preprocess = connection.recv()
-        connection.send(_answer(connection.recv_bytes(), limits, preprocess))
+        limits, preprocess, measures = connection.recv()
+        connection.send(_answer(connection.recv_bytes(), limits, preprocess, measures=measures))
 
 
-def _answer(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded | InterceptorError:
+def _answer(
+    content: bytes, limits: Limits, preprocess: Preprocess, *, measures: bool
+) -> Decoded | InterceptorError:
     allowed, most = resource.getrlimit(resource.RLIMIT_AS)
     memory = psutil.Process().memory_info().vms + limits.max_decode_memory_bytes
     bounded = memory if allowed == resource.RLIM_INFINITY else min(allowed, memory)
     resource.setrlimit(resource.RLIMIT_AS, (bounded, most))
     signal.setitimer(signal.ITIMER_PROF, limits.max_decode_time_s)
     try:
-        return decode_image(content, limits, preprocess)
+        decoded = decode_image(content, limits, preprocess)
+        return measured(decoded) if measures else decoded
     except InterceptorError as error:
         return error
     finally:

@@ -18,7 +18,7 @@ from PIL import Image, ImageFile
 
 from interceptor import Limits, Preprocess
 from interceptor.decode import Decode
-from interceptor.decoding import SMALL_BYTES, SMALL_PIXELS, Decoded, decode_image
+from interceptor.decoding import Decoded, decode_image
 from interceptor.errors import (
     BrokenImage,
     DecoderDied,
@@ -27,6 +27,7 @@ from interceptor.errors import (
     ImageTooManyPixels,
     NotAnImage,
 )
+from interceptor.small import SMALL_BYTES, SMALL_PIXELS
 from streams import decoder as guarded
 from streams.decoder import GuardedDecoder
 from streams.errors import DecoderUnavailable
@@ -35,8 +36,9 @@ COLOUR = Preprocess(width=32, height=24, channels=3)
 
 
 def assert_same(one: Decoded, other: Decoded) -> None:
-    """An array within keeps dataclasses from being compared as a whole."""
-    assert replace(one, view=None) == replace(other, view=None)  # type: ignore[arg-type]
+    """An array within keeps dataclasses from being compared as a whole; only the helper measures."""
+    ours, theirs = (replace(decoded, view=None, statistics=None) for decoded in (one, other))  # type: ignore[arg-type]
+    assert ours == theirs
     assert np.array_equal(one.view, other.view)
 
 
@@ -52,7 +54,8 @@ def noise(width: int, height: int, image_format: str = "PNG") -> bytes:
 
 
 def test_small_images_stay_here(decoder: GuardedDecoder) -> None:
-    for content in (*map(sample, FORMATS), encoded(Image.fromarray(gradient()))):
+    small = [sample(name) for name in FORMATS if name not in ("AVIF", "TIFF")]
+    for content in (*small, encoded(Image.fromarray(gradient()))):
         assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
     assert decoder.helper_pid is None
 
