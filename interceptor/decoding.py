@@ -93,9 +93,11 @@ class Opened:
         turned = orientation(exif_block(self.image, self.format.name))
         framed = _framed(size, turned, preprocess)
         loaded = load(self.image, framed)
-        if self.format.name != "JPEG":  # a PNG's EXIF may stand behind its pixels
-            turned = orientation(exif_block(self.image, self.format.name))
-            framed = _framed(size, turned, preprocess)
+        # A JPEG's EXIF stands before its pixels, a PNG's may stand behind them.
+        if self.format.name != "JPEG":
+            told = orientation(exif_block(self.image, self.format.name))
+            if told != turned:
+                turned, framed = told, _framed(size, told, preprocess)
         seen = at_size(loaded, framed, preprocess)
         viewed = view(loaded)
         raster = upright(seen, turned).tobytes()

@@ -14,8 +14,8 @@ from interceptor.framing import Size
 
 SMALL_BYTES = 32 * 1024
 SMALL_PIXELS = 256 * 256
-"""The most that a small image has. The worst that was found within all these bounds takes 16 ms of processor time and
-7 MB: a JPEG of one row, 65,500 pixels wide, in as many scans as are allowed."""
+"""The most that a small image has. The worst that was found within all the bounds here takes 9 ms of processor time and
+3 MB for a moment: a progressive JPEG, one pixel wide and 65,500 high, of as many scans as are allowed."""
 
 _BESIDE_PIXELS = 8 * 1024
 """Bytes of an image that are no pixels: metadata, tables, a profile. What is made of them grows with them alone."""
@@ -33,8 +33,8 @@ _PNG_FIRST, _PNG_FRAME = 33, 12
 _PNG_PLAIN = frozenset(
     b"PLTE tRNS gAMA cHRM sRGB sBIT bKGD hIST pHYs tIME tEXt eXIf iCCP cICP mDCV cLLI".split()
 )
-"""Not among them: zTXt and iTXt, which may be compressed, and the chunks of animations. iCCP is compressed, and Pillow
-makes at most 1 MiB of it."""
+"""Not among them: zTXt and iTXt, which may be compressed, and the chunks of animations."""
+_PNG_PROFILE = b"iCCP"
 
 _SEGMENT = struct.Struct(">BBH")
 _SIZE_OF_FRAME = struct.Struct(">5xHH")
@@ -78,7 +78,8 @@ def _png(content: bytes) -> Size | None:
         if name == b"IEND":
             return _PNG_HEADER.unpack_from(content)
         if name != b"IDAT":
-            beside += length
+            # A profile is the one thing here that is compressed: the second is one too many.
+            beside += length if name != _PNG_PROFILE else max(length, _BESIDE_PIXELS // 2 + 1)
             if name not in _PNG_PLAIN or beside > _BESIDE_PIXELS:
                 return None
         at += _PNG_FRAME + length

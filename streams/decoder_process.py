@@ -10,6 +10,7 @@ import contextlib
 import resource
 import signal
 import sys
+import warnings
 from multiprocessing.connection import Connection
 
 import psutil
@@ -28,6 +29,7 @@ def serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    warnings.simplefilter("ignore")  # of Pillow's there may be thousands of lines an image
     Image.init()  # whatever is loaded later would count as an image's
     connection.send(_READY)
     while True:
