@@ -31,7 +31,8 @@ _SHOWN_LOG = 4000
 class WorkerProcess:
     """`flumen worker` in a process of its own, with these settings and more by keyword; its log lines as dictionaries.
 
-    `log` is added to; `command` is put in front of the worker's. Raises AssertionError where it ends early, or where it takes longer than `DEADLINE_S`.
+    `log` is added to; `command` is put in front of the worker's. Raises AssertionError where it ends early, or where it
+    takes longer than `DEADLINE_S`.
     """
 
     def __init__(self, settings: Settings, log: Path, command: Sequence[str] = (), **extra: Any) -> None:

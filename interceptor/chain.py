@@ -9,12 +9,20 @@ from interceptor.batch import Batch, Intercepted, Reject, joined
 from interceptor.classifier import Classifier, Preprocess
 from interceptor.columns import Column, merge_columns
 from interceptor.errors import UnknownInterceptor
+from interceptor.pixels import VIEW_SIDE
+from interceptor.small import small_size
 
 if TYPE_CHECKING:
     from interceptor.decoding import Decoded
 
 ENTRY_POINT_GROUP = "flumen.interceptors"
 PART_BYTES = 4 * 1024 * 1024
+PART_DECODED_BYTES = 32 * 1024 * 1024
+_OF_ONE_PART = ("views", "measured", "metadata", "tensor")
+_SAMPLE_BYTES = 6
+"""At the model's size: uint8 in `pixels` and in `image_as_pgm`, float32 in `tensor`."""
+_RGB = 3
+
 DEFAULT_CHAIN = ("envelope", "decode", "statistics", "metadata", "classify")
 
 
@@ -96,27 +104,32 @@ def load_chain(names: Sequence[str] = DEFAULT_CHAIN) -> tuple[Interceptor, ...]:
 def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> Intercepted:
     """Send a batch through the chain: n images in, `len(oks) + len(errs) == n` out.
 
-    Large images go in parts of some MiB, so that what is made of them on the way does not pile up: a photo's pixels
-    take ten times what its file takes.
+    Images go in parts of some MiB, of the files' bytes and of what is made of them, so that this does not pile up: a
+    photo's pixels take ten times what its file takes, those of one shade thousands of times. What only serves
+    interceptors and is large ends with its part.
     """
     errs: list[Reject] = []
     parts = []
-    for rows in _parts(batch):
+    for rows in _parts(batch, context.classifier.preprocess):
         part = batch.take(rows)
         for interceptor in chain:
             step = interceptor.intercept(part, context)
             part = step.oks
             errs.extend(step.errs)
-        parts.append(part)
+        parts.append(part.without(*_OF_ONE_PART))
     return Intercepted(joined(parts), errs)
 
 
-def _parts(batch: Batch) -> Iterator[Sequence[int]]:
+def _parts(batch: Batch, preprocess: Preprocess) -> Iterator[Sequence[int]]:
     """Yield the rows of each part; those of an empty batch once."""
-    start = size = 0
+    seen = preprocess.width * preprocess.height * preprocess.channels * _SAMPLE_BYTES
+    start = size = decoded = 0
     for row, image in enumerate(batch.images):
-        if size + len(image.content) > PART_BYTES and row > start:
+        width, height = small_size(image.content) or (VIEW_SIDE, VIEW_SIDE)
+        view = seen + width * height * _RGB
+        if row > start and (size + len(image.content) > PART_BYTES or decoded + view > PART_DECODED_BYTES):
             yield range(start, row)
-            start, size = row, 0
+            start, size, decoded = row, 0, 0
         size += len(image.content)
+        decoded += view
     yield range(start, len(batch))

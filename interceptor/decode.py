@@ -32,10 +32,11 @@ class Decode:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:
-        """Add the columns, and three that are not stored.
+        """Add the columns, and four that are not stored.
 
         `pixels`: uint8, n x height x width, or n x height x width x 3 for colour; `views`: uint8 arrays, what
-        statistics see of each image; `headers`: what each file says beside its pixels.
+        statistics see of each image; `measured`: their statistics, None where they are not measured yet; `metadata`:
+        what each file says beside its pixels. The last two as `interceptor.decoding.Decoded` has them.
 
         Raises:
             InterceptorError: `formats` of the limits names one that Pillow does not know.
@@ -60,6 +61,7 @@ class Decode:
             image_as_pgm=[header + image.raster for image in images],
             pixels=pixels.reshape(len(images), *raster_shape(preprocess)),
             views=[image.view for image in images],
-            headers=[image.header for image in images],
+            measured=[image.statistics for image in images],
+            metadata=[image.metadata for image in images],
         )
         return Intercepted(oks, step.errs)

@@ -1,6 +1,8 @@
 """Decoding one image within limits: what its header says is held against them before a pixel is decoded."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +19,21 @@ from interceptor.errors import (
     UnsupportedImage,
 )
 from interceptor.formats import Format, formats, identify, open_header
+from interceptor.frames import count_frames
 from interceptor.framing import Frame, Size, frame
 from interceptor.metadata.bare import is_misled, without_metadata
-from interceptor.metadata.header import Header, exif_block, orientation, read_header
+from interceptor.metadata.header import exif_block, orientation, read_header
+from interceptor.metadata.step import describe
 from interceptor.pixels import at_size, is_on_its_side, load, upright, view
 from interceptor.refusals import PIXELS, is_about_pixels, refusal
-
-SMALL_BYTES = 32 * 1024
-SMALL_PIXELS = 256 * 256
-"""An image within both is decoded in 0.11 s whatever it holds: the worst that was found is a progressive JPEG of
-2,700 scans. Many bytes take long even where there are few pixels: 16 MiB of empty chunks in a PNG, 3.4 s."""
+from interceptor.statistics.step import measure_one
 
 _BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 9}
 """Memory that these decoders always take: a canvas or two in RGBA beside Pillow's own. They report too little memory
 in words of their own, so it is foreseen here; for the others Pillow raises MemoryError."""
 
-_COUNTED_APART = frozenset({"GIF", "TIFF"})
-"""To count their frames, Pillow walks through the file and loses its place."""
+_COUNTED_HERE = frozenset({"GIF", "TIFF"})
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class Decoded:
     """What is told by an image's bytes. The image stands upright.
 
     `format` is Pillow's name, `width` and `height` are pixels, as the header says. `raster`: the image at the model's
-    size, a byte a sample, row by row. `view`: uint8, height x width [x 3], what statistics see of it.
+    size, a byte a sample, row by row. `view`: uint8, height x width [x 3], what statistics see of it. `metadata`: the
+    columns of the interceptor `metadata`, by name, but for those that are null; `statistics`: those of the interceptor
+    `statistics`, where they were measured already.
     """
 
     format: str
@@ -49,7 +51,8 @@ class Decoded:
     height: int
     raster: bytes
     view: NDArray[np.uint8]
-    header: Header
+    metadata: Mapping[str, Any]
+    statistics: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +60,15 @@ class Opened:
     """An image whose header was read and is within the limits; no pixel is decoded yet.
 
     `frames` is None where they cannot be counted; `is_bare` where some of the metadata were left out of `content`.
+    `file` is the file as it came.
     """
 
+    file: bytes
     content: bytes
     image: ImageFile
     format: Format
     frames: int | None
     is_bare: bool = False
-
-    @property
-    def is_small(self) -> bool:
-        """Whether it has few enough pixels to be decoded in a moment, if it has few bytes as well."""
-        return self.image.width * self.image.height <= SMALL_PIXELS
 
     def decode(self, preprocess: Preprocess) -> Decoded:
         """Decode it. Once: the pixels are read from the image that was opened.
@@ -92,10 +92,14 @@ class Opened:
 
     def _decode(self, preprocess: Preprocess) -> Decoded:
         size, mode = self.image.size, self.image.mode
-        _, framed = self._framed(size, preprocess)
+        turned = orientation(exif_block(self.image, self.format.name))
+        framed = _framed(size, turned, preprocess)
         loaded = load(self.image, framed)
         # A JPEG's EXIF stands before its pixels, a PNG's may stand behind them.
-        turned, framed = self._framed(size, preprocess)
+        if self.format.name != "JPEG":
+            told = orientation(exif_block(self.image, self.format.name))
+            if told != turned:
+                turned, framed = told, _framed(size, told, preprocess)
         seen = at_size(loaded, framed, preprocess)
         viewed = view(loaded)
         raster = upright(seen, turned).tobytes()
@@ -106,13 +110,8 @@ class Opened:
         if self.is_bare:
             header = replace(header, left_out=True)
         width, height = reversed(size) if is_on_its_side(turned) else size
-        return Decoded(self.format.name, width, height, raster, pixels, header)
-
-    def _framed(self, stored: Size, preprocess: Preprocess) -> tuple[int, Frame]:
-        """Return how the stored pixels have to be turned, as far as is known, and their frame before that."""
-        turned = orientation(exif_block(self.image, self.format.name))
-        size = (preprocess.width, preprocess.height)
-        return turned, frame(stored, size[::-1] if is_on_its_side(turned) else size, preprocess)
+        metadata = describe(header, self.file if self.format.name == "TIFF" else None)
+        return Decoded(self.format.name, width, height, raster, pixels, metadata)
 
 
 def open_image(content: bytes, limits: Limits) -> Opened:
@@ -126,9 +125,9 @@ def open_image(content: bytes, limits: Limits) -> Opened:
     """
     image_format = identify(content, formats(limits.formats))
     image, kept = _opened(content, image_format)
-    frames = _count_frames(image, image_format, kept)
+    frames = _count_frames(image, image_format, kept, limits)
     _check(image, image_format, frames or 1, limits)
-    return Opened(kept, image, image_format, frames, is_bare=kept is not content)
+    return Opened(content, kept, image, image_format, frames, is_bare=kept is not content)
 
 
 def _opened(content: bytes, image_format: Format) -> tuple[ImageFile, bytes]:
@@ -150,14 +149,34 @@ def decode_image(content: bytes, limits: Limits, preprocess: Preprocess) -> Deco
     return open_image(content, limits).decode(preprocess)
 
 
+def measured(decoded: Decoded) -> Decoded:
+    """Return it with its statistics.
+
+    Raises:
+        DecodeTooLarge: there is no memory for that.
+    """
+    try:
+        return replace(decoded, statistics=measure_one(decoded.view))
+    except MemoryError as error:
+        raise refusal(error, "it cannot be measured", decoded.format, b"") from error
+
+
 def raster_shape(preprocess: Preprocess) -> tuple[int, ...]:
     """Return the shape of an image's pixels at the model's size."""
     size = (preprocess.height, preprocess.width)
     return size if preprocess.channels == 1 else (*size, preprocess.channels)
 
 
+def _framed(stored: Size, turned: int, preprocess: Preprocess) -> Frame:
+    """Return the frame of the stored pixels, before they are turned."""
+    size = (preprocess.width, preprocess.height)
+    return frame(stored, size[::-1] if is_on_its_side(turned) else size, preprocess)
+
+
 def _check(image: ImageFile, image_format: Format, frames: int, limits: Limits) -> None:
     width, height = image.size
+    if image_format.name == "TIFF":
+        _check_tiles(image, limits)
     if width * height > limits.max_image_pixels:
         raise ImageTooManyPixels(
             f"its header announces {width:,} x {height:,} pixels and max_image_pixels is "
@@ -171,15 +190,28 @@ def _check(image: ImageFile, image_format: Format, frames: int, limits: Limits) 
             "another format, or raise the limit"
         )
     if frames > limits.max_image_frames:
+        more = "more than " if image_format.name in _COUNTED_HERE else ""
+        counted = f"{more}{limits.max_image_frames if more else frames:,}"
         raise ImageTooManyFrames(
-            f"it has {frames:,} frames or pages and max_image_frames is {limits.max_image_frames:,}; publish the "
+            f"it has {counted} frames or pages and max_image_frames is {limits.max_image_frames:,}; publish the "
             "first of them alone or raise the limit"
         )
 
 
-def _count_frames(image: ImageFile, image_format: Format, content: bytes) -> int | None:
-    if image_format.name in _COUNTED_APART:
-        image = open_header(content, image_format)
+def _check_tiles(image: ImageFile, limits: Limits) -> None:
+    """Refuse tiles that are larger than an image may be: a whole one is decoded, however small the image is."""
+    tags = getattr(image, "tag_v2", {})
+    across, down = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
+    if isinstance(across, int) and isinstance(down, int) and across * down > limits.max_image_pixels:
+        raise ImageTooManyPixels(
+            f"its header announces tiles of {across:,} x {down:,} pixels and max_image_pixels is "
+            f"{limits.max_image_pixels:,}; publish it in smaller tiles, or without them"
+        )
+
+
+def _count_frames(image: ImageFile, image_format: Format, content: bytes, limits: Limits) -> int | None:
+    if image_format.name in _COUNTED_HERE:
+        return count_frames(content, image_format.name, limits.max_image_frames)
     try:
         return int(getattr(image, "n_frames", 1))
     # Hostile bytes again. What is broken behind the first frame keeps nobody from decoding that one.

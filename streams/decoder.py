@@ -1,7 +1,8 @@
 """Decoding beside the worker: what may take long, much memory or the process itself goes to a helper process.
 
-Small images (`interceptor.decoding.is_small`) are decoded here, in the thread that asks: going elsewhere would cost
-more than they do. The helper holds itself to the limits (streams/decoder_process.py); this side starts it, sees how
+Small images (`interceptor.small`) are decoded here, in the thread that asks: going elsewhere would cost more than they
+do. Of all others nothing but the first bytes is looked at here: the helper reads their metadata and measures them, too.
+The helper holds itself to the limits (streams/decoder_process.py); this side starts it, sees how
 it ended, and blames the image only for what the image did.
 """
 
@@ -17,8 +18,10 @@ from multiprocessing.connection import Connection, Pipe
 import structlog
 
 from interceptor import Limits, Preprocess
-from interceptor.decoding import SMALL_BYTES, Decoded, open_image
+from interceptor.decoding import Decoded, decode_image
 from interceptor.errors import DecoderDied, DecodeTooLong
+from interceptor.formats import formats, identify
+from interceptor.small import small_size
 from streams.errors import DecoderUnavailable
 
 log = structlog.get_logger(__name__)
@@ -50,11 +53,12 @@ class GuardedDecoder:
     """`interceptor.chain.Decoder` with a helper process, which is started for the first image that needs it.
 
     One thread at a time decodes; `close` may be called from any other. `on_progress` is called after each image that
-    the helper was busy with, whatever came of it.
+    the helper was busy with, whatever came of it. Where nobody asks for statistics, `measures` is False.
     """
 
-    def __init__(self, on_progress: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, on_progress: Callable[[], None] = lambda: None, *, measures: bool = True) -> None:
         self._on_progress = on_progress
+        self._measures = measures
         self._helper: _Helper | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -72,10 +76,9 @@ class GuardedDecoder:
             Unclassifiable: it is refused; `DecodeTooLong` and `DecoderDied` are the helper's alone.
             DecoderUnavailable: there is no helper: it does not start, or this decoder is closed.
         """
-        if len(content) <= SMALL_BYTES:
-            opened = open_image(content, limits)
-            if opened.is_small:
-                return opened.decode(preprocess)
+        if small_size(content) is not None:
+            return decode_image(content, limits, preprocess)
+        identify(content, formats(limits.formats))
         try:
             return self._elsewhere(content, limits, preprocess)
         finally:
@@ -121,7 +124,7 @@ class GuardedDecoder:
         """Let the helper decode. None where it did not answer; it has ended then."""
         silent_s = _TIMES_SILENT * limits.max_decode_time_s + _SILENT_S
         try:
-            helper.connection.send((limits, preprocess))
+            helper.connection.send((limits, preprocess, self._measures))
             helper.connection.send_bytes(content)
             if helper.connection.poll(silent_s):
                 answer: Decoded | Exception = helper.connection.recv()

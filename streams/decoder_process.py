@@ -1,4 +1,4 @@
-"""The helper of `streams.decoder`: it decodes one image after another, and holds itself to their limits.
+"""The helper of `streams.decoder`: it reads one image after another, and holds itself to their limits.
 
     python -m streams.decoder_process FD
 
@@ -10,13 +10,14 @@ import contextlib
 import resource
 import signal
 import sys
+import warnings
 from multiprocessing.connection import Connection
 
 import psutil
 from PIL import Image
 
 from interceptor import Limits, Preprocess
-from interceptor.decoding import Decoded, decode_image
+from interceptor.decoding import Decoded, decode_image, measured
 from interceptor.errors import InterceptorError
 from interceptor.refusals import with_cause
 from streams.overheard import Overheard
@@ -30,24 +31,28 @@ def serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    warnings.simplefilter("ignore")  # of Pillow's there may be thousands of lines an image
     Image.init()  # whatever is loaded later would count as an image's
     overheard = Overheard()
     connection.send(_READY)
     while True:
-        limits, preprocess = connection.recv()
+        limits, preprocess, measures = connection.recv()
         with overheard:
-            answer = _answer(connection.recv_bytes(), limits, preprocess)
+            answer = _answer(connection.recv_bytes(), limits, preprocess, measures=measures)
         connection.send(with_cause(answer, overheard.taken()))
 
 
-def _answer(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded | InterceptorError:
+def _answer(
+    content: bytes, limits: Limits, preprocess: Preprocess, *, measures: bool
+) -> Decoded | InterceptorError:
     allowed, most = resource.getrlimit(resource.RLIMIT_AS)
     memory = psutil.Process().memory_info().vms + limits.max_decode_memory_bytes
     bounded = memory if allowed == resource.RLIM_INFINITY else min(allowed, memory)
     resource.setrlimit(resource.RLIMIT_AS, (bounded, most))
     signal.setitimer(signal.ITIMER_PROF, limits.max_decode_time_s)
     try:
-        return decode_image(content, limits, preprocess)
+        decoded = decode_image(content, limits, preprocess)
+        return measured(decoded) if measures else decoded
     except InterceptorError as error:
         return error
     finally:

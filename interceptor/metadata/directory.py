@@ -11,6 +11,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from interceptor.metadata.errors import Unreadable
+from interceptor.metadata.words import MAX_TEXT_BYTES
 
 MAX_ENTRIES = 4_096
 """Entries of one directory that are looked at; cameras write fewer than a hundred."""
@@ -54,14 +55,14 @@ class Entry:
     data: memoryview
 
     def text(self) -> bytes:
-        """Return the bytes of a text, or of data without a type.
+        """Return the bytes of a text, or of data without a type: the first `MAX_TEXT_BYTES` and one more.
 
         Raises:
             Unreadable: it holds numbers.
         """
         if self.kind not in _TEXTS:
             raise Unreadable("it holds numbers where a text belongs")
-        return bytes(self.data)
+        return bytes(self.data[: MAX_TEXT_BYTES + 1])
 
     def numbers(self, count: int = 1) -> tuple[float, ...]:
         """Return its first `count` numbers, each finite.

@@ -3,7 +3,7 @@
 import struct
 
 from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.words import clean, decoded
+from interceptor.metadata.words import MAX_TEXT_BYTES, clean, decoded
 
 _SIGNATURE_AT, _SIGNATURE = 36, b"acsp"
 _TAGS_AT = 128
@@ -49,4 +49,4 @@ def _localized(data: bytes) -> str:
             break
     if best is None:
         raise Unreadable("it has no description")
-    return best.decode("utf-16-be", "replace").partition("\0")[0]
+    return best[:MAX_TEXT_BYTES].decode("utf-16-be", "replace").partition("\0")[0]

@@ -2,10 +2,14 @@
 
 import struct
 from collections.abc import Iterator
+from itertools import count
 
 from interceptor.metadata.errors import Unreadable
 from interceptor.metadata.findings import Findings
 from interceptor.metadata.words import MAX_WORDS, clean, decoded, words
+
+MAX_DATASETS = 4_096
+"""Datasets that are looked at; programs write a few dozen."""
 
 _MARKER = 0x1C
 _EXTENDED = 0x8000
@@ -30,7 +34,11 @@ def read_iptc(data: bytes, findings: Findings) -> None:
 def _datasets(data: bytes) -> Iterator[tuple[tuple[int, int], bytes]]:
     """Yield record and dataset number with the value of each; zeros behind the last one are padding."""
     at = 0
-    while at < len(data) and data[at:].strip(b"\0"):
+    for met in count():
+        if at == len(data) or (data[at] != _MARKER and not data[at:].strip(b"\0")):
+            return
+        if met == MAX_DATASETS:
+            raise Unreadable(f"it has more than {MAX_DATASETS:,} datasets")
         try:
             marker, record, number, size = struct.unpack_from(">BBBH", data, at)
         except struct.error:

@@ -1,6 +1,6 @@
 """The interceptor `metadata`: from the blocks in an image's file to columns."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from interceptor.batch import Batch, Intercepted
@@ -18,6 +18,7 @@ from interceptor.metadata.raw_profiles import UNREADABLE
 from interceptor.metadata.xmp import read_xmp
 
 _TIFF_XMP, _TIFF_IPTC = 700, 33723
+_OF_EVERY_IMAGE = ("color_mode", "bit_depth", "frames")
 
 
 class Metadata:
@@ -58,27 +59,40 @@ class Metadata:
     )
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
-        """Add the columns, and take `headers` away: nothing else of them is stored.
+        """Add the columns, and take `metadata` away: it holds the same.
 
         Raises:
-            InterceptorError: no interceptor before it made `headers`.
+            InterceptorError: no interceptor before it made `metadata`.
         """
-        if "headers" not in batch.columns:
-            raise InterceptorError("metadata needs headers; put decode before it in the setting interceptors")
-        headers: Sequence[Header] = list(batch.columns["headers"])
+        if "metadata" not in batch.columns:
+            raise InterceptorError("metadata needs images; put decode before it in the setting interceptors")
+        found: Sequence[Mapping[str, Any]] = list(batch.columns["metadata"])
         columns: dict[str, list[Any]] = {column.name: [None] * len(batch) for column in self.columns}
-        columns["color_mode"] = [header.mode for header in headers]
-        columns["bit_depth"] = [header.bit_depth for header in headers]
-        columns["frames"] = [header.frames for header in headers]
-        formats = batch.columns["format"]
-        for row, header in enumerate(headers):
-            is_tiff = formats[row] == "TIFF"
-            if is_tiff or header.has_blocks or header.frames is None:
-                findings = read_metadata(header, batch.images[row].content if is_tiff else None)
-                for name, value in findings.values.items():
+        for name in _OF_EVERY_IMAGE:
+            columns[name] = [values[name] for values in found]
+        for row, values in enumerate(found):
+            if len(values) > len(_OF_EVERY_IMAGE):
+                for name, value in values.items():
                     columns[name][row] = value
-                columns["metadata_errors"][row] = findings.errors or None
-        return Intercepted(batch.without("headers").with_columns(**columns), ())
+        return Intercepted(batch.without("metadata").with_columns(**columns), ())
+
+
+def describe(header: Header, tiff_file: bytes | None = None) -> dict[str, Any]:
+    """Return the columns of an image, by name; of those that are null `frames` alone.
+
+    `tiff_file`: the whole file, where it is TIFF.
+    """
+    values: dict[str, Any] = {
+        "color_mode": header.mode,
+        "bit_depth": header.bit_depth,
+        "frames": header.frames,
+    }
+    if tiff_file is not None or header.has_blocks or header.frames is None:
+        findings = read_metadata(header, tiff_file)
+        values |= findings.values
+        if findings.errors:
+            values["metadata_errors"] = findings.errors
+    return values
 
 
 def read_metadata(header: Header, tiff_file: bytes | None = None) -> Findings:

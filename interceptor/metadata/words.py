@@ -1,9 +1,13 @@
 """Texts from outside: which characters they are made of, and how much of them is kept."""
 
+import codecs
 import re
 
 MAX_CHARACTERS = 1_000
 """The longest text that is kept; a longer one is cut. It fits any store's cell."""
+
+MAX_TEXT_BYTES = 64 * 1024
+"""Bytes of a text, or of a row of names, that are looked at."""
 
 MAX_WORDS = 50
 """Keywords or creators of one image."""
@@ -16,14 +20,16 @@ _SPACES = re.compile(r"\s+")
 
 
 def decoded(data: bytes) -> str:
-    """Return what these bytes say: UTF-8 where they are that, else Latin-1, which any bytes are.
+    """Return what the first of these bytes say: UTF-8 where they are that, else Latin-1, which any bytes are.
 
     EXIF allows ASCII alone, and cameras and programs write either of the two.
     """
+    first = data[:MAX_TEXT_BYTES]
     try:
-        return data.decode()
+        # A character that is cut in two by this limit is none.
+        return codecs.utf_8_decode(first, "strict", len(first) == len(data))[0]
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return first.decode("latin-1")
 
 
 def clean(text: str, longest: int = MAX_CHARACTERS) -> str:

@@ -13,6 +13,9 @@ from interceptor.metadata.words import MAX_CHARACTERS, MAX_WORDS, clean, words
 MAX_BYTES = 1024 * 1024
 """The largest packet that is read. What is longer holds a history of edits, or an attack."""
 
+_MAX_NAMESPACE = 256
+"""Characters of a namespace's name: expat repeats it in every name within that namespace."""
+
 _PADDING = "\0\ufffd \t\r\n"
 """What may follow a packet: an odd byte of UTF-16 is read as U+FFFD."""
 
@@ -62,6 +65,7 @@ class _Texts:
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._add
         parser.StartDoctypeDeclHandler = _refuse
+        parser.StartNamespaceDeclHandler = _check_namespace
         try:
             parser.Parse(packet, True)
         except expat.ExpatError as error:
@@ -88,6 +92,11 @@ class _Texts:
     def _add(self, text: str) -> None:
         if self._inside and len(self._text) < 2 * MAX_CHARACTERS:
             self._text += text[: 2 * MAX_CHARACTERS]
+
+
+def _check_namespace(_: str | None, name: str | None) -> None:
+    if name is not None and len(name) > _MAX_NAMESPACE:
+        raise Unreadable("the name of a namespace is too long")
 
 
 def _refuse(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,7 @@ class Statistics:
     )
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
-        """Add the columns, and take `views` away: they are large, and nothing is stored of them.
+        """Add the columns, and take `views` and `measured` away: they are large, and nothing is stored of them.
 
         Raises:
             InterceptorError: no interceptor before it made `views`.
@@ -68,15 +69,28 @@ class Statistics:
         if "views" not in batch.columns:
             raise InterceptorError("statistics needs views; put decode before it in the setting interceptors")
         views = batch.columns["views"]
-        nothing: dict[str, ColumnValues] = {column.name: [None] * len(batch) for column in self.columns}
-        measured = [(rows, measure(np.stack([views[row] for row in rows]))) for rows in _groups(views)]
-        if len(measured) == 1:  # all of one shape: the columns are there already
-            columns = nothing | measured[0][1]
+        already = batch.columns.get("measured", [None] * len(batch))
+        open_rows = [row for row in range(len(batch)) if already[row] is None]
+        columns: dict[str, ColumnValues] = {column.name: [None] * len(batch) for column in self.columns}
+        measured = [
+            (rows, measure(np.stack([views[row] for row in rows]))) for rows in _groups(views, open_rows)
+        ]
+        if len(measured) == 1 and len(open_rows) == len(
+            batch
+        ):  # all of one shape: the columns are there already
+            columns |= measured[0][1]
         else:
-            columns = nothing
             for rows, values in measured:
                 _scatter(rows, values, columns)
-        return Intercepted(batch.without("views").with_columns(**columns), ())
+            for row, values_of_one in enumerate(already):
+                for name, value in (values_of_one or {}).items():
+                    columns[name][row] = value
+        return Intercepted(batch.without("views", "measured").with_columns(**columns), ())
+
+
+def measure_one(view: NDArray[np.uint8]) -> dict[str, Any]:
+    """Measure one image, height x width [x 3]: the columns' values, but for those that are null."""
+    return {name: plain(values)[0] for name, values in measure(view[None]).items()}
 
 
 def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
@@ -162,12 +176,12 @@ def _scatter(
             column[row] = value
 
 
-def _groups(views: ColumnValues) -> Iterator[Sequence[int]]:
-    """Yield the rows of images of one shape, not too many pixels at once."""
+def _groups(views: ColumnValues, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Yield those of these rows that are images of one shape, not too many pixels at once."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
-    for row, view in enumerate(views):
-        by_shape.setdefault(view.shape, []).append(row)
-    for shape, rows in by_shape.items():
+    for row in rows:
+        by_shape.setdefault(views[row].shape, []).append(row)
+    for shape, alike in by_shape.items():
         size = max(1, _GROUP_PIXELS // (shape[0] * shape[1]))
-        for start in range(0, len(rows), size):
-            yield rows[start : start + size]
+        for start in range(0, len(alike), size):
+            yield alike[start : start + size]

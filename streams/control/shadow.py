@@ -53,7 +53,7 @@ class Shadow:
         """Make one. `sample` is the share of the images to ask about, by their ids: the same ones at every worker."""
         self._sinks = sinks
         self._limits = limits
-        self._decoder = GuardedDecoder()
+        self._decoder = GuardedDecoder(measures=False)
         self._metrics = metrics
         self._below = int(sample * 2**32)
         self._clock = clock

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -12,7 +13,14 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigEntry,
     ConfigResource,
 )
-from large_images import bmp_of_bytes, endless_jpeg
+from large_images import (
+    bmp_of_bytes,
+    endless_jpeg,
+    tiff_of_a_tile,
+    tiff_of_artists,
+    tiff_of_datasets,
+    tiff_of_pages,
+)
 from produce_topics import create_topic
 
 from stores.kudu import KuduReader
@@ -99,6 +107,43 @@ def test_over_the_limit_and_over_time_is_buried_whole(
         "far too many bytes": ("envelope", "ImageTooLarge"),
         "takes too long": ("decode", "DecodeTooLong"),
     }
+
+
+def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
+    settings: Settings,
+    start_worker: Callable[..., Any],
+    wait_until_acknowledged: Callable[..., None],
+    flumen_kudu_classpath: list[Any],
+    observer: Any,
+) -> None:
+    """Each is stored, or buried with its reason, and the images around it are stored."""
+    ensure_topics(settings)
+    hostile = {
+        "800 pages": tiff_of_pages(800),
+        "datasets": tiff_of_datasets(3_000_000),
+        "semicolons": tiff_of_artists(15 * MEGABYTES),
+        "tile": tiff_of_a_tile(46_000),
+    }
+    good = {f"good {number}": bmp_of_bytes(2_000 + number) for number in range(20)}
+    worker = start_worker()
+    producer = Producer(settings.producer_config())
+    for number, (key, content) in enumerate(hostile.items()):
+        producer.produce(settings.images_topic, key=f"good {number}", value=good[f"good {number}"])
+        producer.produce(settings.images_topic, key=key, value=content)
+    for key in list(good)[len(hostile) :]:
+        producer.produce(settings.images_topic, key=key, value=good[key])
+    assert producer.flush(60) == 0
+    wait_until_acknowledged(len(hostile) + len(good), worker)
+    assert psutil.Process(worker.process.pid).memory_info().rss < 900 * MEGABYTES
+    assert worker.stop() == 0
+    letters = [read_letter(raw) for raw in observer.read(settings.dead_topic)]
+    assert [(letter.key, letter.error_class.rpartition(".")[2]) for letter in letters] == [
+        ("tile", "ImageTooManyPixels")
+    ]
+    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    for key in [*good, "800 pages", "datasets", "semicolons"]:
+        assert kudu.read_image(key) == (good | hostile)[key], key
+    kudu.close()
 
 
 def test_a_topic_that_could_not_bury_every_image_is_named_at_the_start(settings: Settings) -> None:

@@ -7,18 +7,20 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
 import pytest
 from images import FORMATS, batch, context, encoded, gradient, png_of_header, sample, with_size
-from large_images import endless_jpeg
+from large_images import endless_jpeg, tiff, tiff_of_a_tile, tiff_of_artists, tiff_of_datasets, tiff_of_pages
 from PIL import Image, ImageFile
 
-from interceptor import Limits, Preprocess
+from interceptor import Limits, Preprocess, intercept, load_chain
+from interceptor.batch import plain
 from interceptor.decode import Decode
-from interceptor.decoding import SMALL_BYTES, SMALL_PIXELS, Decoded, decode_image
+from interceptor.decoding import Decoded, decode_image
 from interceptor.errors import (
     BrokenImage,
     DecoderDied,
@@ -27,6 +29,7 @@ from interceptor.errors import (
     ImageTooManyPixels,
     NotAnImage,
 )
+from interceptor.small import SMALL_BYTES, SMALL_PIXELS
 from streams import decoder as guarded
 from streams.decoder import GuardedDecoder
 from streams.errors import DecoderUnavailable
@@ -35,8 +38,9 @@ COLOUR = Preprocess(width=32, height=24, channels=3)
 
 
 def assert_same(one: Decoded, other: Decoded) -> None:
-    """An array within keeps dataclasses from being compared as a whole."""
-    assert replace(one, view=None) == replace(other, view=None)  # type: ignore[arg-type]
+    """An array within keeps dataclasses from being compared as a whole; only the helper measures."""
+    ours, theirs = (replace(decoded, view=None, statistics=None) for decoded in (one, other))  # type: ignore[arg-type]
+    assert ours == theirs
     assert np.array_equal(one.view, other.view)
 
 
@@ -52,7 +56,8 @@ def noise(width: int, height: int, image_format: str = "PNG") -> bytes:
 
 
 def test_small_images_stay_here(decoder: GuardedDecoder) -> None:
-    for content in (*map(sample, FORMATS), encoded(Image.fromarray(gradient()))):
+    small = [sample(name) for name in FORMATS if name not in ("AVIF", "TIFF")]
+    for content in (*small, encoded(Image.fromarray(gradient()))):
         assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
     assert decoder.helper_pid is None
 
@@ -73,6 +78,62 @@ def test_either_many_bytes_or_many_pixels_go_to_the_helper(decoder: GuardedDecod
     padded = encoded(Image.new("L", (8, 8))) + bytes(SMALL_BYTES)
     decoder(padded, Limits(), COLOUR)
     assert decoder.helper_pid == first, "one helper serves them all"
+
+
+MEGABYTES = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("content", "metadata"),
+    [
+        (tiff_of_pages(800), {"frames": 800}),
+        (tiff_of_datasets(3_000_000), {"metadata_errors": ["IPTC: it has more than 4,096 datasets"]}),
+        (tiff_of_artists(15 * MEGABYTES), {}),
+        (tiff_of_a_tile(46_000), "tiles of 46,000 x 46,000 pixels and max_image_pixels is 64,000,000"),
+        (tiff_of_a_tile(7_900), None),
+    ],
+    ids=["pages", "datasets", "artists", "tile", "a tile within the limit"],
+)
+def test_what_once_took_a_worker_takes_little_of_the_helper_and_nothing_here(
+    decoder: GuardedDecoder, content: bytes, metadata: dict[str, Any] | str | None
+) -> None:
+    decoder(noise(300, 300), Limits(), COLOUR)
+    here, there = psutil.Process(), psutil.Process(decoder.helper_pid)
+    before = here.memory_info().rss
+    limits = Limits(max_decode_time_s=2)
+    if isinstance(metadata, dict):
+        assert decoder(content, limits, COLOUR).metadata.items() >= metadata.items()
+    else:
+        with pytest.raises(BrokenImage if metadata is None else ImageTooManyPixels, match=metadata):
+            decoder(content, limits, COLOUR)
+    assert decoder.helper_pid == there.pid, "it was not cut off"
+    assert here.memory_info().rss - before < 64 * MEGABYTES
+    peak = Path(f"/proc/{there.pid}/status").read_text().partition("VmHWM:")[2].split()[0]
+    assert int(peak) * 1024 < 300 * MEGABYTES
+
+
+def test_the_helper_says_nothing_of_its_own(
+    decoder: GuardedDecoder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pillow has a warning for each of hundreds of entries that lead outside."""
+    entries = [(30_000 + tag, 2, 60_000, 0) for tag in range(500)]
+    decoder(tiff(entries), Limits(), COLOUR)
+    assert "Warning" not in "".join(capfd.readouterr())
+
+
+def test_the_helper_measures_what_it_decodes(decoder: GuardedDecoder) -> None:
+    contents = [
+        noise(300, 220),
+        noise(600, 400, "JPEG"),
+        encoded(Image.new("L", (600, 600), 7)),
+        sample("PNG"),
+    ]
+    chain = load_chain(("decode", "statistics", "metadata", "classify"))
+    here = intercept(batch(*contents), context(), chain).oks.columns
+    there = intercept(batch(*contents), replace(context(), decoder=decoder), chain).oks.columns
+    assert here.keys() == there.keys()
+    for name, values in here.items():
+        assert plain(values) == plain(there[name]), name
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from images import batch, context, encoded, gradient, grey
 from PIL import Image
 
-from interceptor import DEFAULT_CHAIN, intercept, load_chain
+from interceptor import DEFAULT_CHAIN, Preprocess, intercept, load_chain
 from interceptor.errors import ColumnConflict, UnknownInterceptor
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
@@ -47,11 +47,7 @@ def test_a_batch_through_the_whole_chain():
     ]
     declared = [column.name for interceptor in chain for column in interceptor.columns]
     assert [name for name in result.oks.columns if name in declared] == declared
-    assert set(result.oks.columns) - set(declared) == {
-        "pixels",
-        "tensor",
-        "probabilities",
-    }
+    assert set(result.oks.columns) - set(declared) == {"pixels", "probabilities"}
 
 
 def test_large_images_go_in_parts_and_come_out_as_one_batch(monkeypatch):
@@ -70,6 +66,18 @@ def test_large_images_go_in_parts_and_come_out_as_one_batch(monkeypatch):
     intercept(batch(*contents), one_by_one, load_chain())
     assert len(one_by_one.classifier.batches) > 1
     assert sum(one_by_one.classifier.batches) == 4
+
+
+def test_parts_are_of_so_many_pixels_however_few_bytes_they_take():
+    """Views of 512 x 512 in colour: 42 of them are 32 MiB; and what the model sees of small images counts, too."""
+    flat = encoded(Image.new("RGB", (512, 512)))
+    for content, preprocess, most in ((flat, None, 42), (grey(7), Preprocess(224, 224, channels=3), 37)):
+        of_parts = context(preprocess)
+        count = len(intercept(batch(*[content] * 50), of_parts, load_chain(("decode", "classify"))).oks)
+        assert (of_parts.classifier.batches, count) == ([most, 50 - most], 50)
+    digits = context()
+    intercept(batch(*[grey(7)] * 500), digits, load_chain())
+    assert digits.classifier.batches == [500]
 
 
 @pytest.mark.parametrize("contents", [(), (b"",), (b"x", b"")])

@@ -54,7 +54,7 @@ def test_columns_of_a_colour_model():
 def test_an_empty_batch_has_every_column():
     columns = Decode().intercept(Batch([]), context()).oks.columns
     assert {name: len(values) for name, values in columns.items()} == dict.fromkeys(
-        ["format", "width", "height", "image_as_pgm", "pixels", "views", "headers"], 0
+        ["format", "width", "height", "image_as_pgm", "pixels", "views", "measured", "metadata"], 0
     )
 
 

@@ -18,7 +18,6 @@ from interceptor import Limits, Preprocess
 from interceptor.decoding import Decoded, decode_image
 from interceptor.metadata.bare import without_metadata
 from interceptor.metadata.segments import png_chunks
-from interceptor.metadata.step import read_metadata
 
 PNG_KINDS = b"iCCP zTXt iTXt tEXt eXIf tIME gAMA cHRM pHYs sRGB sBIT bKGD hIST sPLT cICP oFFs vpAg".split()
 PILLOWS_NOTES = [
@@ -108,8 +107,7 @@ def jpeg_with(segments: list[tuple[int, bytes]]) -> bytes:
 
 def keeps_its_pixels(image_format: str, content: bytes) -> None:
     image = decoded(content)
-    header = image.header
-    turned = read_metadata(header, content if image_format == "TIFF" else None).values.get("orientation", 1)
+    turned = image.metadata.get("orientation", 1)
     assert turned != 1 or image.raster == raster(image_format)
 
 
@@ -180,7 +178,7 @@ def test_webp_and_avif(image_format: str, data: st.DataObject) -> None:
         assert placeholder in content
         content = content.replace(placeholder, data.draw(st.binary(max_size=200)).ljust(200, b"\0"))
     image = decoded(content)
-    turned = read_metadata(image.header).values.get("orientation", 1)
+    turned = image.metadata.get("orientation", 1)
     assert turned != 1 or image.raster == expected
 
 
@@ -250,9 +248,10 @@ def test_the_exif_is_kept_where_something_else_is_broken() -> None:
     image = decoded(content)
     upright = Image.open(BytesIO(plain("PNG"))).transpose(Image.Transpose.ROTATE_270)
     assert image.raster == upright.tobytes()
-    findings = read_metadata(image.header)
-    assert (findings.values["orientation"], findings.values["camera_model"]) == (6, "M10")
-    assert findings.errors == ["metadata: the image can only be decoded without some of them"]
+    assert (image.metadata["orientation"], image.metadata["camera_model"]) == (6, "M10")
+    assert image.metadata["metadata_errors"] == [
+        "metadata: the image can only be decoded without some of them"
+    ]
 
 
 @pytest.mark.parametrize("image_format", ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", "AVIF"])
@@ -274,4 +273,4 @@ def test_bigtiff_too() -> None:
 
 def test_a_block_of_everything_is_kept() -> None:
     exif = block(everything("<"), prefix=b"Exif\0\0")
-    assert decoded(jpeg_with([(0xE1, exif)])).header.left_out is False
+    assert decoded(jpeg_with([(0xE1, exif)])).metadata.get("metadata_errors") is None

@@ -96,7 +96,7 @@ def test_the_cause_stands_in_a_header_of_the_dead_letter() -> None:
         name, version, labels = "mnist", 1, ()
 
     said = dict(reason_headers(Reject(image, "decode", about(image, error)), raw, Model()))  # type: ignore[arg-type]
-    assert said["__connect.errors.exception.message"] == "image 'k': it is broken; publish it again"
-    assert said["__connect.errors.exception.stacktrace"] == error.cause
+    assert said["__connect.errors.exception.message"] == b"image 'k': it is broken; publish it again"
+    assert said["__connect.errors.exception.stacktrace"] == error.cause.encode()
     said = dict(reason_headers(Reject(image, "kudu", ValueError("no")), raw, Model()))  # type: ignore[arg-type]
     assert "__connect.errors.exception.stacktrace" not in said
