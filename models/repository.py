@@ -104,7 +104,7 @@ class Repository:
             name: of the model.
             version: of the model.
             threads: of ONNX Runtime, for one batch.
-            batch_sizes: images a batch, to warm it up with.
+            batch_sizes: images a batch, to verify it with.
             sha256: of the file that is meant; any, if None.
             pace: called between two steps; may take its time.
 
@@ -118,7 +118,8 @@ class Repository:
         content, manifest = self._verified(name, version, threads, batch_sizes, sha256, pace)
         classifier = OnnxClassifier(content, manifest, threads)
         pace()
-        warm_up(classifier, batch_sizes, pace=pace)
+        # One image readies its kernels. What it does with more is known, and memory for them costs a few milliseconds.
+        warm_up(classifier, (1,), pace=pace)
         return classifier
 
     def verify(self, name: str, version: int, *, sha256: str | None = None) -> None:
