@@ -13,6 +13,7 @@ from interceptor.classifier import Preprocess
 from interceptor.decoding import decode_image
 from interceptor.errors import Unclassifiable
 from models.errors import FileUnreadable, ManifestInvalid
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from models.manifest import (
     CHANNELS,
     UNREGISTERED,
@@ -27,7 +28,6 @@ from models.manifest import (
 from models.names import check_name
 from models.structure import Signature
 from models.verifier import SHARED, Verifier
-from models.verifier_tasks import DEFAULT_LIMITS, VerifyLimits
 
 MADE_IMAGES = 8
 _SEED = 20_170_301

@@ -12,12 +12,12 @@ from models.errors import (
     ModelNotFound,
     RepositoryUnavailable,
 )
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from models.manifest import Manifest, from_json, to_json
 from models.names import as_version, check_name, check_version, parse_reference
 from models.runtime import OnnxClassifier
 from models.storage import FolderTaken, open_storage
 from models.verifier import SHARED, Verifier
-from models.verifier_tasks import DEFAULT_LIMITS, VerifyLimits
 from models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES, warm_up
 
 CHAMPION = "champion"

@@ -15,10 +15,11 @@ import structlog
 from numpy.typing import NDArray
 
 from models.errors import ModelError, TooSlow, VerifierDied, VerifierUnavailable
+from models.limits import VerifyLimits
 from models.manifest import Manifest
 from models.structure import Signature
 from models.verifier_child import Helper, start_helper
-from models.verifier_tasks import Answer, Pace, ReadSignature, Task, Verify, VerifyLimits
+from models.verifier_tasks import Answer, Pace, ReadSignature, Task, Verify
 from models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES
 
 log = structlog.get_logger(__name__)

@@ -12,7 +12,8 @@ from typing import IO
 import psutil
 
 from models.errors import TooMuchMemory, VerifierUnavailable
-from models.verifier_tasks import Done, Pace, Request, Task, VerifyLimits
+from models.limits import VerifyLimits
+from models.verifier_tasks import Done, Pace, Request, Task
 
 _LOOK_S = 0.02
 _START_S = 120.0

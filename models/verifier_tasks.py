@@ -15,17 +15,6 @@ Pace = Callable[[], None]
 READY = "ready"
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyLimits:
-    """What verifying one model may take: seconds of processor time, and bytes of memory beyond its file."""
-
-    time_s: float = 120.0
-    memory_bytes: int = 2 * 1024**3
-
-
-DEFAULT_LIMITS = VerifyLimits()
-
-
 class Task(Protocol):
     """Something to do with a file's bytes. It can be pickled, and so can its answer."""
 

@@ -17,7 +17,7 @@ from pydantic_settings import (
 )
 
 from interceptor import DEFAULT_CHAIN, Limits
-from models.verifier_tasks import DEFAULT_LIMITS, VerifyLimits
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from stores.kudu.options import KuduOptions
 from stores.solr.options import SolrOptions
 from streams.control.keys import Keyring

@@ -30,11 +30,11 @@ from models.errors import (
     VerifierDied,
     VerifierUnavailable,
 )
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from models.repository import Repository
 from models.runtime import OnnxClassifier
 from models.structure import read_signature
 from models.verifier import Verifier
-from models.verifier_tasks import DEFAULT_LIMITS, VerifyLimits
 
 CONTENT, MANIFEST = small_model()
 MEBIBYTE = 1024 * 1024
