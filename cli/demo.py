@@ -47,7 +47,7 @@ def demo(
         raise SourceUnreadable(f"the demo's images are not at {IMAGES}; run it from a clone of the project")
     start_stack(home)
     settings = load_settings()
-    seed(Repository(settings.model_repository))
+    seed(Repository(settings.model_repository, limits=settings.verify_limits()))
     ensure_topics(settings)
     with ExitStack() as closing:
         if not keep:

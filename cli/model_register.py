@@ -7,13 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, console, print_json
+from cli.output import AsJson, console, errors, print_json
 from interceptor.classifier import Preprocess
 from models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
-from models.errors import FileUnreadable, ManifestInvalid
+from models.errors import FileUnreadable
+from models.labels import labels_of, repeated_labels
 from models.manifest import Manifest, check_preprocess, from_json
 from models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
-from models.structure import Signature, read_signature
+from models.structure import Signature
+from models.verifier import SHARED
 from models.verify import MAX_MODEL_BYTES, check_size
 from streams.settings import load_settings
 
@@ -75,16 +77,27 @@ def register(
     else:
         if name is None or (labels is None) == (labels_file is None):
             raise typer.BadParameter("give --manifest, or --name and --labels or --labels-file")
-        signature = _with_output(read_signature(content, str(file)), output)
+        limits = settings.verify_limits()
+        signature = _with_output(SHARED.read_signature(content, str(file), limits), output)
         preprocess = _preprocess(look, picture, values, signature)
         images = read_images(golden, preprocess, settings.limits()) if golden else make_images(preprocess)
-        described = describe_model(content, name, _labels(labels, labels_file), preprocess, signature, images)
-    _keep(Repository(root or settings.model_repository), content, described, as_json)
+        classes = _labels(labels, labels_file)
+        described = describe_model(content, name, classes, preprocess, signature, images, limits=limits)
+    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    _keep(repository, content, described, as_json)
 
 
 def _keep(repository: Repository, content: bytes, described: Manifest, as_json: bool) -> None:
     name = described.name
     version = repository.register(content, described)
+    for label, positions in repeated_labels(described.labels).items():
+        errors.print(
+            f"The classes {' and '.join(map(str, positions))}, counted from 0, have one label, {label!r}: whoever "
+            "searches for it finds all of them. `prediction` tells them apart, or labels of their own.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     is_first = repository.alias(name, CHAMPION) is None
     if is_first:
         repository.set_alias(name, CHAMPION, version)
@@ -120,11 +133,7 @@ def _with_output(signature: Signature, output: str | None) -> Signature:
 def _labels(listed: str | None, file: Path | None) -> list[str]:
     if file is None:
         return [label.strip() for label in (listed or "").split(",")]
-    try:
-        lines = _read(file, MAX_LABELS_BYTES).decode().splitlines()
-    except UnicodeDecodeError as error:
-        raise ManifestInvalid(f"the labels in {file} are not UTF-8: {error.reason}") from error
-    return [line.strip() for line in lines if line.strip()]
+    return labels_of(_read(file, MAX_LABELS_BYTES), str(file))
 
 
 def _read(path: Path, at_most: int) -> bytes:

@@ -68,7 +68,7 @@ def rollback(
         if view.desired is None:
             raise NothingBefore(f"nobody has swapped {view.model} yet; choose with `flumen models activate`")
         ref = champion_before(read_trail(settings, view.model), view.model, view.desired.champion)
-        repository.load(view.model, ref.version, sha256=ref.sha256)
+        repository.verify(view.model, ref.version, sha256=ref.sha256)
         return ref
 
     _activate(settings, repository, signer, order, before, as_json)
@@ -146,7 +146,8 @@ def _open(root: str | None) -> tuple[Settings, Repository, Signer]:
     settings = load_settings()
     signer = make_signer(settings)
     ensure_control_topics(settings)
-    return settings, Repository(root or settings.model_repository), signer
+    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    return settings, repository, signer
 
 
 def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
@@ -155,7 +156,7 @@ def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
     if tail is None:
         raise typer.BadParameter(f"name a version, as in {name}@2; see `flumen models list`")
     manifest = repository.resolve(reference)
-    repository.load(name, manifest.version)
+    repository.verify(name, manifest.version)
     return name, ModelRef(manifest.version, manifest.sha256)
 
 

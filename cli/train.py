@@ -50,7 +50,8 @@ def train(
     from models.making import make_model
     from models.shapes import PARAMETERS, draw_dataset
 
-    repository = Repository(root or load_settings().model_repository)
+    settings = load_settings()
+    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     name = name or ("shapes" if shapes else "mnist")
     given = {"rate": rate, "epochs": epochs, "batch_size": batch_size}
     chosen: dict[str, Any] = {option: value for option, value in given.items() if value is not None}

@@ -12,8 +12,8 @@ from interceptor.chain import Limits
 from interceptor.classifier import Preprocess
 from interceptor.decoding import decode_image
 from interceptor.errors import Unclassifiable
-from interceptor.preprocess import to_tensor
 from models.errors import FileUnreadable, ManifestInvalid
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from models.manifest import (
     CHANNELS,
     UNREGISTERED,
@@ -26,9 +26,8 @@ from models.manifest import (
     tensor_shape,
 )
 from models.names import check_name
-from models.runtime import OnnxClassifier
-from models.structure import Signature, check_structure
-from models.verify import check_bytes, checked_answers
+from models.structure import Signature
+from models.verifier import SHARED, Verifier
 
 MADE_IMAGES = 8
 _SEED = 20_170_301
@@ -65,6 +64,11 @@ def complete_look(look: Look, signature: Signature) -> Preprocess:
         raise ManifestInvalid(
             f"the file reads images of shape {list(shape)} and does not say how wide they are: give --size, as in 28x28"
         )
+    if channels is None and layout in ("nchw", "nhwc"):
+        raise ManifestInvalid(
+            f"the file reads images of shape {list(shape)} and does not say how many colours they have: give "
+            "--channels 1 for grey, 3 for RGB"
+        )
     preprocess = Preprocess(*size, channels=channels or 1, layout=layout)
     check_preprocess(preprocess, "what the file and the options say of an image")
     return preprocess
@@ -77,6 +81,9 @@ def describe_model(
     preprocess: Preprocess,
     signature: Signature,
     images: NDArray[np.uint8],
+    *,
+    limits: VerifyLimits = DEFAULT_LIMITS,
+    verifier: Verifier = SHARED,
 ) -> Manifest:
     """Return the manifest of a file, with the answers that it gives now to the golden images.
 
@@ -87,6 +94,8 @@ def describe_model(
         preprocess: how pixels become the tensor that the model reads.
         signature: of the file, with the one output that is to be read.
         images: at least one, uint8, n x height x width, or n x height x width x 3.
+        limits: what that may take.
+        verifier: runs it.
 
     Raises:
         BadModelName: the name is not allowed.
@@ -110,9 +119,7 @@ def describe_model(
         golden=(),
     )
     check_consistent(manifest, f"what is told of {name}")
-    check_bytes(content, manifest)
-    check_structure(content, manifest)
-    answers = checked_answers(OnnxClassifier(content, manifest), to_tensor(images, preprocess))
+    answers = verifier.answer(content, manifest, images, limits)
     golden = tuple(
         # In float32, 1 can come out as 1.0000001, which is no share.
         Golden(image.tobytes(), tuple(np.clip(answer, 0, 1).tolist()))

@@ -10,6 +10,7 @@ ModelError
 ├── IdxInvalid             a file that is not IDX, or is cut short
 ├── DatasetInvalid         images and labels that do not belong together
 ├── TrainingFailed         the network's weights left the range of numbers
+├── VerifierUnavailable    the process that verifies models does not start; retriable
 ├── InferenceFailed        a verified model could not classify a batch
 └── ModelRefused           a model file that is not safe, or not what its manifest says
     ├── ModelTooLarge      more bytes than the limit
@@ -22,6 +23,9 @@ ModelError
     ├── WrongSignature     its input or output is not what the manifest says
     ├── WrongLabelCount    it has more or fewer outputs than the manifest has labels
     ├── NotRunnable        ONNX Runtime does not load or run it
+    ├── TooSlow            to verify it, or to classify one batch, takes longer than any model should
+    ├── TooMuchMemory      to verify it takes more memory than it may
+    ├── VerifierDied       it has ended the process that verifies it, twice
     ├── NotFinite          its outputs are NaN or infinite
     ├── NotADistribution   its outputs are numbers, and not probabilities
     └── GoldenMismatch     it does not answer the golden images as it did when it was made
@@ -74,6 +78,12 @@ class TrainingFailed(ModelError):
     """The network's weights left the range of numbers: the rate is too high."""
 
 
+class VerifierUnavailable(ModelError):
+    """The process that verifies models does not start, or is stopping with the worker."""
+
+    retriable: ClassVar[bool] = True
+
+
 class InferenceFailed(ModelError):
     """A verified model could not classify a batch."""
 
@@ -123,7 +133,15 @@ class NotRunnable(ModelRefused):
 
 
 class TooSlow(ModelRefused):
-    """A batch takes longer than any model should; a graph may loop for ever."""
+    """To verify the model, or one batch, takes longer than it may; a graph may loop, or compute, for ever."""
+
+
+class TooMuchMemory(ModelRefused):
+    """To verify the model takes more memory than it may."""
+
+
+class VerifierDied(ModelRefused):
+    """The model has ended the process that verifies it, twice."""
 
 
 class NotFinite(ModelRefused):

@@ -1,5 +1,6 @@
 """What is known of a model: how to feed it, what it answers, how it was made, how good it is. It is JSON."""
 
+import codecs
 import math
 import re
 from collections.abc import Iterator
@@ -139,7 +140,7 @@ def from_json(content: bytes, source: str = "the manifest") -> Manifest:
     """Read a manifest, and check that it does not contradict itself.
 
     Args:
-        content: JSON in UTF-8, from anywhere.
+        content: JSON in UTF-8, from anywhere, with or without a byte order mark.
         source: what error messages call it.
 
     Raises:
@@ -147,7 +148,7 @@ def from_json(content: bytes, source: str = "the manifest") -> Manifest:
             parts that do not fit each other.
     """
     try:
-        manifest = _ADAPTER.validate_json(content)
+        manifest = _ADAPTER.validate_json(content.removeprefix(codecs.BOM_UTF8))
     except ValidationError as error:
         raise ManifestInvalid(f"{source} is not valid: {_explain(error)}") from error
     check_consistent(manifest, source)
@@ -198,10 +199,9 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
     if manifest.input.shape != expected:
         yield f"input.shape is {manifest.input.shape}, and preprocess makes {expected}"
     labels = len(manifest.labels)
-    if len(set(manifest.labels)) != labels:
-        yield "labels: two are the same"
-    if not all(label.isprintable() for label in manifest.labels):
-        yield "labels: one has characters that cannot be printed"
+    for position, label in enumerate(manifest.labels):
+        if not label.isprintable():
+            yield f"labels.{position}: {label!r} has characters that cannot be printed"
     size = math.prod(expected)
     for row, golden in enumerate(manifest.golden):
         if len(golden.pixels) != size:

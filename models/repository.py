@@ -12,11 +12,13 @@ from models.errors import (
     ModelNotFound,
     RepositoryUnavailable,
 )
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from models.manifest import Manifest, from_json, to_json
 from models.names import as_version, check_name, check_version, parse_reference
 from models.runtime import OnnxClassifier
 from models.storage import FolderTaken, open_storage
-from models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES, verify
+from models.verifier import SHARED, Verifier
+from models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES, warm_up
 
 CHAMPION = "champion"
 """The alias of the version that classifies."""
@@ -36,11 +38,23 @@ class Repository:
     name or a version that is not allowed: so no name leads outside of the root.
     """
 
-    def __init__(self, url: str | os.PathLike[str], max_model_bytes: int = MAX_MODEL_BYTES) -> None:
-        """Open a repository in a folder or at any fsspec URL; registering creates what is not there."""
+    def __init__(
+        self,
+        url: str | os.PathLike[str],
+        max_model_bytes: int = MAX_MODEL_BYTES,
+        *,
+        limits: VerifyLimits = DEFAULT_LIMITS,
+        verifier: Verifier = SHARED,
+    ) -> None:
+        """Open a repository in a folder or at any fsspec URL; registering creates what is not there.
+
+        `limits`: what verifying one model may take. `verifier`: does it.
+        """
         self.url = os.fspath(url)
         self._storage = open_storage(url)
         self._max_model_bytes = max_model_bytes
+        self._limits = limits
+        self._verifier = verifier
 
     def names(self) -> list[str]:
         """Return the names of all models that have a version, sorted."""
@@ -84,13 +98,13 @@ class Repository:
         sha256: str | None = None,
         pace: Callable[[], None] = lambda: None,
     ) -> OnnxClassifier:
-        """Read a version, verify it and warm it up.
+        """Read a version, have it verified, and only then load it here and warm it up.
 
         Args:
             name: of the model.
             version: of the model.
             threads: of ONNX Runtime, for one batch.
-            batch_sizes: images a batch, to warm it up with.
+            batch_sizes: images a batch, to verify it with.
             sha256: of the file that is meant; any, if None.
             pace: called between two steps; may take its time.
 
@@ -98,28 +112,23 @@ class Repository:
             ModelNotFound: there is no such version.
             ManifestInvalid: its manifest is damaged.
             ModelRefused: its file is damaged, unsafe or not what its manifest says; the subclass says which.
+            VerifierUnavailable: it cannot be verified now.
         """
-        manifest = self.manifest(name, version)
-        if sha256 not in (None, manifest.sha256):
-            raise ModelDiffers(
-                f"{manifest} in {self.url} has sha256 {manifest.sha256}, and {sha256} was asked for: this is "
-                "another repository, or the version was replaced by hand. See `flumen models list`"
-            )
+        # The bytes that passed are the bytes that are loaded: the file may be another one by then.
+        content, manifest = self._verified(name, version, threads, batch_sizes, sha256, pace)
+        classifier = OnnxClassifier(content, manifest, threads)
         pace()
-        content = self._storage.read(f"{_folder(name, version)}/{MODEL_FILE}", self._max_model_bytes + 1)
-        if content is None:
-            raise ModelNotFound(
-                f"{manifest} in {self.url} has a manifest and no {MODEL_FILE}; register it again"
-            )
-        pace()
-        return verify(
-            content,
-            manifest,
-            threads=threads,
-            max_bytes=self._max_model_bytes,
-            batch_sizes=batch_sizes,
-            pace=pace,
-        )
+        # One image readies its kernels. What it does with more is known, and memory for them costs a few milliseconds.
+        warm_up(classifier, (1,), pace=pace)
+        return classifier
+
+    def verify(self, name: str, version: int, *, sha256: str | None = None) -> None:
+        """Read a version and have it verified, without loading it here.
+
+        Raises:
+            ModelNotFound, ManifestInvalid, ModelRefused, VerifierUnavailable: as `load`.
+        """
+        self._verified(name, version, 1, WARM_UP_SIZES, sha256, lambda: None)
 
     def register(self, content: bytes, manifest: Manifest, *, first: bool = False) -> int:
         """Verify a model and store it as the next version of its name; return that version.
@@ -130,10 +139,12 @@ class Repository:
         Raises:
             ManifestInvalid: the manifest cannot be stored and read back.
             ModelRefused: the subclass is the reason.
+            VerifierUnavailable: it cannot be verified now.
         """
         check_name(manifest.name)
         numbered = replace(manifest, version=1) if first else self._next(manifest)
-        verify(content, from_json(to_json(numbered)), max_bytes=self._max_model_bytes)
+        kept = from_json(to_json(numbered))
+        self._verifier.verify(content, kept, self._limits, max_bytes=self._max_model_bytes)
         for _ in range(REGISTER_ATTEMPTS):
             files = {MODEL_FILE: content, MANIFEST_FILE: to_json(numbered)}
             try:
@@ -195,6 +206,40 @@ class Repository:
         if version is None:
             raise ModelNotFound(f"there is no {reference!r} in {self.url}; see `flumen models list`")
         return self.manifest(name, version)
+
+    def _verified(
+        self,
+        name: str,
+        version: int,
+        threads: int,
+        batch_sizes: Sequence[int],
+        sha256: str | None,
+        pace: Callable[[], None],
+    ) -> tuple[bytes, Manifest]:
+        manifest = self.manifest(name, version)
+        if sha256 not in (None, manifest.sha256):
+            raise ModelDiffers(
+                f"{manifest} in {self.url} has sha256 {manifest.sha256}, and {sha256} was asked for: this is "
+                "another repository, or the version was replaced by hand. See `flumen models list`"
+            )
+        pace()
+        content = self._storage.read(f"{_folder(name, version)}/{MODEL_FILE}", self._max_model_bytes + 1)
+        if content is None:
+            raise ModelNotFound(
+                f"{manifest} in {self.url} has a manifest and no {MODEL_FILE}; register it again"
+            )
+        pace()
+        self._verifier.verify(
+            content,
+            manifest,
+            self._limits,
+            threads=threads,
+            max_bytes=self._max_model_bytes,
+            batch_sizes=batch_sizes,
+            pace=pace,
+        )
+        pace()
+        return content, manifest
 
     def _next(self, manifest: Manifest) -> Manifest:
         # Incomplete versions count: their number is claimed by whoever is writing them, or was.

@@ -15,8 +15,11 @@ from interceptor.reasons import shortened
 from models.errors import InferenceFailed, NotRunnable, RepositoryUnavailable, TooSlow
 from models.manifest import Manifest
 
-_ERRORS_ONLY = 3
+_FATAL_ONLY = 4
 _LONGEST_REASON = 400
+
+# What it has to say reaches us as exceptions; its own lines, in colours, would stand between the user's.
+onnxruntime.set_default_logger_severity(_FATAL_ONLY)
 
 
 class OnnxClassifier:
@@ -24,7 +27,7 @@ class OnnxClassifier:
 
     It comes from bytes, never from a path of the repository: what was verified is what runs, and no file beside it can
     be read.
-    Use `models.verify.verify` to get one; made directly, it is not verified.
+    Use `models.repository.Repository.load` to get one; made directly, it is not verified.
     """
 
     def __init__(self, content: bytes, manifest: Manifest, threads: int = 1) -> None:
@@ -38,7 +41,7 @@ class OnnxClassifier:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = _ERRORS_ONLY
+        options.log_severity_level = _FATAL_ONLY
         # Idle threads of a worker must not burn the cores that decoding and the stores need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         # Without this it would also take its own flatbuffer format, which nobody here has looked into.
@@ -95,6 +98,7 @@ class OnnxClassifier:
         if not len(tensor):
             return np.empty((0, len(self.labels)), dtype=np.float32)
         options = onnxruntime.RunOptions()
+        options.log_severity_level = _FATAL_ONLY
         try:
             with _giving_up(options, limit_s):
                 (output,) = self._session.run(

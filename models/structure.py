@@ -12,6 +12,11 @@ from models.manifest import Manifest
 _MOST_NAMES = 10
 _EXPORT = "Copy it again, or export it again with a tool that writes ONNX"
 
+_WITHOUT_MAPS = (
+    "a model answers with a tensor here. Export it again without ZipMap, for scikit-learn by "
+    "to_onnx(model, options={'zipmap': False})"
+)
+
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
 
@@ -55,7 +60,7 @@ def read_signature(content: bytes, source: str) -> Signature:
 
     Raises:
         NotOnnx: it is not ONNX, or is cut short.
-        WrongSignature: it has not one input, or does not say the sizes of its tensors.
+        WrongSignature: it has not one input, does not say the sizes of its tensors, or answers with maps.
     """
     model = _parse(content, source)
     inputs = _inputs(model)
@@ -67,6 +72,9 @@ def read_signature(content: bytes, source: str) -> Signature:
         raise WrongSignature(
             f"{source} reads {_describe(inputs[0])}; export it with sizes, only the first open"
         )
+    maps = [output for output in model.graph.output if _is_map(output)]
+    if maps and not any(_is_float(output) for output in model.graph.output):
+        raise WrongSignature(f"{source} answers {_describe(maps[0])}; {_WITHOUT_MAPS}")
     return Signature(inputs[0].name, sizes[1:], tuple(output.name for output in model.graph.output))
 
 
@@ -96,7 +104,7 @@ def _check_input(model: Any, manifest: Manifest) -> None:
     if [value.name for value in inputs] != [manifest.input.tensor]:
         names = _names(value.name for value in inputs)
         raise WrongSignature(f"{manifest} has the inputs {names}; {expected}")
-    if not _is_float(inputs[0]) or _sizes(inputs[0]) != (None, *manifest.input.shape):
+    if not _is_float(inputs[0]) or not _takes(_sizes(inputs[0]), manifest.input.shape):
         raise WrongSignature(f"{manifest} reads {_describe(inputs[0])}; {expected}")
 
 
@@ -116,7 +124,19 @@ def _check_output(model: Any, manifest: Manifest) -> None:
                     f"{manifest} answers with {answers} values an image; its manifest has {labels} labels"
                 )
         case _:
-            raise WrongSignature(f"{manifest} answers {_describe(output)}; {expected}")
+            raise WrongSignature(
+                f"{manifest} answers {_describe(output)}; {_WITHOUT_MAPS if _is_map(output) else expected}"
+            )
+
+
+def _takes(sizes: tuple[int | None, ...] | None, image: tuple[int, ...]) -> bool:
+    """Return whether any number of images goes into a tensor; sizes that the file leaves open are the manifest's."""
+    return (
+        sizes is not None
+        and len(sizes) == len(image) + 1
+        and sizes[0] is None
+        and all(size in (None, needed) for size, needed in zip(sizes[1:], image, strict=True))
+    )
 
 
 def _is_float(value: Any) -> bool:
@@ -133,9 +153,21 @@ def _sizes(value: Any) -> tuple[int | None, ...] | None:
     return tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in dims)
 
 
+def _is_map(value: Any) -> bool:
+    """Return whether it is what ZipMap makes, which scikit-learn's exporter adds: for each image, labels to numbers."""
+    kind = value.type.WhichOneof("value")
+    if kind == "sequence_type":
+        kind = value.type.sequence_type.elem_type.WhichOneof("value")
+    return bool(kind == "map_type")
+
+
 def _describe(value: Any) -> str:
     import onnx
 
+    if _is_map(value):
+        return f"{_quoted(value.name)}, a map of labels and probabilities for each image (ZipMap)"
+    if value.type.WhichOneof("value") not in (None, "tensor_type"):
+        return f"{_quoted(value.name)}, which is no tensor but a {value.type.WhichOneof('value').removesuffix('_type')}"
     kind = value.type.tensor_type.elem_type
     name = (
         onnx.TensorProto.DataType.Name(kind).lower() if kind in onnx.TensorProto.DataType.values() else kind

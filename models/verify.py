@@ -1,4 +1,7 @@
-"""Is a model file safe to load, and what its manifest says? Asked at every load, cheap questions first."""
+"""Is a model file safe to load, and what its manifest says? Asked at every load, cheap questions first.
+
+Asked here, a file may take any time and memory: `models.verifier` asks in a process of its own.
+"""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -65,8 +68,32 @@ def verify(
     classifier = OnnxClassifier(content, manifest, threads)
     pace()
     check_golden(classifier)
-    warm_up(classifier, batch_sizes)
+    pace()
+    warm_up(classifier, batch_sizes, pace=pace)
     return classifier
+
+
+def answer(
+    content: bytes,
+    manifest: Manifest,
+    images: NDArray[np.uint8],
+    *,
+    pace: Callable[[], None] = lambda: None,
+) -> NDArray[np.float32]:
+    """Check a file that has no golden images yet, and return its answers to these: float32, n x labels.
+
+    `images`: uint8, n x height x width, or n x height x width x 3, at the model's size. `pace` as in `verify`.
+
+    Raises:
+        ModelRefused: the subclass is the reason.
+    """
+    check_bytes(content, manifest)
+    pace()
+    check_structure(content, manifest)
+    pace()
+    classifier = OnnxClassifier(content, manifest)
+    pace()
+    return checked_answers(classifier, to_tensor(images, manifest.input.preprocess))
 
 
 def check_bytes(content: bytes, manifest: Manifest, max_bytes: int = MAX_MODEL_BYTES) -> None:
@@ -115,8 +142,15 @@ def check_golden(classifier: OnnxClassifier) -> None:
         )
 
 
-def warm_up(classifier: OnnxClassifier, batch_sizes: Sequence[int] = WARM_UP_SIZES) -> None:
+def warm_up(
+    classifier: OnnxClassifier,
+    batch_sizes: Sequence[int] = WARM_UP_SIZES,
+    *,
+    pace: Callable[[], None] = lambda: None,
+) -> None:
     """Classify batches of the sizes to come, so that the first real one finds memory and kernels ready.
+
+    `pace` is called after each.
 
     Raises:
         NotRunnable, TooSlow, WrongLabelCount, NotFinite, NotADistribution.
@@ -126,6 +160,7 @@ def warm_up(classifier: OnnxClassifier, batch_sizes: Sequence[int] = WARM_UP_SIZ
         # As large a part of such a batch as goes to the model at once; the whole of it need not fit into memory.
         rows = min(size, max(1, CALL_BYTES // tensor[:1].nbytes))
         checked_answers(classifier, np.take(tensor, np.arange(rows) % len(tensor), axis=0))
+        pace()
 
 
 def checked_answers(

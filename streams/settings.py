@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
 from interceptor import DEFAULT_CHAIN, Limits
+from models.limits import DEFAULT_LIMITS, VerifyLimits
 from stores.kudu.options import KuduOptions
 from stores.solr.options import SolrOptions
 from streams.environment import check_names
@@ -114,6 +115,14 @@ class Settings(SourcedSettings):
     model_name: str = Field(
         "mnist", pattern=r"^[a-z0-9][a-z0-9_-]*$", description="The model that classifies."
     )
+    max_model_load_time_s: float = Field(
+        DEFAULT_LIMITS.time_s, gt=0, le=86_400, description="Seconds of processor time to verify a model in."
+    )
+    max_model_load_memory_bytes: int = Field(
+        DEFAULT_LIMITS.memory_bytes,
+        ge=64 * 1024 * 1024,
+        description="Bytes of memory to verify a model in, in the helper process that does so, beyond its file.",
+    )
     inference_threads: int = Field(1, ge=1, le=256, description="Threads of ONNX Runtime for one batch.")
     shadow_sample: float = Field(
         0.1, ge=0, le=1, description="Share of the images that a challenger is asked about in shadow."
@@ -191,6 +200,10 @@ class Settings(SourcedSettings):
         """Return what an image may be, and what decoding one may take."""
         same = {entry.name: getattr(self, entry.name) for entry in fields(Limits) if entry.name != "formats"}
         return Limits(formats=self.image_formats, **same)
+
+    def verify_limits(self) -> VerifyLimits:
+        """Return what verifying one model may take."""
+        return VerifyLimits(self.max_model_load_time_s, self.max_model_load_memory_bytes)
 
     def consumer_config(self) -> KafkaConfig:
         """Return librdkafka's settings for reading images."""

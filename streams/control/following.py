@@ -60,12 +60,13 @@ def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: lis
         stack.callback(reader.close)
         state, refused = reader.read_to_end()
         loader = Loader(settings, metrics)
+        stack.callback(loader.close)
         first = loader.first(state)
         metrics.serve(first.serving.classifier)
         slot = CurrentSlot(first.serving)
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
         stopping = threading.Event()
-        pace = Pace(settings.prepare_share, stopping.wait)
+        pace = Pace(settings.prepare_share, stopping.wait, loader.worked_s)
         preparation = Preparation(partial(loader.load, pace=pace), slot, listeners)
         if state is not None:
             preparation.want(state)
@@ -77,11 +78,19 @@ def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: lis
         reporter.show(preparation.picture)
         behind = partial(stay_behind, settings.inference_threads)
         stack.enter_context(thread("shadow", shadow.run, shadow.end, behind))
-        stack.enter_context(thread("prepare", preparation.run, preparation.end, behind))
+        loader.stay_behind()
+        end_preparing = partial(_end_preparing, preparation, loader)
+        stack.enter_context(thread("prepare", preparation.run, end_preparing, behind))
         stack.callback(stopping.set)  # before that thread is waited for: it may be resting
         follow = partial(reader.follow, preparation.want, preparation.refuse_record)
         stack.enter_context(thread("control", follow, reader.end))
         yield Control(slot, reporter, broken)
+
+
+def _end_preparing(preparation: Preparation, loader: Loader) -> None:
+    """Let nothing more be loaded, and what is being loaded be left."""
+    preparation.end()
+    loader.close()
 
 
 def _publish(metrics: Metrics, serving: Serving, former: Serving) -> None:

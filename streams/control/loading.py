@@ -12,6 +12,8 @@ from models.runtime import OnnxClassifier
 from models.shipped import seed
 from models.slot import NO_REVISION, Serving
 from models.urls import without_passwords
+from models.verifier import Verifier
+from streams.control.pace import NICENESS
 from streams.control.records import DesiredState, ModelRef
 from streams.errors import NoModel
 from streams.metrics import Metrics
@@ -37,7 +39,10 @@ class Loader:
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._repository = Repository(settings.model_repository)
+        self._verifier = Verifier()
+        self._repository = Repository(
+            settings.model_repository, limits=settings.verify_limits(), verifier=self._verifier
+        )
 
     def load(self, ref: ModelRef, pace: Callable[[], None] = lambda: None) -> OnnxClassifier:
         """Load, verify and warm up a version, at the batch sizes in use. `pace` is called between its steps.
@@ -50,6 +55,18 @@ class Loader:
         except Exception as error:
             self._metrics.models_refused.labels(type(error).__name__).inc()
             raise
+
+    def worked_s(self) -> float:
+        """Return the processor time of this thread, and of the process that verifies, in seconds."""
+        return time.thread_time() + self._verifier.worked_s
+
+    def stay_behind(self) -> None:
+        """Let the process that verifies have what others leave, from now on."""
+        self._verifier.stay_behind(NICENESS)
+
+    def close(self) -> None:
+        """End the process that verifies: what is being loaded is not loaded, and nothing more."""
+        self._verifier.close()
 
     def first(self, state: DesiredState | None) -> First:
         """Load the champion of the control topic; where it says nothing, or its champion is refused, the alias's.

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable
 
+NICENESS = 10
+"""Of threads and processes beside the one that classifies."""
+
 
 class Pace:
-    """Makes one thread rest between its steps, so that it has no more than its share of a core.
+    """Makes one thread, and what works for it, rest between its steps, so that it has no more than its share of a core.
 
     A priority would not do: it counts among the threads of one container or session only, and the stores' servers
     or another worker are often in another. Nor does it help who waits for a lock that the thread holds.
@@ -20,7 +23,7 @@ class Pace:
     ) -> None:
         """Make one. `wait` returns after that many seconds, or before where there is no time to rest any more.
 
-        `working` is the processor time of the thread, in seconds, and `clock` is any clock.
+        `working` is the processor time of what works, in seconds, and `clock` is any clock.
         """
         self._share = share
         self._wait = wait

@@ -11,12 +11,12 @@ import structlog
 from interceptor.classifier import Classifier
 from models.errors import ModelError
 from models.slot import CurrentSlot, Serving
+from streams.control.pace import NICENESS
 from streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
 
 log = structlog.get_logger(__name__)
 
 _RETRY_S = 5.0
-_NICENESS = 10
 
 Load = Callable[[ModelRef], Classifier]
 """Reads, verifies and warms up a version; raises ModelError where it refuses it."""
@@ -133,10 +133,10 @@ class Preparation:
         """Load what is missing, one after another, until `end`: the body of a thread.
 
         How the hot path keeps its machine meanwhile: one model at a time is loaded, so at most the champion, the
-        challenger, the prepared one and a fourth are in memory; the load rests between its steps, so that it takes
-        no more than `prepare_share` of one core (`Pace`); every step releases the interpreter's lock, but for the
-        look into the file's structure, which holds it for 0.6 ms a megabyte (measured); and the thread gives way
-        to the worker's others where they want its core (`stay_behind`).
+        challenger, the prepared one and a fourth are in memory; the load rests between its steps, here and in the
+        process that verifies, so that both take no more than `prepare_share` of one core (`Pace`); every step here
+        releases the interpreter's lock; and the thread gives way to the worker's others where they want its core
+        (`stay_behind`).
         """
         while True:
             ref = self._wait_for_work()
@@ -146,7 +146,8 @@ class Preparation:
             try:
                 classifier = self._load(ref)
             except Exception as error:  # noqa: BLE001 - whatever a file does to the libraries, the old model serves on
-                self.refuse(ref, error)
+                if not self._ending:  # else it was cut off
+                    self.refuse(ref, error)
                 continue
             with self._change:
                 if ref in self._needed():
@@ -228,4 +229,4 @@ def stay_behind(ort_threads: int) -> None:
     `ort_threads`: a session's own threads inherit its maker's place for ever, so that with more than one it stays.
     """
     if sys.platform == "linux" and ort_threads == 1:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

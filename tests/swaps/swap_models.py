@@ -109,3 +109,31 @@ def register(repository: Repository, seed: int, nodes: Sequence[NodeProto] = SOF
     """Make the next version."""
     content, manifest = softmax_model(seed, nodes)
     return ModelRef(repository.register(content, manifest), manifest.sha256)
+
+
+def folding_file(side: int, products: int) -> bytes:
+    """Few bytes, whose session is made by so many products of matrices of side x side."""
+    shape = numpy_helper.from_array(np.array([side, side], np.int64))
+    graph = helper.make_graph(
+        [
+            helper.make_node("Constant", [], ["shape"], value=shape),
+            helper.make_node("ConstantOfShape", ["shape"], ["power0"]),
+            *(
+                helper.make_node("MatMul", [f"power{number}", "power0"], [f"power{number + 1}"])
+                for number in range(products)
+            ),
+            helper.make_node("ReduceMin", [f"power{products}"], ["least"], keepdims=0),
+            helper.make_node("Slice", ["image", "from", "to", "axis"], ["sums"]),
+            helper.make_node("Add", ["sums", "least"], ["moved"]),
+            helper.make_node("Softmax", ["moved"], ["probabilities"], axis=1),
+        ],
+        "folding",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", SIDE * SIDE])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", len(LABELS)])],
+        [
+            numpy_helper.from_array(np.array([value], np.int64), name)
+            for name, value in (("from", 0), ("to", len(LABELS)), ("axis", 1))
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())

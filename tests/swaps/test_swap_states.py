@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from swap_models import softmax_model
+from swap_models import folding_file, softmax_model
 from swap_scene import Operator, Scene, signer, stored_rows
 
 from models.repository import MODEL_FILE
@@ -91,13 +91,18 @@ def test_prepare_then_activate(scene: Scene, kudu: KuduReader) -> None:
 def test_what_is_refused_leaves_the_old_model(scene: Scene, kudu: KuduReader) -> None:
     """Each with its own reason, whether it was to be prepared or to be the champion at once."""
     good = scene.model(2)
-    worker = scene.start()
+    limits = {"max_model_load_time_s": 3, "max_model_load_memory_bytes": 512 * 1024 * 1024}
+    worker = scene.start(
+        **limits, prepare_share=1
+    )  # a helper that was ended is started anew, which is paced as well
     root = Path(scene.settings.model_repository)
     broken = {
         "ModelCorrupt": _damaged(scene, root, lambda content: content[:-1] + b"?"),
         "NotOnnx": _replaced(scene, root, b"no model at all"),
         "ModelEmpty": _replaced(scene, root, b""),
         "GoldenMismatch": _replaced(scene, root, softmax_model(99)[0]),
+        "TooSlow": _replaced(scene, root, folding_file(side=4096, products=40)),
+        "TooMuchMemory": _replaced(scene, root, folding_file(side=16_384, products=1)),
         "ModelDiffers": ModelRef(good.version, "00" * 32),
         "ModelNotFound": ModelRef(999, "ab" * 32),
     }

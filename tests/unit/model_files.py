@@ -118,3 +118,50 @@ def endless_file() -> bytes:
             helper.make_node("Softmax", ["done"], ["probabilities"], axis=1),
         ]
     )
+
+
+def failing_file() -> bytes:
+    """Return an ONNX file that loads, and whose every batch fails."""
+    shape = helper.make_node("Constant", [], ["shape"], value=numpy_helper.from_array(np.array([7, 5, 3])))
+    return onnx_file(
+        [
+            linear(),
+            shape,
+            helper.make_node("Reshape", ["sums", "shape"], ["cube"]),
+            helper.make_node("ReduceSum", ["cube"], ["flat"], keepdims=0),
+            helper.make_node("Add", ["sums", "flat"], ["probabilities"]),
+        ]
+    )
+
+
+def folding_file(side: int, products: int) -> bytes:
+    """Return an ONNX file of few bytes whose session is made by so many products of matrices of side x side."""
+    shape = numpy_helper.from_array(np.array([side, side], np.int64))
+    one = numpy_helper.from_array(np.array([1e-4], np.float32))
+    chain = [
+        helper.make_node("MatMul", [f"power{number}", "power0"], [f"power{number + 1}"])
+        for number in range(products)
+    ]
+    return onnx_file(
+        [
+            helper.make_node("Constant", [], ["shape"], value=shape),
+            helper.make_node("ConstantOfShape", ["shape"], ["power0"], value=one),
+            *chain,
+            helper.make_node("ReduceMin", [f"power{products}"], ["least"], keepdims=0),
+            linear(),
+            helper.make_node("Add", ["sums", "least"], ["moved"]),
+            helper.make_node("Softmax", ["moved"], ["probabilities"], axis=1),
+        ]
+    )
+
+
+def file_of_many_parts(parts: int) -> bytes:
+    """Return an ONNX file with so many nodes without anything in them, of two bytes each."""
+    nodes = b"\x0a\x00" * parts
+    length, rest = [], len(nodes)
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    return (
+        onnx_file() + b"\x3a" + bytes([*length, rest]) + nodes
+    )  # a second graph, which protobuf joins to the first

@@ -9,6 +9,7 @@ from model_files import (
     PIXELS,
     endless_file,
     expected_probabilities,
+    failing_file,
     manifest_for,
     small_model,
 )
@@ -42,6 +43,19 @@ def test_any_number_of_images_is_a_batch(classifier):
 def test_another_shape_or_dtype_is_an_error_of_ours(classifier, tensor):
     with pytest.raises(InferenceFailed, match="shapes@0 did not classify a batch of shape"):
         classifier.probabilities(tensor)
+
+
+def test_onnx_runtime_prints_nothing_of_its_own_when_a_batch_fails(capfd):
+    content = endless_file()  # given up in the middle, and before that a shape that does not fit
+    endless = OnnxClassifier(content, manifest_for(content))
+    with pytest.raises(InferenceFailed):
+        endless.probabilities(np.zeros((2, PIXELS + 1), np.float32))
+    with pytest.raises(TooSlow):
+        endless.probabilities(TENSOR, limit_s=0.1)
+    content = failing_file()
+    with pytest.raises(InferenceFailed):
+        OnnxClassifier(content, manifest_for(content)).probabilities(TENSOR)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_bytes_that_are_no_model_are_an_error_of_ours():
