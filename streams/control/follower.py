@@ -25,7 +25,12 @@ class Follower:
         self._topics = topics
         self._consumer = Consumer(
             # A topic's end is known once the broker has nothing more to say, which it waits so long for.
-            {"log_level": 2, "fetch.wait.max.ms": _END_MS, **settings.lone_consumer_config()},
+            {
+                "log_level": 2,
+                "fetch.wait.max.ms": _END_MS,
+                **settings.lone_consumer_config(),
+                "isolation.level": "read_committed",  # whatever kafka_properties say of other readers
+            },
             logger=logging.getLogger("librdkafka"),
         )
 

@@ -167,6 +167,33 @@ def test_many_at_once_write_one_after_another(
     assert read_back(12) == sorted(written, key=lambda state: state.revision)
 
 
+def test_of_twenty_at_once_one_wins_and_all_others_are_told(
+    pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+) -> None:
+    """All have looked at the same: nothing. Each takes the right from another, and somebody has to write at last."""
+    written: list[DesiredState] = []
+    told: list[StateChanged] = []
+    start = threading.Barrier(20)
+
+    def operate(number: int) -> None:
+        own = pen()
+        start.wait()
+        try:
+            written.append(own.write(replace(WISH, actor=f"operator-{number}"), None))
+        except StateChanged as error:
+            told.append(error)
+
+    operators = [threading.Thread(target=operate, args=(number,)) for number in range(20)]
+    for operator in operators:
+        operator.start()
+    for operator in operators:
+        operator.join()
+    (winner,) = written
+    assert len(told) == 19
+    assert all(str(error).startswith(f"{winner.actor} changed mnist to revision 1 at") for error in told)
+    assert read_back(1) == [winner]
+
+
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._FENCED])
 @pytest.mark.parametrize("committed", [[True], [False], [False, False, True]], ids=str)
 def test_an_answer_that_says_nothing_is_looked_into(

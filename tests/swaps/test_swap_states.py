@@ -17,7 +17,7 @@ from stores.kudu import KuduReader
 from streams.control.fleet import Fleet
 from streams.control.keys import new_key_pair, read_private_key
 from streams.control.pen import Pen, Wish, make_signer
-from streams.control.records import Command, ModelRef, WorkerState, to_json
+from streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
 from streams.topics import ensure_topics
 
 TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
@@ -125,16 +125,19 @@ def test_what_is_refused_leaves_the_old_model(scene: Scene, kudu: KuduReader) ->
 def test_records_that_change_nothing(scene: Scene) -> None:
     worker = scene.start()
     second = scene.model(2)
-    scene.operator.write(scene.shipped)
-    scene.operator.write(scene.shipped)
     operator = scene.operator
+    operator.write(scene.shipped)
+    copy = to_json(operator.newest)
+    operator.write(scene.shipped)
     operator.revision = 1
-    stale = to_json(operator.state(second))
-    operator.revision = 7
+    given_up = to_json(operator.state(second))
+    operator.revision = MAX_REVISION
     other = to_json(operator.state(second)).replace(b'"mnist"', b'"other"')
     unknown = to_json(operator.state(second)).replace(b'"revision"', b'"command":"reboot","revision"')
     records = [
-        ("RecordStale", stale),
+        ("RecordStale", copy),
+        ("RecordConflict", given_up),
+        ("RecordUnrecorded", to_json(operator.state(second))),
         ("RecordMisplaced", other),
         ("RecordMalformed", unknown),
         ("RecordMalformed", b"\x00\xff not JSON"),
@@ -175,8 +178,8 @@ def test_with_keys_only_signed_records_count(scene: Scene, tmp_path: Path) -> No
     operator.write(second)
     scene.wait_until(lambda: _refused_records(worker, 2), "a record by another key", worker.check)
     operator.sign = _signer(scene, pair.private, tmp_path)
-    signed = to_json(operator.state(second))
-    operator.send(signed.replace(b'"a test"', b'"mallory"'), headers=operator.sign(b"mnist", signed))
+    signed, topic = to_json(operator.state(second)), scene.settings.control_topic
+    operator.send(signed.replace(b'"a test"', b'"mallory"'), headers=operator.sign(topic, b"mnist", signed))
     scene.wait_until(lambda: _refused_records(worker, 3), "a record that was changed", worker.check)
     assert scene.statuses()[0].champion == scene.shipped
     operator.write(second)
@@ -257,7 +260,7 @@ def _make_anew(scene: Scene, topic: str) -> None:
 def _signer(scene: Scene, private: bytes, folder: Path) -> Any:
     path = folder / "key.pem"
     path.write_bytes(private)
-    return signer(scene.settings, read_private_key(path))
+    return signer(read_private_key(path))
 
 
 def _damaged(scene: Scene, root: Path, change: Any) -> ModelRef:
