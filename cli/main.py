@@ -1,6 +1,7 @@
 """The `flumen` command: every verb is registered here, and every error of ours ends here.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a server is down (`flumen status`), 128 and a signal's number for what a
+signal ended: 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 import sys
@@ -8,7 +9,7 @@ import sys
 import typer
 
 from cli import dead, demo, images, keys, models, produce, search, settings, sql, stack, train, worker
-from cli.output import errors, printable
+from cli.output import print_error
 from interceptor.errors import InterceptorError
 from models.errors import ModelError
 from replay.errors import ReplayError
@@ -47,8 +48,5 @@ def run() -> None:
     try:
         app()
     except OUR_ERRORS as error:
-        errors.print(f"[bold red]flumen:[/] {type(error).__name__}: ", end="", highlight=False)
-        # A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
-        for line in str(error).splitlines():
-            errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+        print_error(error)
         sys.exit(1)

@@ -50,6 +50,16 @@ def print_json(value: Any) -> None:
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
 
 
+def print_error(error: Exception) -> None:
+    """Print an error of ours on standard error: its class, and its message.
+
+    A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
+    """
+    errors.print(f"[bold red]flumen:[/] {type(error).__name__}: ", end="", highlight=False)
+    for line in str(error).splitlines():
+        errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
 def printable(text: str) -> str:
     """Return a text that came from outside with its control characters escaped: a terminal would obey them."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -99,7 +99,10 @@ def test_what_was_given_up_and_is_sent_again_is_a_conflict_and_never_served(sign
     public, sign_it = signed
     committed, given_up = state(2, 2), state(2, 3)
     for tested, raw in ((gate(public), sign_it), (gate(), lambda raw: raw)):
-        fill(tested, *map(raw, (control(state(1, 1)), audit(state(1, 1)), control(committed), audit(committed))))
+        fill(
+            tested,
+            *map(raw, (control(state(1, 1)), audit(state(1, 1)), control(committed), audit(committed))),
+        )
         with pytest.raises(RecordConflict, match="another state of revision 2"):
             tested.admit(raw(control(given_up)))
         assert tested.state == committed

@@ -23,9 +23,7 @@ def raw(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> RawMessage:
 def trail(*champions: int) -> list[Change]:
     """Return a trail of activations; a negative version is a rollback to it."""
     return [
-        Change(
-            Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, ()
-        )
+        Change(Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, ())
         for number, version in enumerate(champions, 1)
     ]
 
