@@ -42,7 +42,11 @@ Check = Callable[[WorkerStatus], bool]
 class Operator:
     """Writes control records as the commands do: in transactions, each revision above the one before."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sign: Callable[[str, bytes, bytes], SentHeaders] = lambda _topic, _key, _value: [],
+    ) -> None:
         self._settings = settings
         self.newest: DesiredState | None = None
         self._producer = Producer(
@@ -50,22 +54,31 @@ class Operator:
         )
         self._producer.init_transactions()
         self.revision = 0
-        self.sign: Callable[[str, bytes, bytes], SentHeaders] = lambda _topic, _key, _value: []
+        self.sign = sign
 
     def write(
-        self, champion: ModelRef, *, challenger: ModelRef | None = None, prepare: ModelRef | None = None
+        self,
+        champion: ModelRef,
+        *,
+        challenger: ModelRef | None = None,
+        prepare: ModelRef | None = None,
+        gives_up: bool = False,
     ) -> int:
-        """Write the next state, and return its revision."""
+        """Write the next state, and return its revision; or write it, and give the transaction up."""
         self.revision += 1
         state = self.state(champion, challenger, prepare)
         entry = Desired(command=Command.ACTIVATE, state=state, former=self.newest)
-        self.newest = state
         topics = {self._settings.control_topic: to_json(state), self._settings.audit_topic: to_json(entry)}
         self._producer.begin_transaction()
         for topic, value in topics.items():
             headers = self.sign(topic, b"mnist", value)
             self._producer.produce(topic, key=b"mnist", value=value, headers=headers)
-        self._producer.commit_transaction()
+        if gives_up:
+            self._producer.flush()
+            self._producer.abort_transaction()
+        else:
+            self._producer.commit_transaction()
+            self.newest = state
         return self.revision
 
     def state(
