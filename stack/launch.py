@@ -72,7 +72,7 @@ class Launch:
         told = [f"Running, and kept so: {', '.join(ready) or 'none'}."]
         if late:
             told.append(f"Still starting: {', '.join(late)}.")
-        return " ".join([*told, "`flumen up` starts what is missing, `flumen down` stops all."])
+        return " ".join([*told, "`flumen up` goes on from here, `flumen down` stops all."])
 
     def _run_one(self, server: Server, files: Mapping[str, Sequence[Path]]) -> None:
         task = f"start {server.name}"

@@ -127,6 +127,8 @@ def describe_change(state: DesiredState, former: DesiredState | None) -> str:
     was_prepared, prepared = (former.prepare if former else None), state.prepare
     if prepared is not None and prepared != was_prepared:
         changes.append(f"prepare {version(prepared)}")
+    elif prepared is not None:
+        changes.append(f"prepare {version(prepared)} again")
     elif was_prepared is not None and prepared is None and was_prepared != be:
         changes.append(f"prepare {version(was_prepared)} taken back")
     return ", ".join(changes) or "nothing"

@@ -157,6 +157,7 @@ def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
         (state(2, 1, prepare=2), state(1, 1), "prepare 2"),
         (state(3, 2), state(2, 1, prepare=2), "champion 1 → 2"),
         (state(3, 1), state(2, 1, prepare=2), "prepare 2 taken back"),
+        (state(3, 1, prepare=2), state(2, 1, prepare=2), "prepare 2 again"),
         (state(3, 1, prepare=3), state(2, 1, prepare=2), "prepare 3"),
         (state(2, 1, challenger=2), state(1, 1), "challenger none → 2"),
         (state(2, 1), state(1, 1, challenger=2), "challenger 2 → none"),

@@ -40,7 +40,7 @@ def test_what_came_up_is_kept_where_another_does_not_in_time(layout: Layout) -> 
     assert str(layout.log("solr")) in message
     assert message.splitlines()[-1] == (
         "Running, and kept so: kafka. Still starting: solr. "
-        "`flumen up` starts what is missing, `flumen down` stops all."
+        "`flumen up` goes on from here, `flumen down` stops all."
     )
     before = layout.read_state().running()
     assert set(before) == {"kafka", "solr"}
