@@ -60,16 +60,17 @@ def fleet_table(view: FleetView) -> Rows:
 
 
 def headline(view: FleetView) -> str:
-    """Say in a line what the workers of a model shall run."""
+    """Say in a line what the workers of a model shall run; in a second one, where the control topic says otherwise."""
     desired = view.desired
+    conflict = f"\nConflict: {printable(view.conflict)}" if view.conflict else ""
     if desired is None:
-        return f"{view.model}: no state is written; workers take the alias champion"
+        return f"{view.model}: no state is written; workers take the alias champion{conflict}"
     parts = [f"{view.model}: revision {desired.revision}", f"champion {desired.champion.version}"]
     if desired.challenger is not None:
         parts.append(f"challenger {desired.challenger.version}")
     if desired.prepare is not None:
         parts.append(f"to prepare {desired.prepare.version}")
-    return ", ".join(parts) + f" (by {printable(desired.actor)} at {desired.at[:19]}Z)"
+    return ", ".join(parts) + f" (by {printable(desired.actor)} at {desired.at[:19]}Z){conflict}"
 
 
 @contextmanager

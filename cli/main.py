@@ -1,6 +1,7 @@
 """The `flumen` command: the command line is read here, and every error ends here.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage; 128 and the signal's number where a signal ended it (130 for Ctrl-C).
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a server is down (`flumen status`), 128 and a signal's number for what a
+signal ended: 130 after Ctrl-C, 143 after SIGTERM.
 """
 
 import os
@@ -58,19 +59,19 @@ def _write_what_can_be_written() -> None:
 
 def _end(error: Exception) -> NoReturn:
     from cli.failures import is_ours
-    from cli.output import errors, printable
+    from cli.output import print_error
     from interceptor.open_files import exhausted
 
-    name, text = type(error).__name__, str(error)
-    if files := exhausted(error):
-        text = text if files in text else f"{text}\n{files}"
-    elif not is_ours(error):
-        name, text = "Unexpected", _report(error)
-    errors.print(f"[bold red]flumen:[/] {name}: ", end="", highlight=False)
-    # A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
-    for line in text.splitlines() or [""]:
-        errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+    files = exhausted(error)
+    if files or is_ours(error):
+        print_error(error, "" if files is None or files in str(error) else files)
+    else:
+        print_error(Unexpected(_report(error)))
     sys.exit(1)
+
+
+class Unexpected(Exception):
+    """What nobody foresaw; the message asks for a report."""
 
 
 def _report(error: Exception) -> str:

@@ -9,13 +9,17 @@ from rich.console import Group
 from rich.live import Live
 
 from cli.fleet_table import fleet_table, worker_row
-from cli.output import AsJson, console, print_json, print_rows, print_whole
+from cli.output import AsJson, console, errors, print_json, print_rows, print_whole
 from streams.control.fleet import Fleet
 from streams.control.records import Effective
 from streams.control.trail import Change, describe_change, read_trail
 from streams.settings import load_settings
 
 _SHOWN_WORKERS = 3
+_UNSIGNED = (
+    "Where a change took effect is what workers say of themselves, and not signed: they hold no keys. "
+    "What every image was classified by stands with it: `flumen sql`, docs/kudu.md."
+)
 
 Name = Annotated[str | None, typer.Argument(metavar="[NAME]")]
 
@@ -57,6 +61,8 @@ def history(
     rows = [_row(change) for change in changes]
     columns = ("revision", "at", "actor", "command", "change", "reason", "took effect on")
     print_rows(rows, as_json, title=f"Changes of {name or settings.model_name}", columns=columns)
+    if settings.control_public_keys and any(change.effects for change in changes):
+        errors.print(_UNSIGNED, highlight=False, soft_wrap=True)
 
 
 def _models(fleet: Fleet, name: str | None) -> list[str]:
@@ -75,6 +81,7 @@ def _fleet(fleet: Fleet, model: str) -> dict[str, Any]:
     return {
         "model": model,
         "desired": asdict(view.desired) if view.desired else None,
+        "conflict": view.conflict,
         "workers": [worker_row(seen) for seen in view.workers],
     }
 
@@ -85,12 +92,15 @@ def _change(change: Change) -> dict[str, Any]:
         "command": str(change.command),
         "change": describe_change(change.state, change.former),
         "signed": change.is_signed,
+        "counts": change.counts,
+        "refused": change.refused,
         "took_effect": [
             {
                 "worker": one.worker,
                 "at": one.at,
                 "version": one.champion.version,
                 "first_offsets": one.offsets,
+                "signed": False,
             }
             for one in change.effects
         ],
@@ -102,12 +112,18 @@ def _row(change: Change) -> dict[str, Any]:
     return {
         "revision": str(state.revision),
         "at": f"{state.at[:19]}Z",
-        "actor": state.actor if change.is_signed else f"{state.actor} (not signed)",
+        "actor": state.actor + _doubt(change),
         "command": str(change.command),
         "change": describe_change(state, change.former),
         "reason": state.reason,
         "took effect on": _places(change.effects),
     }
+
+
+def _doubt(change: Change) -> str:
+    if change.counts:
+        return ""
+    return f" (does not count: {change.refused})" if change.is_signed else " (not signed)"
 
 
 def _places(effects: tuple[Effective, ...]) -> str:

@@ -1,18 +1,21 @@
 """`flumen models activate`, `shadow` and `rollback`: change the model of a whole fleet."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 
 from cli.actor import actor
 from cli.fleet_table import watching
-from cli.output import AsJson, console, print_json
+from cli.interruption import Interruption, interruptible
+from cli.output import AsJson, console, print_json, printable
+from cli.worse_score import accept_score, standing_manifest
 from models.errors import ModelError
 from models.names import parse_reference
 from models.repository import CHAMPION, Repository
+from models.shipped import seed
 from streams.control.fleet import Fleet, FleetView, forget
 from streams.control.pen import Pen, Signer, make_signer, read_newest
 from streams.control.records import Command, ModelRef
@@ -25,7 +28,28 @@ from streams.topics import ensure_control_topics
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds that each phase may take.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on without workers that are dead, and forget them.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Though it has scored less than the champion.")]
 Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What a swap is carried out with."""
+
+    settings: Settings
+    repository: Repository
+    signer: Signer
+    interruption: Interruption
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is to be told of a change. `elsewhere`: the workers that run, by the other models that they follow."""
+
+    order: Order
+    outcome: Outcome
+    what: str
+    elsewhere: Mapping[str, Sequence[str]]
 
 
 def activate(
@@ -34,16 +58,19 @@ def activate(
     reason: Reason = "",
     timeout: Timeout = 120,
     force: Force = False,
+    yes: Yes = False,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
     """Let a version classify: every worker prepares it, and once all are ready, all swap. Else nothing changes."""
-    settings, repository, signer = _open(root)
-    name, ref = _verified(repository, reference)
-    order = Order(
-        command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
-    )
-    _activate(settings, repository, signer, order, lambda _view: ref, as_json)
+    with interruptible() as interruption:
+        settings, repository, signer = _open(root)
+        name, ref = _verified(repository, reference)
+        accept_score(repository, name, ref, standing_manifest(settings, repository, name), yes)
+        order = Order(
+            command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
+        )
+        _activate(Means(settings, repository, signer, interruption), order, lambda _view: ref, as_json)
 
 
 def rollback(
@@ -58,20 +85,23 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Go back to the champion before the present one, by the audit trail. Once more goes back further."""
-    settings, repository, signer = _open(root)
-    name = name or settings.model_name
-    order = Order(
-        command=Command.ROLLBACK, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
-    )
+    with interruptible() as interruption:
+        settings, repository, signer = _open(root)
+        name = name or settings.model_name
+        order = Order(
+            command=Command.ROLLBACK, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
+        )
 
-    def before(view: FleetView) -> ModelRef:
-        if view.desired is None:
-            raise NothingBefore(f"nobody has swapped {view.model} yet; choose with `flumen models activate`")
-        ref = champion_before(read_trail(settings, view.model), view.model, view.desired.champion)
-        repository.verify(view.model, ref.version, sha256=ref.sha256)
-        return ref
+        def before(view: FleetView) -> ModelRef:
+            if view.desired is None:
+                raise NothingBefore(
+                    f"nobody has swapped {view.model} yet; choose with `flumen models activate`"
+                )
+            ref = champion_before(read_trail(settings, view.model), view.model, view.desired.champion)
+            repository.verify(view.model, ref.version, sha256=ref.sha256)
+            return ref
 
-    _activate(settings, repository, signer, order, before, as_json)
+        _activate(Means(settings, repository, signer, interruption), order, before, as_json)
 
 
 def shadow(
@@ -88,50 +118,51 @@ def shadow(
     as_json: AsJson = False,
 ) -> None:
     """Let a version score what the champion classifies, beside it: stored as predictions, never as the result."""
-    settings, repository, signer = _open(root)
-    ref = None
-    if off:
-        name, tail = parse_reference(reference or settings.model_name)
-        if tail is not None:
-            raise typer.BadParameter("--off takes the name alone: there is one challenger at most")
-    elif reference is None:
-        raise typer.BadParameter("name a version, as in mnist@2, or give --off")
-    else:
-        name, ref = _verified(repository, reference)
-    order = Order(
-        command=Command.SHADOW, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
-    )
-    with Fleet(settings) as fleet, watching(quiet=as_json) as show:
-        fleet.settle()
-        view = fleet.view(name)
-        rollout = Rollout(fleet, Pen(settings, name, signer), order, show)
-        outcome = rollout.shadow(view, ref, standing_champion(view, repository))
-    what = f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
-    _report(settings, order, outcome, what, as_json)
+    with interruptible() as interruption:
+        settings, repository, signer = _open(root)
+        ref = None
+        if off:
+            name, tail = parse_reference(reference or settings.model_name)
+            if tail is not None:
+                raise typer.BadParameter("--off takes the name alone: there is one challenger at most")
+        elif reference is None:
+            raise typer.BadParameter("name a version, as in mnist@2, or give --off")
+        else:
+            name, ref = _verified(repository, reference)
+        order = Order(
+            command=Command.SHADOW, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
+        )
+        with Fleet(settings) as fleet, watching(quiet=as_json) as show:
+            fleet.settle()
+            view, elsewhere = fleet.view(name), fleet.elsewhere(name)
+            interruption.hold()
+            rollout = Rollout(fleet, Pen(settings, name, signer), order, show, interruption.has_come)
+            outcome = rollout.shadow(view, ref, standing_champion(view, repository))
+        what = (
+            f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
+        )
+        _report(settings, Report(order, outcome, what, elsewhere), as_json)
 
 
-def _activate(
-    settings: Settings,
-    repository: Repository,
-    signer: Signer,
-    order: Order,
-    choose: Callable[[FleetView], ModelRef],
-    as_json: bool,
-) -> None:
+def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], as_json: bool) -> None:
     """Swap, then let the repository's alias say so too: a worker that finds no control topic takes that one."""
+    settings, repository, interruption = means.settings, means.repository, means.interruption
     with Fleet(settings) as fleet, watching(quiet=as_json) as show:
         fleet.settle()
-        view = fleet.view(order.model)
+        view, elsewhere = fleet.view(order.model), fleet.elsewhere(order.model)
         ref = choose(view)
-        rollout = Rollout(fleet, Pen(settings, order.model, signer), order, show)
+        standing = standing_champion(view, repository)
+        interruption.hold()
+        pen = Pen(settings, order.model, means.signer)
+        rollout = Rollout(fleet, pen, order, show, interruption.has_come)
         try:
-            outcome = rollout.activate(view, ref, standing_champion(view, repository))
+            outcome = rollout.activate(view, ref, standing)
         except BaseException:
             with suppress(StreamError, ModelError):  # what ended the swap is what is to be told
                 _let_alias_follow(settings, repository, order.model)
             raise
     _let_alias_follow(settings, repository, order.model)
-    _report(settings, order, outcome, f"{order.model}@{ref.version} classifies", as_json)
+    _report(settings, Report(order, outcome, f"{order.model}@{ref.version} classifies", elsewhere), as_json)
 
 
 def _let_alias_follow(settings: Settings, repository: Repository, model: str) -> None:
@@ -147,6 +178,9 @@ def _open(root: str | None) -> tuple[Settings, Repository, Signer]:
     signer = make_signer(settings)
     ensure_control_topics(settings)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    if root is None and settings.models_root is None:
+        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
+            seed(repository)  # as a worker does at its start
     return settings, repository, signer
 
 
@@ -160,10 +194,11 @@ def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
     return name, ModelRef(manifest.version, manifest.sha256)
 
 
-def _report(settings: Settings, order: Order, outcome: Outcome, what: str, as_json: bool) -> None:
+def _report(settings: Settings, report: Report, as_json: bool) -> None:
+    order, outcome = report.order, report.outcome
     forget(settings, outcome.left_out)
     if as_json:
-        print_json({"model": order.model, **asdict(outcome)})
+        print_json({"model": order.model, **asdict(outcome), "elsewhere": report.elsewhere})
         return
     revision = f" since revision {outcome.state.revision}" if outcome.state else ""
     took = (
@@ -173,8 +208,21 @@ def _report(settings: Settings, order: Order, outcome: Outcome, what: str, as_js
     )
     count = len(outcome.workers)
     where = f"on {count} worker{'s' * (count != 1)}" if count else "as soon as a worker starts: none runs now"
-    console.print(f"{what} {where}{revision}{took}.", markup=False, highlight=False, soft_wrap=True)
+    _say(f"{report.what} {where}{revision}{took}.")
+    if not count and report.elsewhere:
+        _say(_point_elsewhere(order.model, report.elsewhere))
     if outcome.left_out:
-        console.print(
-            f"Left out and forgotten: {', '.join(outcome.left_out)}.", markup=False, highlight=False
-        )
+        _say(f"Left out and forgotten: {', '.join(outcome.left_out)}.")
+
+
+def _point_elsewhere(model: str, elsewhere: Mapping[str, Sequence[str]]) -> str:
+    """Say that the workers that run follow other models, and how one follows this one."""
+    listed = ", ".join(f"{other} ({', '.join(workers)})" for other, workers in elsewhere.items())
+    return (
+        f"The workers that run follow another model's name: {listed}. They do not swap to {model}: a worker follows "
+        f"the name in its setting model_name. Start one with FLUMEN_MODEL_NAME={model}, or activate one of theirs."
+    )
+
+
+def _say(text: str) -> None:
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -12,7 +12,8 @@ from cli.output import AsJson, console, errors, print_facts, print_json, print_r
 from cli.train import print_confusion
 from models.errors import ModelError
 from models.manifest import Manifest, to_json
-from models.repository import Repository
+from models.repository import CHAMPION, Repository
+from models.shipped import SHIPPED
 from streams.settings import load_settings
 
 app = typer.Typer(help="See, register and swap models.", no_args_is_help=True)
@@ -20,6 +21,9 @@ app = typer.Typer(help="See, register and swap models.", no_args_is_help=True)
 Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
 COLUMNS = ("model", "version", "aliases", "accuracy", "images", "rate", "seed", "sha256")
 PROBLEM = "problem"
+SHIPPED_ONLY = "shipped_only"
+"""Whether a version came with flumen, and lies in no repository yet."""
+
 MAX_LABELS_SHOWN = 20
 
 
@@ -27,18 +31,25 @@ MAX_LABELS_SHOWN = 20
 def list_models(*, root: Root = None, as_json: AsJson = False) -> None:
     """List all versions of all models: accuracy on test images, training images, and what tells them apart."""
     repository = _open(root)
-    rows = [
-        _row(repository, name, version)
-        for name in repository.names()
-        for version in repository.versions(name)
-    ]
+    names = repository.names()
+    rows = [_row(repository, name, version) for name in names for version in repository.versions(name)]
+    coming = [] if root or load_settings().models_root else _rows_to_seed(names)
     if as_json:
-        print_json(rows)
+        print_json(rows + coming)
         return
-    if not rows:
+    if not rows + coming:
         console.print(f"There are none in {repository.url}; `flumen train` makes one.", markup=False)
         return
-    print_rows([{name: row[name] for name in COLUMNS} for row in rows], as_json, title="Models")
+    print_rows([{name: row[name] for name in COLUMNS} for row in rows + coming], as_json, title="Models")
+    if coming:
+        listed = ", ".join(f"{row['model']}@{row['version']}" for row in coming)
+        errors.print(
+            f"{listed} came with flumen and is not in {repository.url} yet: the first `flumen worker`, or "
+            "`flumen models activate`, puts it there.",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     for row in rows:
         if row[PROBLEM]:
             errors.print(f"{row['model']}@{row['version']}: {row[PROBLEM]}", markup=False, highlight=False)
@@ -77,9 +88,24 @@ def _open(root: str | None) -> Repository:
     return Repository(root or load_settings().model_repository)
 
 
+def _rows_to_seed(names: list[str]) -> list[dict[str, Any]]:
+    """Return the rows of the models that came with flumen and would be put into a repository that has these names."""
+    shipped = Repository(SHIPPED)
+    missing = (name for name in shipped.names() if name not in names)
+    return [
+        _row(shipped, name, shipped.versions(name)[-1])
+        | {"version": 1, "aliases": CHAMPION, SHIPPED_ONLY: True}
+        for name in missing
+    ]
+
+
 def _row(repository: Repository, name: str, version: int) -> dict[str, Any]:
     """Return one version's row. A damaged one is listed with its problem, and does not hide the others."""
-    row: dict[str, Any] = dict.fromkeys((*COLUMNS, PROBLEM)) | {"model": name, "version": version}
+    row: dict[str, Any] = dict.fromkeys((*COLUMNS, PROBLEM)) | {
+        "model": name,
+        "version": version,
+        SHIPPED_ONLY: False,
+    }
     try:
         row["aliases"] = ", ".join(repository.aliases(name, version))
         manifest = repository.manifest(name, version)

@@ -92,6 +92,16 @@ def _finite(value: Any) -> Any:
     return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
 
 
+def print_error(error: Exception, more: str = "") -> None:
+    """Print an error of ours on standard error: its class, its message, and what there is to add to it.
+
+    A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
+    """
+    errors.print(f"[bold red]flumen:[/] {type(error).__name__}: ", end="", highlight=False)
+    for line in [*(str(error).splitlines() or [""]), *more.splitlines()]:
+        errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
 def printable(text: str) -> str:
     """Return a text that came from outside with its control characters escaped: a terminal would obey them."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -19,23 +19,34 @@ from stack import doctor as checks
 from stack import local, readings
 from stack.layout import Endpoints, Layout
 from stack.progress import Progress as Listener
+from stack.server import READY_SECONDS
 from streams.settings import Settings, load_settings
 
 SOLR_CONFIGSET = Path(stores.solr.__file__).parent / "configset"
 NEXT = "Next: `flumen worker` classifies, `flumen produce PATH` publishes images, `flumen down` stops the servers."
+IS_DOWN = 3
+"""The exit code of `flumen status` where something is down, as that of `systemctl status`."""
+
 NOT_STARTED = "No stack was started from here; `flumen up` starts one."
 
 
 def up(
     docker: Annotated[bool, typer.Option("--docker", help="Run the servers in containers.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help=f"Seconds until all have to answer; {READY_SECONDS:.0f} without --docker."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start Kafka, Kudu and Solr, and wait until each of them answers. Those that run already are left alone."""
+    """Start Kafka, Kudu and Solr, and wait until each of them answers. Those that run already are left alone.
+
+    Where one does not answer in time, the others go on; exit code 1.
+    """
     home = load_settings().home
     if docker:
-        containers.up(home)
+        containers.up(home, timeout_s=timeout)
     else:
-        start_stack(home)
+        start_stack(home, timeout or READY_SECONDS)
     _print_servers(home, as_json)
     if not as_json:
         errors.print(NEXT, highlight=False, soft_wrap=True)
@@ -59,10 +70,13 @@ def down(
 
 
 def status(as_json: AsJson = False) -> None:
-    """Ask every server how it does."""
+    """Ask every server how it does. Exit code 3 if one is down, or none was started."""
     home = load_settings().home
-    if not _print_servers(home, as_json) and not as_json:
+    states = _print_servers(home, as_json)
+    if not states and not as_json:
         errors.print(NOT_STARTED, highlight=False)
+    if not states or not all(states.values()):
+        raise typer.Exit(IS_DOWN)
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -74,7 +88,7 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
-def start_stack(home: Path) -> Endpoints:
+def start_stack(home: Path, timeout_s: float = READY_SECONDS) -> Endpoints:
     """Start the local stack in `home`, after a look for what would stop it; show downloads and starts.
 
     Raises:
@@ -83,7 +97,7 @@ def start_stack(home: Path) -> Endpoints:
     if not local.is_running(home):
         checks.require(home)
     with _progress_bars() as listener:
-        return local.up(home, SOLR_CONFIGSET, listener)
+        return local.up(home, SOLR_CONFIGSET, listener, timeout_s)
 
 
 def _wanted_ports(settings: Settings) -> dict[str, int]:
@@ -95,19 +109,19 @@ def _through(home: Path) -> str:
     return record[1] if record else "local"
 
 
-def _print_servers(home: Path, as_json: bool) -> int:
-    """Print how every server does; return how many there are."""
+def _print_servers(home: Path, as_json: bool) -> dict[str, bool]:
+    """Print how every server does; return of each whether it is up."""
     if _through(home) == "docker":
-        rows = [asdict(container) for container in containers.status()]
-        print_rows(rows, as_json, columns=["name", "state"])
-        return len(rows)
+        found = containers.status()
+        print_rows([asdict(container) for container in found], as_json, columns=["name", "state"])
+        return {container.name: container.is_up for container in found}
     servers = local.status(home)
     if as_json:
         print_rows([asdict(server) for server in servers], as_json)
     elif servers:
         print_rows([_for_people(server) for server in servers], as_json)
         errors.print(f"Logs: {Path(servers[0].log).parent}", highlight=False, soft_wrap=True)
-    return len(servers)
+    return {server.name: server.state == "ready" for server in servers}
 
 
 def _for_people(server: local.ServerStatus) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The stack through Docker: `docker-compose.yml` of the source tree, run by the Compose plugin."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -35,6 +36,11 @@ class ContainerStatus:
     health: str
     image: str
     ports: str
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it runs, and is healthy where it says anything of that."""
+        return self.state == "running" and self.health in ("", "healthy")
 
 
 def engine_answers() -> bool:
@@ -86,8 +92,10 @@ def endpoints(published: Mapping[str, int]) -> Endpoints:
     )
 
 
-def up(home: Path, compose_file: Path = COMPOSE_FILE) -> Endpoints:
+def up(home: Path, compose_file: Path = COMPOSE_FILE, timeout_s: float | None = None) -> Endpoints:
     """Start the containers, wait until all are healthy, record the endpoints and return them.
+
+    `timeout_s`: how long that may take; as long as their health checks say, if not given. What came up goes on.
 
     Compose's own progress goes to standard error.
 
@@ -102,7 +110,8 @@ def up(home: Path, compose_file: Path = COMPOSE_FILE) -> Endpoints:
         layout.require_no_other("docker")
         if not _output([*compose, "ps", "--quiet"]):
             _require_free(ports())
-        if _run([*compose, "up", "--detach", "--wait"]):
+        limit = [] if timeout_s is None else ["--wait-timeout", str(math.ceil(timeout_s))]
+        if _run([*compose, "up", "--detach", "--wait", *limit]):
             log = " ".join([*compose, "logs", "--tail", "20"])
             raise DockerUnavailable(
                 f"Compose could not start the stack; `{log}` shows the servers' last lines"

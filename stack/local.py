@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stack import kafka, kudu, solr
+from stack.errors import ServerFailed
 from stack.filelock import exclusive
 from stack.launch import Launch
 from stack.layout import Endpoints, Layout, State
 from stack.ports import choose
 from stack.process import ProcessId, stop
 from stack.progress import Progress, silent
-from stack.server import Server
+from stack.server import READY_SECONDS, Server
 
 PORTS = ("kafka", "kafka-controller", "kudu-master", "kudu-tserver", "solr")
 OWNERS = {name: name for name in PORTS} | {"kafka-controller": "kafka"}
@@ -34,14 +35,17 @@ class ServerStatus:
     log: str
 
 
-def up(home: Path, solr_configset: Path, progress: Progress = silent) -> Endpoints:
+def up(
+    home: Path, solr_configset: Path, progress: Progress = silent, timeout_s: float = READY_SECONDS
+) -> Endpoints:
     """Start what does not run yet, wait until all of it answers, record the endpoints and return them.
 
-    Data of an earlier run is kept. What this call started is stopped again if it fails or is interrupted.
+    Data of an earlier run is kept. Where a server fails, the others go on, and their endpoints are recorded. What this
+    call started is stopped again where anything else goes wrong, or it is interrupted.
 
     Raises:
         ArtifactError: an artifact cannot be downloaded.
-        ServerFailed: a server died or did not become ready; the message shows its log.
+        ServerFailed: a server died or did not become ready within `timeout_s`; the message shows its log.
         MachineUnfit: no free port is left.
         StackError: the servers of this home run in containers.
     """
@@ -54,8 +58,12 @@ def up(home: Path, solr_configset: Path, progress: Progress = silent) -> Endpoin
         servers = _servers(layout, ports, solr_configset)
         moved = [s.name for s in servers if s.name in running and not _has_ports(s, state.ports)]
         stop(running.pop(name) for name in moved)
-        Launch(layout, State(ports, running), progress).run(servers)
         endpoints = _endpoints(servers)
+        try:
+            Launch(layout, State(ports, running), progress, timeout_s).run(servers)
+        except ServerFailed:
+            layout.write_endpoints(endpoints, "local")
+            raise
         layout.write_endpoints(endpoints, "local")
     return endpoints
 

@@ -47,18 +47,21 @@ class Server:
     answers: Callable[[], bool]
 
 
-def wait_ready(server: Server, process: ProcessId, log: Path, cancelled: Event) -> None:
+def wait_ready(
+    server: Server, process: ProcessId, log: Path, cancelled: Event, timeout_s: float = READY_SECONDS
+) -> None:
     """Return when the server answers, or when `cancelled` is set.
 
     Raises:
-        ServerFailed: it died, or `READY_SECONDS` have passed.
+        ServerFailed: it died, or `timeout_s` have passed.
     """
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + timeout_s
     while not server.answers():
         if process.find() is None:
             raise ServerFailed(explain(f"{server.name} died while starting", log))
         if time.monotonic() > deadline:
-            raise ServerFailed(explain(f"{server.name} does not answer after {READY_SECONDS:.0f} s", log))
+            late = f"{server.name} does not answer after {timeout_s:g} s; `flumen up --timeout` waits longer"
+            raise ServerFailed(explain(late, log))
         if cancelled.wait(POLL_SECONDS):
             return
 

@@ -19,7 +19,9 @@ StreamError
 ├── RolloutFailed       the workers did not all do what they were told; the subclass is the reason
 │   ├── WorkerRefused       a worker refused it
 │   ├── WorkerSilent        a worker has not been heard of for too long
-│   └── RolloutTimedOut     it took a worker too long
+│   ├── RolloutTimedOut     it took a worker too long
+│   └── RolloutInterrupted  whoever gave the command stopped it
+├── ScoresWorse         a version that scored less than the champion, and nobody has said that it shall be so
 ├── NothingBefore       there is no champion to go back to
 ├── NoModel             there is no verified model to classify with
 ├── BadKey              a key that signs or checks control records cannot be used
@@ -27,6 +29,9 @@ StreamError
 │   ├── RecordMalformed     not JSON, or not as docs/control.md says
 │   ├── RecordForged        unsigned, or signed by nobody who may
 │   ├── RecordStale         its revision is not above the one that counts
+│   ├── RecordConflict      the audit trail has another state of that revision
+│   ├── RecordUnrecorded    the audit trail does not have it
+│   ├── RecordOutOfLine     its revision is not the next one
 │   └── RecordMisplaced     it is about another model than its key
 └── Stalled             the worker got nothing done for too long, and no server explains it
 """
@@ -132,6 +137,14 @@ class RolloutTimedOut(RolloutFailed):
     """It took a worker too long."""
 
 
+class RolloutInterrupted(RolloutFailed):
+    """Whoever gave the command stopped it, by Ctrl-C or a signal; the message says what was left."""
+
+
+class ScoresWorse(StreamError):
+    """A version has scored less than the champion on the same images, and nobody has said that it shall be so."""
+
+
 class NothingBefore(StreamError):
     """The audit trail knows no champion before the present one."""
 
@@ -158,6 +171,18 @@ class RecordForged(ControlRefused):
 
 class RecordStale(ControlRefused):
     """The record's revision is not above the one that counts already."""
+
+
+class RecordConflict(ControlRefused):
+    """The audit trail has another state of the record's revision: this one was given up, or is nobody's."""
+
+
+class RecordUnrecorded(ControlRefused):
+    """The audit trail does not have the record: it was never committed there."""
+
+
+class RecordOutOfLine(ControlRefused):
+    """The revision of an entry of the audit trail is not the next one."""
 
 
 class RecordMisplaced(ControlRefused):

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
 from streams.control.follower import Follower
+from streams.control.gate import SETTLED_WITHIN_S, Gate
 from streams.control.keys import Keyring
-from streams.control.reader import Gate
 from streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
-from streams.control.trail import signed_states
 from streams.errors import ControlRefused
 from streams.received import is_readable
 from streams.sending import Outgoing, Sender
@@ -36,11 +36,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class FleetView:
-    """The fleet of one model at one moment. `desired` is null where nobody has written a state yet."""
+    """The fleet of one model at one moment.
+
+    `desired` is None where nobody has written a state yet. `conflict` says in what the control topic is not as the
+    audit trail, which is what counts.
+    """
 
     model: str
     desired: DesiredState | None
     workers: tuple[Seen, ...]
+    conflict: str | None = None
 
     @property
     def live(self) -> tuple[WorkerStatus, ...]:
@@ -118,10 +123,10 @@ class Roll:
 
 
 class Fleet:
-    """Follows the topics of control and status."""
+    """Follows the topics of control, audit and status."""
 
     def __init__(self, settings: Settings) -> None:
-        """Read both topics to their ends.
+        """Read all three topics to their ends.
 
         Raises:
             KafkaUnavailable: no broker answers.
@@ -130,19 +135,16 @@ class Fleet:
         self._settings = settings
         self._keyring = Keyring(settings.control_public_keys)
         self._gates: dict[str, Gate] = {}
-        self._desired: dict[str, DesiredState] = {}
         self._roll = Roll(settings.heartbeat_s)
-        remembered = signed_states(settings)
-        self._follower = Follower(settings, (settings.control_topic, settings.status_topic))
+        self._follower = Follower(
+            settings, (settings.control_topic, settings.audit_topic, settings.status_topic)
+        )
         try:
             for raw in self._follower.read_to_end():
                 self._take(raw, is_news=False)
         except BaseException:
             self._follower.close()
             raise
-        for model, state in remembered.items():
-            if recalled := self._gate(model).recall(state):
-                self._desired[model] = recalled
 
     def __enter__(self) -> "Fleet":
         return self
@@ -154,36 +156,51 @@ class Fleet:
 
     def view(self, model: str) -> FleetView:
         """Return the fleet of a model as it was last heard of."""
-        return FleetView(model, self._desired.get(model), self._roll.workers(model))
+        gate = self._gate(model)
+        return FleetView(model, gate.state, self._roll.workers(model), gate.conflict)
 
     def models(self) -> list[str]:
         """Return every model that somebody wants or runs, by name."""
-        return sorted({*self._desired, *self._roll.models()})
+        wanted = {model for model, gate in self._gates.items() if gate.state is not None}
+        return sorted({*wanted, *self._roll.models()})
+
+    def elsewhere(self, model: str) -> dict[str, list[str]]:
+        """Return the workers that run, by name, of every other model than this one."""
+        others = (other for other in self._roll.models() if other != model)
+        live = {other: [status.worker for status in self.view(other).live] for other in others}
+        return {other: workers for other, workers in sorted(live.items()) if workers}
 
     def listen(self, timeout_s: float) -> None:
         """Take what is new; wait for at most so many seconds where nothing is."""
         for raw in self._follower.news(timeout_s):
             self._take(raw, is_news=True)
+        for gate in self._gates.values():
+            gate.overdue()
 
     def settle(self) -> None:
-        """Listen until it is known who is silent: two heartbeats where somebody's last word is old, else no time."""
-        while self._roll.has_doubts():
-            self.listen(self._settings.heartbeat_s / 4)
+        """Listen until it is known who is silent: two heartbeats where somebody's last word is old, else no time.
+
+        Likewise until the control topic and the audit trail agree, for a moment: one is read before the other.
+        """
+        until = time.monotonic() + SETTLED_WITHIN_S
+        while self._roll.has_doubts() or (self._disagrees() and time.monotonic() < until):
+            self.listen(min(0.5, self._settings.heartbeat_s / 4))
+        for gate in self._gates.values():
+            gate.overdue(wait_s=0)
 
     def _take(self, raw: RawMessage, is_news: bool) -> None:
         if raw.topic == self._settings.status_topic:
             self._roll.hear(raw, is_news)
             return
         model = (raw.key or b"").decode(errors="replace")
-        try:
-            state = self._gate(model).admit(raw)
-        except ControlRefused:  # as every worker does; their statuses say so
-            return
-        if state is not None:
-            self._desired[model] = state
+        with suppress(ControlRefused):  # as every worker does; their statuses say so
+            self._gate(model).admit(raw)
+
+    def _disagrees(self) -> bool:
+        return any(gate.is_waiting or gate.has_lost for gate in self._gates.values())
 
     def _gate(self, model: str) -> Gate:
-        return self._gates.setdefault(model, Gate(self._settings.control_topic, model, self._keyring))
+        return self._gates.setdefault(model, Gate(self._settings, model, self._keyring))
 
 
 def forget(settings: Settings, workers: Sequence[str]) -> None:

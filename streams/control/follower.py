@@ -29,7 +29,13 @@ class Follower:
         self._topics = topics
         self._consumer = make_consumer(
             # A topic's end is known once the broker has nothing more to say, which it waits so long for.
-            {"log_level": 2, "fetch.wait.max.ms": _END_MS, **config, "error_cb": self._connection.hear},
+            {
+                "log_level": 2,
+                "fetch.wait.max.ms": _END_MS,
+                **config,
+                "isolation.level": "read_committed",  # whatever kafka_properties say of other readers
+                "error_cb": self._connection.hear,
+            },
             logger=logging.getLogger("librdkafka"),
         )
 

@@ -46,8 +46,8 @@ def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: lis
     """
     if not settings.control_public_keys:
         log.warning(
-            "control records are taken unsigned: whoever may write to the control topic chooses the model; "
-            "`flumen keys new` makes keys for FLUMEN_CONTROL_PUBLIC_KEYS",
+            "control records are taken unsigned: whoever may write to the control topic or the audit trail chooses "
+            "the model; `flumen keys new` makes keys for FLUMEN_CONTROL_PUBLIC_KEYS",
             topic=settings.control_topic,
         )
     broken: Future[None] = Future()

@@ -2,7 +2,8 @@
 
 The exclusive right is Kafka's: a producer with a transactional id shuts out whoever used the same id before. Who has it
 reads the newest state and writes the next one; whoever writes between the two has shut him out, and his transaction
-fails. So two operators can never both write the same revision.
+fails. So two operators can never both write the same revision. Many at once shut one another out before any has
+written: each waits for a time that chance decides, and looks before it tries again.
 
 A broker need not say what became of a transaction: it may die first, or answer that it does not know, as Kafka 4.4 does
 to one who ends a transaction while he is being shut out. Whoever takes the right next waits until that is decided, and
@@ -11,16 +12,18 @@ the audit trail, which the transaction writes as well, then says how.
 
 import logging
 import secrets
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from streams.control.follower import Follower
+from streams.control.gate import Gate
 from streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
-from streams.control.reader import Gate
 from streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
-from streams.control.trail import MARK_HEADER, describe_change, signed_states, written_by
+from streams.control.trail import MARK_HEADER, describe_change, written_by
 from streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
 from streams.kafka_connection import Connection
 from streams.kafka_errors import make_producer
@@ -29,6 +32,13 @@ from streams.wire import SentHeaders
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 3
+"""So often a write is tried again whose answer said nothing."""
+
+_CONTEND_S = 60.0
+"""So long it is tried to get the exclusive right, where others take it as well."""
+
+_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
 _SHUT_OUT = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
 
 _SILENCE = logging.Logger("librdkafka")
@@ -94,34 +104,60 @@ class Pen:
         self._signer = signer
         self._producer: Producer | None = None
         self._newest: DesiredState | None = None
+        self._next_revision = NO_REVISION + 1
 
     def write(self, wish: Wish, seen: DesiredState | None, at_least: int = NO_REVISION) -> DesiredState:
         """Write a state, if the newest is still the one that was seen; return it with its revision.
 
-        `at_least`: a revision that the new one has to be above, where workers know a higher one than the topic.
+        `at_least`: a revision that the first one of a trail has to be above, where workers know a higher one.
 
         Raises:
-            StateChanged: it is another; nothing was written.
+            StateChanged: it is another, and nothing was written; or others take the right again and again.
             KafkaUnavailable: no broker answers. Whether the state was written then shows `flumen models status`.
         """
         mark = secrets.token_hex(16)
-        failure: Exception = _ShutOut()
-        for attempt in range(_ATTEMPTS + 1):  # the last one only looks what became of the one before
+        doubts = turns_lost = 0
+        doubt: _InDoubt | None = None
+        until = time.monotonic() + _CONTEND_S
+        while True:
             try:
                 producer = self._taken(seen)
-                if attempt and (written := written_by(mark, self._settings)):
+                if (doubts or turns_lost) and (written := self._written(mark)):
                     self._let_go()  # others may have written since
                     return written
-                if attempt < _ATTEMPTS:
-                    return self._write(producer, wish, seen, at_least, mark)
-            except (_ShutOut, _InDoubt) as error:
+                if doubt is not None and doubts == _ATTEMPTS:
+                    raise KafkaUnavailable.at(self._settings.kafka_servers, str(doubt)) from doubt
+                return self._write(producer, wish, seen, at_least, mark)
+            except _InDoubt as error:
                 self._let_go()
-                failure = error
-        if isinstance(failure, _InDoubt):
-            raise KafkaUnavailable.at(self._settings.kafka_servers, str(failure)) from failure
-        raise StateChanged(
-            f"others change what {self._model} shall run at the same time, again and again; try later"
-        )
+                doubts += 1
+                doubt = error
+            except _ShutOut:
+                self._let_go()
+                turns_lost += 1
+                self._wait_for_a_turn(turns_lost, seen, mark, until)
+
+    def _wait_for_a_turn(self, turns_lost: int, seen: DesiredState | None, mark: str, until: float) -> None:
+        """Wait for a while that chance decides and each turn lost doubles; then look whether another turn has a use.
+
+        Who has lost for good need not shut out who is about to write: so of many at once, somebody wins.
+
+        Raises:
+            StateChanged: the newest state is another than the one that was seen, and this pen has not written either.
+        """
+        longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**turns_lost)
+        time.sleep(secrets.SystemRandom().uniform(0, longest))
+        newest = read_gate(self._settings, self._model).state
+        if newest != seen and not self._written(mark):
+            raise StateChanged(_tell(self._model, newest, seen))
+        if time.monotonic() > until:
+            raise StateChanged(
+                f"others want to change what {self._model} shall run all the time: for {_CONTEND_S:.0f} s this had no "
+                "turn. Look at `flumen models status` for what stands, then try again"
+            )
+
+    def _written(self, mark: str) -> DesiredState | None:
+        return written_by(mark, self._settings, self._model)
 
     def _write(
         self, producer: Producer, wish: Wish, seen: DesiredState | None, at_least: int, mark: str
@@ -134,13 +170,13 @@ class Pen:
             champion=wish.champion,
             challenger=wish.challenger,
             prepare=wish.prepare,
-            revision=max(former.revision if former else NO_REVISION, at_least) + 1,
+            revision=self._next_revision if former else max(self._next_revision, at_least + 1),
             actor=wish.actor,
             reason=wish.reason,
             at=now(),
         )
         self._commit(producer, Desired(command=wish.command, state=state, former=former), mark)
-        self._newest = state
+        self._newest, self._next_revision = state, state.revision + 1
         return state
 
     def _taken(self, seen: DesiredState | None) -> Producer:
@@ -170,7 +206,8 @@ class Pen:
                     raise _ShutOut from error
                 producer.poll(0)  # hands over why
                 raise connection.failure(error.args[0]) from error
-            self._newest = read_newest(self._settings, self._model)
+            gate = read_gate(self._settings, self._model)
+            self._newest, self._next_revision = gate.state, gate.next_revision
             self._producer = producer
         return self._producer
 
@@ -208,25 +245,26 @@ class Pen:
 
 
 def read_newest(settings: Settings, model: str) -> DesiredState | None:
-    """Return the newest state of a model that workers with these settings would take, None if there is none.
+    """Return the newest state of a model that workers with these settings take, None if there is none.
 
     Raises:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no control topic.
     """
-    remembered = signed_states(settings).get(model)
-    gate = Gate(settings.control_topic, model, Keyring(settings.control_public_keys))
-    follower = Follower(settings, (settings.control_topic,))
-    newest = None
+    return read_gate(settings, model).state
+
+
+def read_gate(settings: Settings, model: str) -> Gate:
+    """Return a gate that has seen all that lies in the control topic and the audit trail. Raises as `read_newest`."""
+    gate = Gate(settings, model, Keyring(settings.control_public_keys))
+    follower = Follower(settings, (settings.control_topic, settings.audit_topic))
     try:
         for raw in follower.read_to_end():
-            try:
-                newest = gate.admit(raw) or newest
-            except ControlRefused:
-                continue
+            with suppress(ControlRefused):
+                gate.admit(raw)
     finally:
         follower.close()
-    return gate.recall(remembered) or newest
+    return gate
 
 
 def _is_shut_out(error: KafkaException) -> bool:
@@ -238,6 +276,6 @@ def _tell(model: str, newest: DesiredState | None, seen: DesiredState | None) ->
         return f"the state of {model} is gone from the control topic. Look at `flumen models status`, then try again"
     return (
         f"{newest.actor} changed {model} to revision {newest.revision} at {newest.at}: {describe_change(newest, seen)} "
-        f"({newest.reason or 'no reason given'}). That stands, and nothing of yours was written. "
+        f"({newest.reason or 'no reason given'}). That stands, and nothing was written over it. "
         "Look at `flumen models history`, then decide anew"
     )

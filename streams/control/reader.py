@@ -1,65 +1,26 @@
-"""Reading the control topic: to its end before the first image, and then on, in a thread of its own.
+"""Reading the control topic and the audit trail: to their ends before the first image, and then on, in a thread.
 
 The consumer is in no group and commits nothing: every worker reads every record, from the first one. It reads committed
-records only, so it never sees one of two operators that was not to be.
+records only; what was given up and is sent again, the gate refuses.
 """
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
 
 from streams.control.follower import Follower
+from streams.control.gate import SETTLED_WITHIN_S, Gate
 from streams.control.keys import Keyring
-from streams.control.records import NO_REVISION, DesiredState, Refused, parse_desired
-from streams.control.trail import signed_states
-from streams.errors import ControlRefused, RecordMalformed, RecordMisplaced, RecordStale
+from streams.control.records import DesiredState, Refused
+from streams.errors import ControlRefused, RecordConflict, RecordOutOfLine
 from streams.settings import Settings
-from streams.wire import UNREADABLE_HEADERS, RawMessage
+from streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
 
 _POLL_S = 0.5
-
-
-class Gate:
-    """Lets through what may change a worker: records of its model, in order, by somebody who may write them."""
-
-    def __init__(self, topic: str, model: str, keyring: Keyring) -> None:
-        self._topic = topic
-        self._model = model
-        self._keyring = keyring
-        self._revision = NO_REVISION
-
-    def admit(self, raw: RawMessage) -> DesiredState | None:
-        """Return what a record asks for, or None where it is another model's.
-
-        Raises:
-            ControlRefused: the subclass is the reason; the record changes nothing.
-        """
-        if raw.key != self._model.encode():
-            return None
-        if raw.headers is UNREADABLE_HEADERS:
-            raise RecordMalformed("the name of one of the record's headers is not UTF-8 text")
-        # Nothing of what a record says is looked at before it is known who says it.
-        self._keyring.check(self._topic, raw.key, raw.value or b"", raw.headers)
-        state = parse_desired(raw.value)
-        if state.model != self._model:
-            raise RecordMisplaced(f"the record's key is {self._model!r}, and it is about {state.model!r}")
-        if state.revision <= self._revision:
-            raise RecordStale(
-                f"the record has revision {state.revision}, and {self._revision} counts already; write one above "
-                "it (`flumen models` does). If the topic was made anew, start the workers again"
-            )
-        self._revision = state.revision
-        return state
-
-    def recall(self, remembered: DesiredState | None) -> DesiredState | None:
-        """Return what the audit trail remembers, if it is above all that was admitted; it counts from now on."""
-        if remembered is None or remembered.revision <= self._revision:
-            return None
-        self._revision = remembered.revision
-        return remembered
 
 
 class ControlReader:
@@ -67,36 +28,37 @@ class ControlReader:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._gate = Gate(settings.control_topic, settings.model_name, Keyring(settings.control_public_keys))
+        self._gate = Gate(settings, settings.model_name, Keyring(settings.control_public_keys))
         self._leaving = threading.Event()
-        self._follower = Follower(settings, (settings.control_topic,))
+        self._follower = Follower(settings, (settings.control_topic, settings.audit_topic))
 
     def read_to_end(self) -> tuple[DesiredState | None, Refused | None]:
         """Read all there is; only then `follow`.
 
         Returns:
-            The newest state, None if there is none, and why the last of the records after it is refused, if one is.
+            The newest state, None if there is none, and why the control topic's newest record is refused, if it is.
 
         Raises:
             KafkaUnavailable: no broker answers.
             TopicMissing: there is no such topic.
         """
-        remembered = signed_states(self._settings).get(self._settings.model_name)
-        newest, refused = None, None
         for raw in self._follower.read_to_end():
-            match self._admit(raw):
-                case DesiredState() as state:
-                    newest, refused = state, None
-                case Refused() as reason:
-                    refused = reason
-        if recalled := self._gate.recall(remembered):
+            self._admit(raw)
+        until = time.monotonic() + SETTLED_WITHIN_S
+        while self._gate.is_waiting and time.monotonic() < until:
+            for raw in self._follower.news(_POLL_S, _warn):
+                self._admit(raw)
+        for error in self._gate.overdue(wait_s=0):
+            _tell(error)
+        if self._gate.state is not None and self._gate.has_lost:
             log.warning(
                 "the control topic has lost its newest state, which the audit trail still has; the next "
                 "`flumen models` command that changes something writes it anew",
-                model=recalled.model,
-                revision=recalled.revision,
+                model=self._gate.state.model,
+                revision=self._gate.state.revision,
             )
-        return recalled or newest, refused
+        refused = self._gate.refused
+        return self._gate.state, Refused.because(refused) if refused else None
 
     def follow(self, on_state: Callable[[DesiredState], None], on_refusal: Callable[[Refused], None]) -> None:
         """Hand on what is written, as it is written, until `end`: the body of a thread."""
@@ -107,6 +69,8 @@ class ControlReader:
                         on_state(state)
                     case Refused() as reason:
                         on_refusal(reason)
+            for error in self._gate.overdue():
+                on_refusal(_tell(error))
 
     def end(self) -> None:
         """Let `follow` return."""
@@ -120,11 +84,17 @@ class ControlReader:
         try:
             return self._gate.admit(raw)
         except ControlRefused as error:
-            refused = Refused.because(error)
-            log.warning(
-                "control record refused", reason=refused.reason, message=refused.message, offset=raw.offset
-            )
-            return refused
+            if raw.topic == self._settings.control_topic:
+                return _tell(error, raw.offset)
+            if isinstance(error, RecordConflict | RecordOutOfLine):
+                log.warning("audit entry does not count", reason=str(error), offset=raw.offset)
+            return None  # `flumen models history` shows all that do not count
+
+
+def _tell(error: ControlRefused, offset: int | None = None) -> Refused:
+    refused = Refused.because(error)
+    log.warning("control record refused", reason=refused.reason, message=refused.message, offset=offset)
+    return refused
 
 
 def _warn(error: str) -> None:

@@ -5,17 +5,18 @@ when all are ready, all are told to let it classify. Whatever goes wrong in the 
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from models.repository import CHAMPION, Repository
 from streams.control.fleet import Fleet, FleetView
+from streams.control.goals import Goal, refusal, say_changed, say_refused
 from streams.control.pen import Pen, Wish
-from streams.control.records import NO_REVISION, Command, DesiredState, ModelRef, Refused, WorkerStatus
-from streams.control.trail import describe_change
+from streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Command, DesiredState, ModelRef
 from streams.errors import (
     KafkaUnavailable,
     NoModel,
+    RolloutInterrupted,
     RolloutTimedOut,
     StateChanged,
     WorkerRefused,
@@ -23,7 +24,6 @@ from streams.errors import (
 )
 
 _LOOK_EVERY_S = 0.25
-_BELIEVABLE = 1_000_000
 _NOTHING_WRITTEN = "Nothing was written"
 
 Show = Callable[[FleetView, str], None]
@@ -43,17 +43,6 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Goal:
-    """What every worker shall have reached, with which version; and what became of it where one has not."""
-
-    words: str
-    state: DesiredState
-    ref: ModelRef | None
-    is_reached: Callable[[WorkerStatus], bool]
-    otherwise: str
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """A change that every worker has made. `left_out` are silent ones; the seconds are those of the two phases."""
 
@@ -67,11 +56,20 @@ class Outcome:
 class Rollout:
     """Carries out one order on the fleet of one model."""
 
-    def __init__(self, fleet: Fleet, pen: Pen, order: Order, show: Show) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        pen: Pen,
+        order: Order,
+        show: Show,
+        is_interrupted: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Make one. `is_interrupted` is asked wherever it can end in order: never in the middle of a write."""
         self._fleet = fleet
         self._pen = pen
         self._order = order
         self._show = show
+        self._is_interrupted = is_interrupted
 
     def activate(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> Outcome:
         """Let a version classify, on every worker or on none.
@@ -85,19 +83,26 @@ class Rollout:
             RolloutFailed: the subclass is the reason. In the first phase nothing has changed then; in the second the
                 state stands, and the message names the workers where it did not take effect.
             StateChanged: somebody else has written a state meanwhile; his stands.
+            RolloutInterrupted: as with every other error, what the first phase has written is taken back.
             KafkaUnavailable: no broker answers.
         """
-        self._refuse_silent(view, _NOTHING_WRITTEN)
+        self._begin(view)
         started = time.monotonic()
-        if view.desired and (view.desired.champion, view.desired.prepare) == (ref, None):
+        if (
+            view.desired
+            and not view.conflict
+            and (view.desired.champion, view.desired.prepare) == (ref, None)
+        ):
             return _outcome(view.desired, self._wait(self._serving(view.desired, ref)))
         base = self._wish(view, standing)
         prepared = self._pen.write(replace(base, prepare=ref), view.desired, _highest(view))
         try:
-            self._wait(self._ready(prepared, ref))
+            goal = self._ready(prepared, ref)
+            self._wait(goal)
+            self._heed_interruption(goal)
         except StateChanged:
             raise
-        except BaseException:  # an interrupt from the keyboard too
+        except BaseException:  # whatever it was, nothing is left standing
             self._undo(replace(base, reason=f"{ref.version} was not prepared everywhere"), prepared)
             raise
         prepare_s = time.monotonic() - started
@@ -111,10 +116,10 @@ class Rollout:
 
         Takes and raises the same as `activate`.
         """
-        self._refuse_silent(view, _NOTHING_WRITTEN)
+        self._begin(view)
         if view.desired is None and ref is None:
             return _outcome(None, view)
-        if view.desired and view.desired.challenger == ref:
+        if view.desired and not view.conflict and view.desired.challenger == ref:
             goal = replace(
                 self._scoring(view.desired, ref), otherwise="Nothing was written; it stays the challenger"
             )
@@ -150,17 +155,18 @@ class Rollout:
         while True:
             view = self._fleet.view(self._order.model)
             self._show(view, goal.words)
-            if view.desired and view.revision > goal.state.revision:
-                raise StateChanged(_say_changed(view.desired, goal))
+            if view.desired and view.revision >= goal.state.revision and view.desired != goal.state:
+                raise StateChanged(say_changed(view.desired, goal))
             waiting = [status for status in view.live if not goal.is_reached(status)]
             refusals = {
-                status.worker: refused for status in waiting if (refused := _refusal(status, goal, before))
+                status.worker: refused for status in waiting if (refused := refusal(status, goal, before))
             }
             if refusals:
-                raise WorkerRefused(_say_refused(refusals, view, goal))
+                raise WorkerRefused(say_refused(refusals, view, goal))
             self._refuse_silent(view, goal.otherwise)
             if not waiting:
                 return view
+            self._heed_interruption(goal)
             if time.monotonic() > deadline:
                 listed = ", ".join(status.worker for status in waiting)
                 raise RolloutTimedOut(
@@ -168,6 +174,15 @@ class Rollout:
                     "Look at `flumen models status` and at their logs; --timeout waits longer"
                 )
             self._fleet.listen(_LOOK_EVERY_S)
+
+    def _heed_interruption(self, goal: Goal) -> None:
+        if self._is_interrupted():
+            raise RolloutInterrupted(f"interrupted while this waited {goal.words}. {goal.otherwise}")
+
+    def _begin(self, view: FleetView) -> None:
+        self._refuse_silent(view, _NOTHING_WRITTEN)
+        if self._is_interrupted():
+            raise RolloutInterrupted(f"interrupted. {_NOTHING_WRITTEN}")
 
     def _refuse_silent(self, view: FleetView, otherwise: str) -> None:
         if view.silent and not self._order.force:
@@ -178,10 +193,14 @@ class Rollout:
             )
 
     def _undo(self, wish: Wish, written: DesiredState) -> None:
+        """Take back what was written.
+
+        Raises:
+            StateChanged: somebody else has decided meanwhile, and that stands.
+            KafkaUnavailable: it could not be taken back; the message says which revision stands.
+        """
         try:
             self._pen.write(wish, written)
-        except StateChanged:
-            return  # somebody else has decided meanwhile
         except KafkaUnavailable as error:
             raise KafkaUnavailable(
                 f"revision {written.revision} of {wish.model} could not be taken back, and stands: {error}"
@@ -238,42 +257,13 @@ def standing_champion(view: FleetView, repository: Repository) -> ModelRef:
     return ModelRef(version, repository.manifest(view.model, version).sha256)
 
 
-def _refusal(status: WorkerStatus, goal: Goal, before: Mapping[str, Refused | None]) -> Refused | None:
-    """Return why a worker does not do it. A record that it cannot even trust has no revision: then it must be news.
-
-    That it refuses another version, as the champion that this one is to take the place of, is no reason.
-    """
-    refused = status.refused
-    if refused is None:
-        return None
-    if refused.revision == goal.state.revision:
-        return refused if refused.ref == goal.ref else None
-    is_news = refused.revision == NO_REVISION and refused != before.get(status.worker)
-    return refused if is_news and status.heard < goal.state.revision else None
-
-
-def _say_changed(newest: DesiredState, goal: Goal) -> str:
-    return (
-        f"{newest.actor} changed {newest.model} to revision {newest.revision} while this waited {goal.words}: "
-        f"{describe_change(newest, goal.state)} ({newest.reason or 'no reason given'}). "
-        "That stands. Look at `flumen models history`, then decide anew"
-    )
-
-
-def _say_refused(refusals: Mapping[str, Refused], view: FleetView, goal: Goal) -> str:
-    listed = "".join(f"\n  {worker}: {one.reason}: {one.message}" for worker, one in sorted(refusals.items()))
-    return f"{len(refusals)} of {len(view.live)} workers refused. {goal.otherwise}.{listed}"
-
-
 def _highest(view: FleetView) -> int:
-    """Return the highest revision that a worker knows: more than the topic's where that was made anew.
+    """Return the highest revision that a worker knows: more than the trail's where that was made anew.
 
-    Whoever may write to the status topic may say any: one far above what counts would use the revisions up.
+    Whoever may write to the status topic may say any: with one that no trail may begin with, nobody would follow it.
     """
     known = (max(seen.status.heard, seen.status.revision) for seen in view.workers)
-    return max(
-        (revision for revision in known if revision <= view.revision + _BELIEVABLE), default=NO_REVISION
-    )
+    return max((revision for revision in known if revision < MAX_FIRST_REVISION), default=NO_REVISION)
 
 
 def _outcome(state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0) -> Outcome:

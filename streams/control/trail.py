@@ -1,20 +1,13 @@
 """The audit trail: who changed what the workers shall run, when and why, and where and when it took effect."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streams.control.follower import Follower
+from streams.control.gate import Line
 from streams.control.keys import Keyring
-from streams.control.records import (
-    NO_REVISION,
-    Command,
-    Desired,
-    DesiredState,
-    Effective,
-    ModelRef,
-    parse_audit,
-)
-from streams.errors import ControlRefused, NothingBefore
+from streams.control.records import Command, Desired, DesiredState, Effective, ModelRef, parse_audit
+from streams.errors import ControlRefused, NothingBefore, RecordForged
 from streams.received import is_readable
 from streams.settings import Settings
 from streams.wire import RawMessage
@@ -27,14 +20,25 @@ MARK_HEADER = "flumen.write"
 class Change:
     """One change of a model's desired state, and the workers whose champion it changed, in the order they did.
 
-    `is_signed`: by a key that the settings know, and no copy of an older record; true where they know no key.
+    `refused`: why it does not count, as the class of the error; None for one that does. Workers hold no keys: what
+    they say of a change is never signed, and left out where it contradicts the trail.
     """
 
     command: Command
     state: DesiredState
     former: DesiredState | None
     effects: tuple[Effective, ...]
-    is_signed: bool
+    refused: str | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether workers follow it."""
+        return self.refused is None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether it is signed by a key that the settings know; true where they know none."""
+        return self.refused != RecordForged.__name__
 
 
 def read_trail(settings: Settings, model: str) -> list[Change]:
@@ -44,67 +48,49 @@ def read_trail(settings: Settings, model: str) -> list[Change]:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no audit topic.
     """
-    raws = (raw for raw in _read(settings) if raw.key == model.encode())
-    return join_trail(raws, Keyring(settings.control_public_keys))
+    return join_trail(_read(settings), model, Keyring(settings.control_public_keys))
 
 
-def signed_states(settings: Settings) -> dict[str, DesiredState]:
-    """Return the newest state of each model that somebody has signed; nothing where the settings know no keys.
+def written_by(mark: str, settings: Settings, model: str) -> DesiredState | None:
+    """Return the state that was written with this value of `MARK_HEADER` and counts, None if none was.
 
-    Whoever may write to the control topic can take a state away there: compaction keeps the newest record of a key,
-    a forged one as well as any. Nothing takes it off the audit trail. Read it before the control topic: then what
-    it knows above that topic is missing there, and not just on its way.
-
-    Raises:
-        KafkaUnavailable: no broker answers.
-        TopicMissing: there is no audit topic.
+    Raises as `read_trail`.
     """
-    keyring = Keyring(settings.control_public_keys)
-    if not keyring:
-        return {}
-    newest: dict[str, DesiredState] = {}
-    for change in join_trail(_read(settings), keyring):
-        if change.is_signed:
-            newest[change.state.model] = change.state
-    return newest
-
-
-def written_by(mark: str, settings: Settings) -> DesiredState | None:
-    """Return the state that was written with this value of `MARK_HEADER`, None if none was. Raises as `read_trail`."""
+    line = Line(model, Keyring(settings.control_public_keys))
     for raw in _read(settings):
-        if (MARK_HEADER, mark.encode()) in raw.headers:
-            entry = parse_audit(raw.value)
-            return entry.state if isinstance(entry, Desired) else None
+        try:
+            change = line.take(raw)
+        except ControlRefused:
+            continue
+        if change is not None and (MARK_HEADER, mark.encode()) in raw.headers:
+            return change.state
     return None
 
 
-def join_trail(raws: Iterable[RawMessage], keyring: Keyring) -> list[Change]:
+def join_trail(raws: Iterable[RawMessage], model: str, keyring: Keyring) -> list[Change]:
     """Put what took effect beside the change that asked for it. Records that are none of ours are left out.
 
-    A signed record that is copied keeps its signature, but not its place: revisions rise, so a copy comes too late.
+    What a worker says counts for nothing but this: that its champion is the one of the change, which stood before it.
     """
-    changes: list[tuple[Desired, bool]] = []
+    line = Line(model, keyring)
+    changes: list[Change] = []
+    counting: dict[int, int] = {}
     effects: dict[int, list[Effective]] = {}
-    highest: dict[str, int] = {}
     for raw in filter(is_readable, raws):
         try:
-            entry = parse_audit(raw.value)
+            entry = parse_audit(raw.value) if raw.key == model.encode() else None
         except ControlRefused:
             continue
         if isinstance(entry, Effective):
-            effects.setdefault(entry.revision, []).append(entry)
-            continue
-        state = entry.state
-        is_signed = _is_signed(raw, keyring)
-        if is_signed and keyring:
-            is_signed = state.revision > highest.get(state.model, NO_REVISION)
-            highest[state.model] = max(state.revision, highest.get(state.model, NO_REVISION))
-        changes.append((entry, is_signed))
+            effects.setdefault(counting.get(entry.revision, -1), []).append(entry)
+        elif isinstance(entry, Desired) and entry.state.model == model:
+            refused = _refusal(line, raw)
+            if refused is None:
+                counting[entry.state.revision] = len(changes)
+            changes.append(Change(entry.command, entry.state, entry.former, (), refused))
     return [
-        Change(
-            entry.command, entry.state, entry.former, tuple(effects.get(entry.state.revision, ())), is_signed
-        )
-        for entry, is_signed in changes
+        replace(change, effects=tuple(_plausible(effects.get(number, ()), change.state)))
+        for number, change in enumerate(changes)
     ]
 
 
@@ -112,14 +98,14 @@ def champion_before(changes: Iterable[Change], model: str, current: ModelRef) ->
     """Return the champion that the current one took the place of.
 
     A rollback is no step forward: after 1, 2, 3 and back to 2, the champion before it is 1, and not 3 again. Changes
-    that nobody signed are not followed where the settings know keys.
+    that do not count are not followed.
 
     Raises:
         NothingBefore: there is none.
     """
     way: list[ModelRef] = []
     for change in changes:
-        if change.is_signed:
+        if change.counts:
             _step(way, change.state.champion, goes_back=change.command is Command.ROLLBACK)
     _step(way, current, goes_back=False)
     if len(way) == 1:
@@ -142,6 +128,8 @@ def describe_change(state: DesiredState, former: DesiredState | None) -> str:
     was_prepared, prepared = (former.prepare if former else None), state.prepare
     if prepared is not None and prepared != was_prepared:
         changes.append(f"prepare {version(prepared)}")
+    elif prepared is not None:
+        changes.append(f"prepare {version(prepared)} again")
     elif was_prepared is not None and prepared is None and was_prepared != be:
         changes.append(f"prepare {version(was_prepared)} taken back")
     return ", ".join(changes) or "nothing"
@@ -169,9 +157,13 @@ def _read(settings: Settings) -> Iterator[RawMessage]:
         follower.close()
 
 
-def _is_signed(raw: RawMessage, keyring: Keyring) -> bool:
+def _refusal(line: Line, raw: RawMessage) -> str | None:
     try:
-        keyring.check(raw.topic, raw.key or b"", raw.value or b"", raw.headers)
-    except ControlRefused:
-        return False
-    return True
+        line.take(raw)
+    except ControlRefused as error:
+        return type(error).__name__
+    return None
+
+
+def _plausible(effects: Iterable[Effective], state: DesiredState) -> Iterator[Effective]:
+    return (effect for effect in effects if (effect.model, effect.champion) == (state.model, state.champion))

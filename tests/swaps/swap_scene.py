@@ -19,6 +19,8 @@ from models.repository import CHAMPION, Repository
 from stores.kudu import KuduReader
 from streams.control.keys import sign
 from streams.control.records import (
+    Command,
+    Desired,
     DesiredState,
     Effective,
     ModelRef,
@@ -40,22 +42,43 @@ Check = Callable[[WorkerStatus], bool]
 class Operator:
     """Writes control records as the commands do: in transactions, each revision above the one before."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._topic = settings.control_topic
+    def __init__(
+        self,
+        settings: Settings,
+        sign: Callable[[str, bytes, bytes], SentHeaders] = lambda _topic, _key, _value: [],
+    ) -> None:
+        self._settings = settings
+        self.newest: DesiredState | None = None
         self._producer = Producer(
             {**settings.producer_config(), "transactional.id": f"flumen-{settings.control_topic}"}
         )
         self._producer.init_transactions()
         self.revision = 0
-        self.sign: Callable[[bytes, bytes], SentHeaders] = lambda _key, _value: []
+        self.sign = sign
 
     def write(
-        self, champion: ModelRef, *, challenger: ModelRef | None = None, prepare: ModelRef | None = None
+        self,
+        champion: ModelRef,
+        *,
+        challenger: ModelRef | None = None,
+        prepare: ModelRef | None = None,
+        gives_up: bool = False,
     ) -> int:
-        """Write the next state, and return its revision."""
+        """Write the next state, and return its revision; or write it, and give the transaction up."""
         self.revision += 1
-        value = to_json(self.state(champion, challenger, prepare))
-        self.send(value, headers=self.sign(b"mnist", value))
+        state = self.state(champion, challenger, prepare)
+        entry = Desired(command=Command.ACTIVATE, state=state, former=self.newest)
+        topics = {self._settings.control_topic: to_json(state), self._settings.audit_topic: to_json(entry)}
+        self._producer.begin_transaction()
+        for topic, value in topics.items():
+            headers = self.sign(topic, b"mnist", value)
+            self._producer.produce(topic, key=b"mnist", value=value, headers=headers)
+        if gives_up:
+            self._producer.flush()
+            self._producer.abort_transaction()
+        else:
+            self._producer.commit_transaction()
+            self.newest = state
         return self.revision
 
     def state(
@@ -73,9 +96,9 @@ class Operator:
         )
 
     def send(self, value: bytes | None, key: bytes = b"mnist", headers: SentHeaders | None = None) -> None:
-        """Write anything."""
+        """Write anything to the control topic."""
         self._producer.begin_transaction()
-        self._producer.produce(self._topic, key=key, value=value, headers=headers or [])
+        self._producer.produce(self._settings.control_topic, key=key, value=value, headers=headers or [])
         self._producer.commit_transaction()
 
 
@@ -206,5 +229,5 @@ def stored_rows(reader: KuduReader, columns: Sequence[str], table: str = "images
     return [row for rows in reader.scan(table, columns) for row in rows.to_pylist()]
 
 
-def signer(settings: Settings, private: Any) -> Callable[[bytes, bytes], SentHeaders]:
-    return lambda key, value: sign(private, settings.control_topic, key, value)
+def signer(private: Any) -> Callable[[str, bytes, bytes], SentHeaders]:
+    return lambda topic, key, value: sign(private, topic, key, value)

@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import Producer
 from swap_fleet import Run, done, fleet, models, printed
-from swap_models import register
+from swap_models import register, softmax_model
 from swap_scene import Scene
 from typer.testing import CliRunner
 
@@ -26,7 +26,14 @@ from models.repository import CHAMPION, MODEL_FILE, Repository
 from streams.control.keys import new_key_pair
 from streams.control.pen import read_newest
 from streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
-from streams.errors import BadKey, NothingBefore, RolloutTimedOut, WorkerRefused, WorkerSilent
+from streams.errors import (
+    BadKey,
+    NothingBefore,
+    RolloutTimedOut,
+    ScoresWorse,
+    WorkerRefused,
+    WorkerSilent,
+)
 from streams.settings import Settings
 from streams.topics import ensure_topics
 
@@ -86,6 +93,12 @@ def test_activate_and_roll_back_over_two_workers(run: Run, start: Start, reposit
     assert "Waiting for all workers to classify with mnist@2" in lines
     assert "w2: serving, mnist@2, revision 2" in lines
     assert lines[-1].startswith("mnist@2 classifies on 2 workers since revision 2")
+
+    aside = done(run("activate", "shapes@1"))
+    assert "shapes@1 classifies as soon as a worker starts: none runs now" in aside
+    assert "follow another model's name: mnist (w1, w2)" in aside
+    assert "FLUMEN_MODEL_NAME=shapes" in aside
+    assert models(run) == {"w1": "mnist@2", "w2": "mnist@2"}
 
     again = printed(run("activate", "mnist@champion", "--json"))
     assert (again["state"]["revision"], again["workers"]) == (2, ["w1", "w2"])
@@ -186,6 +199,22 @@ def test_what_fails_where_it_is_asked_for_does_not_trouble_the_fleet(run: Run, s
     assert run("shadow", "mnist@2", "--off").exit_code == 2
     assert fleet(run)["desired"] is None
     assert printed(run("history", "--json")) == []
+
+
+def test_a_worse_score_is_asked_about_before_anything_is_written(run: Run, repository: Repository) -> None:
+    """No terminal is here to ask on: so it is refused, unless the command says that it shall be so."""
+    scores = repository.manifest("mnist", 1).scores
+    assert scores is not None
+    content, manifest = softmax_model(4)
+    version = repository.register(content, replace(manifest, scores=replace(scores, accuracy=0.9473)))
+    refused = run("activate", f"mnist@{version}")
+    assert isinstance(refused.exception, ScoresWorse), refused.output
+    assert f"mnist@{version} has an accuracy of 0.9473" in str(refused.exception)
+    assert f"{scores.accuracy:.4f}, on the same 10,000 images" in str(refused.exception)
+    assert fleet(run)["desired"] is None
+    done(run("activate", f"mnist@{version}", "--yes"))
+    done(run("activate", "mnist@1"))
+    assert fleet(run)["desired"]["champion"]["version"] == 1
 
 
 def test_a_dead_worker_is_waited_for_unless_forced(run: Run, start: Start) -> None:

@@ -167,6 +167,33 @@ def test_many_at_once_write_one_after_another(
     assert read_back(12) == sorted(written, key=lambda state: state.revision)
 
 
+def test_of_twenty_at_once_one_wins_and_all_others_are_told(
+    pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+) -> None:
+    """All have looked at the same: nothing. Each takes the right from another, and somebody has to write at last."""
+    written: list[DesiredState] = []
+    told: list[StateChanged] = []
+    start = threading.Barrier(20)
+
+    def operate(number: int) -> None:
+        own = pen()
+        start.wait()
+        try:
+            written.append(own.write(replace(WISH, actor=f"operator-{number}"), None))
+        except StateChanged as error:
+            told.append(error)
+
+    operators = [threading.Thread(target=operate, args=(number,)) for number in range(20)]
+    for operator in operators:
+        operator.start()
+    for operator in operators:
+        operator.join()
+    (winner,) = written
+    assert len(told) == 19
+    assert all(str(error).startswith(f"{winner.actor} changed mnist to revision 1 at") for error in told)
+    assert read_back(1) == [winner]
+
+
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._FENCED])
 @pytest.mark.parametrize("committed", [[True], [False], [False, False, True]], ids=str)
 def test_an_answer_that_says_nothing_is_looked_into(
@@ -266,31 +293,45 @@ def test_a_revision_that_nobody_can_have_reached_uses_none_up(
     assert outcome.state.revision == 1
 
 
-def test_who_interrupts_the_preparation_takes_it_back(
+@pytest.mark.parametrize(
+    ("verb", "number"),
+    [("activate", signal.SIGINT), ("activate", signal.SIGTERM), ("shadow", signal.SIGHUP)],
+)
+def test_who_is_interrupted_takes_back_what_he_wrote(
     settings: Settings,
     wait_until: Callable[..., Any],
     models_root: Any,
     read_back: Callable[[int], list[DesiredState]],
+    verb: str,
+    number: signal.Signals,
 ) -> None:
     say(settings, GHOST)
     register(Repository(str(models_root)), 2)
     command = subprocess.Popen(
-        [sys.executable, "-P", "-c", INTERRUPTIBLE, "models", "activate", "mnist@2", "--timeout", "3600"],
+        [sys.executable, "-P", "-c", INTERRUPTIBLE, "models", verb, "mnist@2", "--timeout", "3600"],
         env={**os.environ, **environment_of(settings)},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
         start_new_session=True,
     )
     try:
-        wait_until(lambda: read_newest(settings, "mnist"), "the preparation")
-        command.send_signal(signal.SIGINT)
-        assert command.wait(120) != 0
+        wait_until(lambda: read_newest(settings, "mnist"), "what is written")
+        command.send_signal(number)
+        _, told = command.communicate(timeout=120)
     finally:
         command.kill()
         command.wait()
+    assert command.returncode == 128 + number
+    assert "RolloutInterrupted: interrupted while this waited for all workers to" in told
+    left = "The preparation is taken back" if verb == "activate" else "The former challenger is put back"
+    assert left in told
     first, second = read_back(2)
-    assert (first.prepare and first.prepare.version, second.prepare) == (2, None)
-    assert (second.revision, second.champion.version) == (2, 1)
+    assert SECOND.version in (
+        first.prepare and first.prepare.version,
+        first.challenger and first.challenger.version,
+    )
+    assert (second.revision, second.champion.version, second.prepare, second.challenger) == (2, 1, None, None)
 
 
 def test_who_is_forgotten_is_gone_until_he_speaks(settings: Settings) -> None:

@@ -17,8 +17,13 @@ from stores.kudu import KuduReader
 from streams.control.fleet import Fleet
 from streams.control.keys import new_key_pair, read_private_key
 from streams.control.pen import Pen, Wish, make_signer
-from streams.control.records import Command, ModelRef, WorkerState, to_json
+from streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
+from streams.control.trail import read_trail
+from streams.offsets import TopicObserver
+from streams.sending import Outgoing, Sender
+from streams.settings import Settings
 from streams.topics import ensure_topics
+from streams.wire import RawMessage
 
 TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
   min(kafka_offset) first_offset, max(kafka_offset) last_offset, count(*) images
@@ -130,16 +135,19 @@ def test_what_is_refused_leaves_the_old_model(scene: Scene, kudu: KuduReader) ->
 def test_records_that_change_nothing(scene: Scene) -> None:
     worker = scene.start()
     second = scene.model(2)
-    scene.operator.write(scene.shipped)
-    scene.operator.write(scene.shipped)
     operator = scene.operator
+    operator.write(scene.shipped)
+    copy = to_json(operator.newest)
+    operator.write(scene.shipped)
     operator.revision = 1
-    stale = to_json(operator.state(second))
-    operator.revision = 7
+    given_up = to_json(operator.state(second))
+    operator.revision = MAX_REVISION
     other = to_json(operator.state(second)).replace(b'"mnist"', b'"other"')
     unknown = to_json(operator.state(second)).replace(b'"revision"', b'"command":"reboot","revision"')
     records = [
-        ("RecordStale", stale),
+        ("RecordStale", copy),
+        ("RecordConflict", given_up),
+        ("RecordUnrecorded", to_json(operator.state(second))),
         ("RecordMisplaced", other),
         ("RecordMalformed", unknown),
         ("RecordMalformed", b"\x00\xff not JSON"),
@@ -180,8 +188,8 @@ def test_with_keys_only_signed_records_count(scene: Scene, tmp_path: Path) -> No
     operator.write(second)
     scene.wait_until(lambda: _refused_records(worker, 2), "a record by another key", worker.check)
     operator.sign = _signer(scene, pair.private, tmp_path)
-    signed = to_json(operator.state(second))
-    operator.send(signed.replace(b'"a test"', b'"mallory"'), headers=operator.sign(b"mnist", signed))
+    signed, topic = to_json(operator.state(second)), scene.settings.control_topic
+    operator.send(signed.replace(b'"a test"', b'"mallory"'), headers=operator.sign(topic, b"mnist", signed))
     scene.wait_until(lambda: _refused_records(worker, 3), "a record that was changed", worker.check)
     assert scene.statuses()[0].champion == scene.shipped
     operator.write(second)
@@ -229,6 +237,51 @@ def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene
     assert sum(line["event"].startswith("the control topic has lost") for line in worker.lines()) == 1
 
 
+def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Scene, tmp_path: Path) -> None:
+    """An aborted transaction's records are signed as well as others, and lie in the log for whoever may read it."""
+    pair = new_key_pair()
+    (tmp_path / "swap.key").write_bytes(pair.private)
+    keys: dict[str, Any] = {"control_public_keys": [pair.public]}
+    settings = scene.settings.model_copy(update={**keys, "control_private_key_file": tmp_path / "swap.key"})
+    second, third = scene.model(2), scene.model(3)
+    running = scene.start(**keys)
+    operator = Operator(settings, make_signer(settings))
+    operator.write(scene.shipped)
+    operator.write(third, gives_up=True)
+    in_control, in_trail = _given_up(scene)
+    _send_again(settings, in_control)
+    scene.wait_for_status(
+        lambda status: status.refused is not None, "what has no line in the trail is refused"
+    )
+    assert scene.statuses()[0].champion == scene.shipped
+    operator.revision = 1
+    operator.write(second)
+    scene.wait_for_status(lambda status: status.champion == second, "what was committed")
+    _send_again(settings, in_trail)
+    late = scene.start(**keys)
+    _send_again(settings, in_control)
+    told = scene.wait_for_statuses(2, lambda status: status.refused is not None, "both workers' word")
+    for status in told:
+        assert status.refused is not None
+        assert (status.champion, status.revision, status.refused.reason) == (second, 2, "RecordConflict")
+    with Fleet(settings) as fleet:
+        fleet.settle()
+        view = fleet.view("mnist")
+    assert view.desired is not None
+    assert (view.desired.champion, view.conflict and view.conflict[:15]) == (second, "RecordConflict:")
+    changes = read_trail(settings, "mnist")
+    assert [(change.state.champion, change.refused) for change in changes] == [
+        (scene.shipped, None),
+        (second, None),
+        (third, "RecordConflict"),
+    ]
+    operator.write(second)
+    scene.wait_for_statuses(
+        2, lambda status: (status.revision, status.refused) == (3, None), "the next state heals it"
+    )
+    assert [worker.stop() for worker in (running, late)] == [0, 0]
+
+
 @pytest.mark.parametrize("broken", ["champion", "prepare"])
 def test_a_late_start_with_a_broken_model(scene: Scene, kudu: KuduReader, broken: str) -> None:
     """It begins with the alias, as all others still run, and says why."""
@@ -252,6 +305,25 @@ def _refused_records(worker: Any, at_least: int) -> list[dict[str, Any]]:
     return lines if len(lines) >= at_least else []
 
 
+def _send_again(settings: Settings, raw: RawMessage) -> None:
+    assert Sender(settings).send([Outgoing(raw.topic, raw.key, raw.value, list(raw.headers))]) == [""]
+
+
+def _given_up(scene: Scene) -> list[RawMessage]:
+    """Return the records of transactions that were aborted, as anybody reads them who does not leave them out."""
+    found = []
+    for topic in (scene.settings.control_topic, scene.settings.audit_topic):
+        properties = scene.settings.kafka_properties | {"isolation.level": "read_uncommitted"}
+        observer = TopicObserver(scene.settings.model_copy(update={"kafka_properties": properties}))
+        committed = TopicObserver(scene.settings)
+        offsets = {raw.offset for raw in committed.read(topic)}
+        found += [raw for raw in observer.read(topic) if raw.offset not in offsets]
+        observer.close()
+        committed.close()
+    assert len(found) == 2
+    return found
+
+
 def _make_anew(scene: Scene, topic: str) -> None:
     admin = AdminClient(scene.settings.admin_config())
     admin.delete_topics([topic])[topic].result()
@@ -262,7 +334,7 @@ def _make_anew(scene: Scene, topic: str) -> None:
 def _signer(scene: Scene, private: bytes, folder: Path) -> Any:
     path = folder / "key.pem"
     path.write_bytes(private)
-    return signer(scene.settings, read_private_key(path))
+    return signer(read_private_key(path))
 
 
 def _damaged(scene: Scene, root: Path, change: Any) -> ModelRef:

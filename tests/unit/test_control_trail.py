@@ -23,9 +23,7 @@ def raw(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> RawMessage:
 def trail(*champions: int) -> list[Change]:
     """Return a trail of activations; a negative version is a rollback to it."""
     return [
-        Change(
-            Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, (), True
-        )
+        Change(Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, ())
         for number, version in enumerate(champions, 1)
     ]
 
@@ -41,11 +39,51 @@ def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
         replace(effect, worker="w2"),
         replace(effect, worker="w3", revision=9),
     ]
-    first, second = join_trail([raw(b"{}"), *(raw(to_json(entry)) for entry in entries)], ANYBODY)
+    first, second = join_trail([raw(b"{}"), *(raw(to_json(entry)) for entry in entries)], "mnist", ANYBODY)
     assert (first.state, first.former, first.effects) == (state(1, 1), None, ())
     assert [effect.worker for effect in second.effects] == ["w1", "w2"]
     assert second.effects[0].offsets == {"0": 17}
     assert first.is_signed
+    assert first.counts
+
+
+def test_what_a_worker_says_that_contradicts_the_trail_is_left_out() -> None:
+    """Workers hold no keys, so anybody may speak for them; but not of what never was."""
+    said = Effective(
+        model="mnist", worker="w1", revision=1, champion=ref(1), at="2027-01-15T08:00:01Z", offsets={"0": 17}
+    )
+    entries = [
+        replace(said, worker="before"),
+        Desired(command=Command.ACTIVATE, state=state(1, 1), former=None),
+        replace(said, worker="other-model", champion=ref(9)),
+        replace(said, worker="misplaced", model="other"),
+        Desired(command=Command.ACTIVATE, state=state(1, 5), former=None),
+        replace(said, worker="of-the-conflict", champion=ref(5)),
+        said,
+    ]
+    changes = join_trail([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    assert [(change.refused, [one.worker for one in change.effects]) for change in changes] == [
+        (None, ["w1"]),
+        ("RecordConflict", []),
+    ]
+
+
+def test_each_change_that_does_not_count_says_why() -> None:
+    entries = [
+        Desired(command=Command.ACTIVATE, state=state(revision, champion), former=None)
+        for revision, champion in ((1, 1), (2, 2), (1, 1), (2, 3), (4, 4), (2**53, 5), (3, 6))
+    ]
+    changes = join_trail([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    assert [change.refused for change in changes] == [
+        None,
+        None,
+        "RecordStale",
+        "RecordConflict",
+        "RecordOutOfLine",
+        "RecordOutOfLine",
+        None,
+    ]
+    assert champion_before(changes, "mnist", ref(6)) == ref(2)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +129,7 @@ def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
         raw(foreign, sign(private, "models.control", b"mnist", foreign)),
         raw(latest, sign(private, TOPIC, b"mnist", latest)),
     ]
-    changes = join_trail(signed, Keyring([pair.public]))
+    changes = join_trail(signed, "mnist", Keyring([pair.public]))
     assert [change.is_signed for change in changes] == [True, False, True]
     assert champion_before(changes, "mnist", ref(2)) == ref(1)
 
@@ -105,10 +143,10 @@ def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
         for n, champion in enumerate((1, 6, 2), 1)
     ]
     signed = [raw(value, sign(private, TOPIC, b"mnist", value)) for value in values]
-    changes = join_trail([*signed, signed[1]], Keyring([pair.public]))
-    assert [change.is_signed for change in changes] == [True, True, True, False]
+    changes = join_trail([*signed, signed[1]], "mnist", Keyring([pair.public]))
+    assert [change.counts for change in changes] == [True, True, True, False]
     assert champion_before(changes, "mnist", ref(2)) == ref(6)
-    assert all(change.is_signed for change in join_trail([*signed, signed[1]], ANYBODY))
+    assert all(change.is_signed for change in changes)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +157,7 @@ def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
         (state(2, 1, prepare=2), state(1, 1), "prepare 2"),
         (state(3, 2), state(2, 1, prepare=2), "champion 1 → 2"),
         (state(3, 1), state(2, 1, prepare=2), "prepare 2 taken back"),
+        (state(3, 1, prepare=2), state(2, 1, prepare=2), "prepare 2 again"),
         (state(3, 1, prepare=3), state(2, 1, prepare=2), "prepare 3"),
         (state(2, 1, challenger=2), state(1, 1), "challenger none → 2"),
         (state(2, 1), state(1, 1, challenger=2), "challenger 2 → none"),

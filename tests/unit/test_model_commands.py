@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from cli import models, train
 from models.errors import ModelNotFound
 from models.repository import CHAMPION, Repository
+from models.shipped import seed
 
 app = typer.Typer()
 app.command("train")(train.train)
@@ -106,6 +107,23 @@ def test_list_shows_every_version_and_a_damaged_one_with_its_problem(filled):
 def test_list_of_nothing_says_what_to_do(root):
     assert "flumen train" in run("models", "list", "--root", root)
     assert json.loads(run("models", "list", "--root", root, "--json")) == []
+
+
+def test_list_on_a_fresh_home_shows_what_a_worker_would_put_there(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLUMEN_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    rows = json.loads(run("models", "list", "--json"))
+    assert [(row["model"], row["version"], row["aliases"], row["shipped_only"]) for row in rows] == [
+        ("mnist", 1, "champion", True),
+        ("shapes", 1, "champion", True),
+    ]
+    assert "mnist" in run("models", "list")
+    assert not (tmp_path / "models").exists(), "to look is not to write"
+
+    seed(Repository(str(tmp_path / "models")))
+    there = json.loads(run("models", "list", "--json"))
+    assert [row | {"shipped_only": True} for row in there] == rows
+    assert json.loads(run("models", "list", "--root", str(tmp_path / "other"), "--json")) == []
 
 
 def test_the_repository_is_the_settings_one_unless_another_is_named(filled, monkeypatch):
