@@ -32,7 +32,10 @@ ENTRIES = (
         "Start Kafka, Kudu and Solr, and wait until each of them answers. Those that run already are left alone.",
     ),
     Entry("down", STACK, "stack:down", "Stop the servers; their data stays, unless purged."),
-    Entry("status", STACK, "stack:status", "Ask every server how it does."),
+    Entry(
+        *("status", STACK, "stack:status"),
+        "Ask every server how it does. Exit code 3 if one is down, or none was started.",
+    ),
     Entry(
         *("doctor", STACK, "stack:doctor"),
         "Look for what would stop the servers: memory, disk, ports, Java, downloads. Exit code 1 if something would.",

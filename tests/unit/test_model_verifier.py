@@ -9,7 +9,6 @@ from contextlib import closing
 import numpy as np
 import psutil
 import pytest
-from conftest import wait_until
 from model_files import (
     IMAGES,
     expected_probabilities,
@@ -20,6 +19,7 @@ from model_files import (
     small_model,
 )
 
+from cli.testing import wait_until
 from models.errors import (
     GoldenMismatch,
     ModelCorrupt,
