@@ -35,6 +35,12 @@ def models_root(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.fixture
+def flumen_models_root(models_root: Path) -> Path:
+    """Let the settings name it too."""
+    return models_root
+
+
 @pytest.fixture(scope="session")
 def digits(mnist: Path) -> Digits:
     return Digits(mnist)
