@@ -27,8 +27,8 @@ from streams.errors import NotSaved
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)  # `a:b:c` is an address, and no picture
+errors = Console(stderr=True, emoji=False)
 
 
 def print_rows(

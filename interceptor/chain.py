@@ -9,6 +9,7 @@ from interceptor.batch import Batch, Intercepted, Reject, joined
 from interceptor.classifier import Classifier, Preprocess
 from interceptor.columns import Column, merge_columns
 from interceptor.errors import UnknownInterceptor
+from interceptor.framing import Size
 from interceptor.pixels import VIEW_SIDE
 from interceptor.small import small_size
 
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "flumen.interceptors"
 PART_BYTES = 4 * 1024 * 1024
 PART_DECODED_BYTES = 32 * 1024 * 1024
-_OF_ONE_PART = ("views", "measured", "metadata", "tensor")
+_OF_ONE_PART = ("small", "views", "measured", "metadata", "tensor")
 _SAMPLE_BYTES = 6
 """At the model's size: uint8 in `pixels` and in `image_as_pgm`, float32 in `tensor`."""
 _RGB = 3
+_LARGEST_VIEW = (VIEW_SIDE, VIEW_SIDE)
 
 DEFAULT_CHAIN = ("envelope", "decode", "statistics", "metadata", "classify")
 
@@ -57,7 +59,7 @@ class Decoder(Protocol):
 class Context:
     """What holds for a whole batch: one classifier, one time (microseconds since the epoch), one set of limits.
 
-    `decoder` is None where images are decoded in this thread, whatever that takes.
+    `decoder` is None where images are decoded in this thread, whatever that takes; small ones always are.
     `control_revision` is that of the control record the classifier answers for; 0 where there is none.
     """
 
@@ -110,8 +112,9 @@ def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> I
     """
     errs: list[Reject] = []
     parts = []
-    for rows in _parts(batch, context.classifier.preprocess):
-        part = batch.take(rows)
+    sizes = [small_size(image.content) for image in batch.images]
+    for rows in _parts(batch, sizes, context.classifier.preprocess):
+        part = batch.take(rows).with_columns(small=sizes[rows.start : rows.stop])
         for interceptor in chain:
             step = interceptor.intercept(part, context)
             part = step.oks
@@ -120,16 +123,16 @@ def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> I
     return Intercepted(joined(parts), errs)
 
 
-def _parts(batch: Batch, preprocess: Preprocess) -> Iterator[Sequence[int]]:
+def _parts(batch: Batch, sizes: Sequence[Size | None], preprocess: Preprocess) -> Iterator[range]:
     """Yield the rows of each part; those of an empty batch once."""
     seen = preprocess.width * preprocess.height * preprocess.channels * _SAMPLE_BYTES
     start = size = decoded = 0
-    for row, image in enumerate(batch.images):
-        width, height = small_size(image.content) or (VIEW_SIDE, VIEW_SIDE)
-        view = seen + width * height * _RGB
-        if row > start and (size + len(image.content) > PART_BYTES or decoded + view > PART_DECODED_BYTES):
+    for row, (image, small) in enumerate(zip(batch.images, sizes, strict=True)):
+        width, height = small or _LARGEST_VIEW
+        content, view = len(image.content), seen + width * height * _RGB
+        if row > start and (size + content > PART_BYTES or decoded + view > PART_DECODED_BYTES):
             yield range(start, row)
             start, size, decoded = row, 0, 0
-        size += len(image.content)
+        size += content
         decoded += view
     yield range(start, len(batch))

@@ -12,6 +12,7 @@ from interceptor.errors import Unclassifiable
 from interceptor.formats import formats
 from interceptor.pgm import netpbm_header
 from interceptor.reasons import about
+from interceptor.small import small_size
 
 
 class Decode:
@@ -32,7 +33,7 @@ class Decode:
         warnings.filterwarnings("ignore", module=r"PIL\.")
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:
-        """Add the columns, and four that are not stored.
+        """Add the columns, and four that are not stored. `small`, where it is there, says what is small.
 
         `pixels`: uint8, n x height x width, or n x height x width x 3 for colour; `views`: uint8 arrays, what
         statistics see of each image; `measured`: their statistics, None where they are not measured yet; `metadata`:
@@ -43,10 +44,12 @@ class Decode:
         """
         preprocess, limits = context.classifier.preprocess, context.limits
         formats(limits.formats)  # a setting that is wrong is told without an image, too
-        decode = context.decoder or decode_image
+        beside = context.decoder or decode_image
+        small = batch.columns.get("small") or [small_size(image.content) for image in batch.images]
         images: list[Decoded] = []
         errors: dict[int, Unclassifiable] = {}
         for row, image in enumerate(batch.images):
+            decode = beside if small[row] is None else decode_image
             try:
                 images.append(decode(image.content, limits, preprocess))
             except Unclassifiable as error:

@@ -36,11 +36,13 @@ _PNG_PLAIN = frozenset(
 """Not among them: zTXt and iTXt, which may be compressed, and the chunks of animations."""
 _PNG_PROFILE = b"iCCP"
 
-_SEGMENT = struct.Struct(">BBH")
+_SEGMENT = struct.Struct(">HH")
 _SIZE_OF_FRAME = struct.Struct(">5xHH")
-_MARK, _START_OF_SCAN, _APP2 = 0xFF, 0xDA, 0xE2
-_STARTS_OF_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-_PLAIN_SEGMENTS = frozenset({0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)})
+_START_OF_SCAN, _APP2 = 0xFFDA, 0xFFE2
+_STARTS_OF_FRAMES = frozenset({0xFFC0, 0xFFC1, 0xFFC2})
+_PLAIN_SEGMENTS = frozenset({0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}) - {_APP2}
+_PROFILE = b"ICC_PROFILE"
+"""The one plain use of APP2: another one, MPF, makes a directory of several pictures of a file."""
 
 _BMP_HEADER = struct.Struct("<14xIiiHHI12xI")
 _BMP_HEADER_SIZES = frozenset({40, 52, 56, 108, 124})
@@ -89,18 +91,13 @@ def _png(content: bytes) -> Size | None:
 def _jpeg(content: bytes) -> Size | None:
     size, at = None, 2
     for _ in range(_STEPS):
-        mark, kind, length = _SEGMENT.unpack_from(content, at)
-        if mark != _MARK or at > _BESIDE_PIXELS:
-            return None
-        if kind == _START_OF_SCAN:
-            return size if content.count(b"\xff\xda") <= _SCANS else None
-        if kind in _STARTS_OF_FRAMES:
-            if size is not None:
-                return None
+        kind, length = _SEGMENT.unpack_from(content, at)
+        if kind in _STARTS_OF_FRAMES and size is None:
             height, width = _SIZE_OF_FRAME.unpack_from(content, at)
             size = width, height
-        # MPF, among APP2, makes a directory of images of it.
-        elif kind not in _PLAIN_SEGMENTS or (kind == _APP2 and content[at + 4 : at + 8] != b"ICC_"):
+        elif kind == _START_OF_SCAN:
+            return size if at <= _BESIDE_PIXELS and content.count(b"\xff\xda") <= _SCANS else None
+        elif kind not in _PLAIN_SEGMENTS and not (kind == _APP2 and content.startswith(_PROFILE, at + 4)):
             return None
         at += 2 + length
     return None

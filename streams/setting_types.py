@@ -1,15 +1,21 @@
 """The types of settings that have rules of their own."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from stores.addresses import split_addresses
 from stores.errors import StoreError
+from stores.kudu.options import DEFAULT_PORT
 from stores.solr.options import SolrOptions
 from streams.control.keys import Keyring
 from streams.errors import BadKey
 from streams.secrets import is_content
+
+_KAFKA_PORT = 9092
+_PROTOCOL = re.compile(r"[A-Z_]+://")  # librdkafka takes one in front of each address
 
 
 def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -18,6 +24,16 @@ def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
     except BadKey as error:
         raise ValueError(str(error)) from error
     return keys
+
+
+def _brokers(addresses: str) -> str:
+    split_addresses(_PROTOCOL.sub("", addresses), _KAFKA_PORT)
+    return addresses
+
+
+def _masters(addresses: str) -> str:
+    split_addresses(addresses, DEFAULT_PORT)
+    return addresses
 
 
 def _solr_url(url: str) -> str:
@@ -34,6 +50,8 @@ def _file_name(path: Path) -> Path:
     return path
 
 
+Brokers = Annotated[str, AfterValidator(_brokers)]
+Masters = Annotated[str, AfterValidator(_masters)]
 FileName = Annotated[Path, AfterValidator(_file_name)]
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
 PublicKeys = Annotated[tuple[str, ...], AfterValidator(_public_keys)]

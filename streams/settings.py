@@ -15,7 +15,7 @@ from streams.environment import check_names
 from streams.errors import BadSetting
 from streams.kafka_options import KafkaConfig, KafkaOptions
 from streams.secrets import KafkaProperties, SecretUrl, client_properties
-from streams.setting_types import FileName, PublicKeys, SolrUrl, TopicName
+from streams.setting_types import Brokers, FileName, Masters, PublicKeys, SolrUrl, TopicName
 from streams.settings_base import SourcedSettings
 from streams.wire import Identity
 from streams.wrong_settings import explain_all
@@ -26,9 +26,7 @@ class Settings(SourcedSettings):
 
     home: Path = Field(Path(".flumen"), description="Folder of the local stack's data and of the models.")
 
-    kafka_servers: str = Field(
-        "127.0.0.1:9092", min_length=1, description="Brokers, host:port[,host:port...]."
-    )
+    kafka_servers: Brokers = Field("127.0.0.1:9092", description="Brokers, host:port[,host:port...].")
     kafka_properties: KafkaProperties = Field(
         default_factory=dict,
         description="Passed to librdkafka as they are: security.protocol, sasl.*, ssl.* and the like. Of each that is "
@@ -138,9 +136,7 @@ class Settings(SourcedSettings):
     )
     heartbeat_s: float = Field(2, ge=0.1, le=60, description="Seconds between two statuses of a worker.")
 
-    kudu_masters: str = Field(
-        "127.0.0.1:7051", min_length=1, description="Masters, host:port[,host:port...]."
-    )
+    kudu_masters: Masters = Field("127.0.0.1:7051", description="Masters, host:port[,host:port...].")
     kudu_driver: Literal["auto", "jvm", "native"] = Field(
         "auto", description="Kudu's client: Java's, kudu-python, or that where it is installed."
     )

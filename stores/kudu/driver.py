@@ -14,15 +14,15 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from interceptor.open_files import exhausted
+from stores.addresses import split_addresses
 from stores.errors import StoreError, StoreRefused, StoreUnavailable
-from stores.kudu.options import KuduOptions
+from stores.kudu.options import DEFAULT_PORT, KuduOptions
 from stores.kudu.schema import Table, TableColumn
 
 # A flush of more is split: Kudu's servers refuse requests over 50 MiB.
 FLUSH_BYTES = 4 * 1024 * 1024
 FLUSH_ROWS = 10_000
 
-DEFAULT_PORT = "7051"
 
 # What the tablet server says of one row that it will never take. All else under the same status is said of the whole
 # request, such as "Client provided column ... not present in tablet", though the clients put it on every row.
@@ -139,10 +139,10 @@ def check_listening(options: KuduOptions) -> None:
         StoreUnavailable: not one of the masters takes a connection.
     """
     refused, nameless = [], []
-    for address in options.addresses:
-        host, port = address.rsplit(":", 1) if ":" in address else (address, DEFAULT_PORT)
+    for host, port in split_addresses(options.masters, DEFAULT_PORT):
+        address = f"{host}:{port}"
         try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=options.timeout_s).close()
+            socket.create_connection((host, port), timeout=options.timeout_s).close()
         except socket.gaierror as error:
             nameless.append(f"there is no host {host!r} ({error.strerror})")
         except OSError as error:

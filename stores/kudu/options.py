@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from stores.addresses import split_addresses
 from stores.errors import StoreError
 
+DEFAULT_PORT = 7051
 DRIVERS = ("auto", "jvm", "native")
 MIN_PARTITIONS = 2
 MAX_PARTITIONS = 60
@@ -48,8 +50,10 @@ class KuduOptions:
 
 
 def _problem(options: KuduOptions) -> str | None:
-    if not options.addresses:
-        return f"masters={options.masters!r}: give at least one host:port"
+    try:
+        split_addresses(options.masters, DEFAULT_PORT)
+    except ValueError as error:
+        return f"masters={options.masters!r}: {error}"
     if options.driver not in DRIVERS:
         return f"driver={options.driver!r}: allowed are {', '.join(DRIVERS)}"
     if not MIN_PARTITIONS <= options.partitions <= MAX_PARTITIONS:

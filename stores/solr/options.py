@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from stores.addresses import check_host
 from stores.errors import StoreError
 
 
@@ -33,7 +34,8 @@ class SolrOptions:
         try:
             parts = urlsplit(self.url)
             is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # brackets or a port that are none
+            check_host(parts.hostname or "")
+        except ValueError:  # brackets, a port or a host that are none
             is_whole = False
         if "@" in self.url:
             raise StoreError(
