@@ -90,6 +90,15 @@ def test_compose_gives_a_worker_the_time_that_a_stop_may_take(worker: dict[str, 
     assert float(worker["stop_grace_period"].removesuffix("s")) > stop_s
 
 
+def test_the_examples_for_production_give_a_worker_that_time_too() -> None:
+    from streams.worker import _CLOSE_S
+
+    page = (ROOT / "docs" / "deploy.md").read_text()
+    given = re.findall(r"(?:TimeoutStopSec=|--stop-timeout |terminationGracePeriodSeconds: )(\d+)", page)
+    assert len(given) == 3
+    assert min(map(float, given)) > Settings.model_fields["stop_timeout_s"].default + _CLOSE_S
+
+
 def test_composes_worker_is_healthy_when_it_is_ready_and_not_before(
     worker: dict[str, Any], port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
