@@ -137,6 +137,7 @@ class Gate:
         self._line = Line(model, keyring)
         self._announced = NO_REVISION
         self._refused: ControlRefused | None = None
+        self._unrecorded: DesiredState | None = None
         self._waiting: deque[_Waiting] = deque(maxlen=_MAX_WAITING)
 
     @property
@@ -183,6 +184,8 @@ class Gate:
         """
         if raw.topic == self._settings.audit_topic:
             change = self._line.take(raw)
+            if change and self._unrecorded == change.state:  # its line has come after all
+                self._judge(change.state)
             return change.state if change else None
         if raw.key != self._model.encode():
             return None
@@ -207,6 +210,7 @@ class Gate:
                     self._judge(waiting.state)
                 except ControlRefused as error:
                     self._refused = error
+                    self._unrecorded = waiting.state if isinstance(error, RecordUnrecorded) else None
                     refused.append(error)
         return refused
 

@@ -152,6 +152,17 @@ def test_a_record_that_the_trail_does_not_get_is_told_in_time() -> None:
     assert tested.admit(audit(state(2, 2))) == state(2, 2), "a trail that is late is followed"
 
 
+def test_a_line_that_comes_late_ends_the_conflict() -> None:
+    clock = Clock()
+    tested = gate(clock=clock)
+    fill(tested, control(state(1, 1)))
+    clock.now += RECORDED_WITHIN_S
+    assert len(tested.overdue()) == 1
+    assert tested.conflict is not None
+    assert tested.admit(audit(state(1, 1))) == state(1, 1)
+    assert (tested.conflict, tested.refused) == (None, None)
+
+
 @pytest.mark.parametrize("revision", [MAX_REVISION, MAX_FIRST_REVISION + 1, 4])
 def test_no_revision_closes_a_model(revision: int) -> None:
     tested = fill(gate(), audit(state(1, 1)), audit(state(2, 2)))
