@@ -225,6 +225,8 @@ def test_no_command_meets_an_error_that_is_not_ours(
     check(surroundings, words, more)
 
 
+@example(more={"kafka_properties": "[" * 5000})
+@example(more={"interceptors": "[" * 5000})
 @example(more={"max_batch_time_ms": "a" * 100_000})
 @given(more=SETTINGS)
 @settings(deadline=None, max_examples=200, suppress_health_check=list(HealthCheck))
