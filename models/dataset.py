@@ -74,8 +74,14 @@ def _read(root: Path, part: str) -> Labelled:
 
 def _find(path: Path) -> Path:
     compressed = path.with_name(f"{path.name}.gz")
-    if not path.is_file() and not compressed.is_file():
+    try:
+        found = next((file for file in (path, compressed) if file.is_file()), None)
+    except OSError as error:
+        raise DatasetInvalid(
+            f"{path} cannot be read: {error.strerror}. Name the data set's folder with --data"
+        ) from error
+    if found is None:
         raise DatasetInvalid(
             f"there is neither {path} nor {compressed.name} beside it; name the data set's folder with --data"
         )
-    return path if path.is_file() else compressed
+    return found

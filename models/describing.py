@@ -167,9 +167,9 @@ def read_file(path: Path, at_most: int) -> bytes:
     Raises:
         FileUnreadable: it is no file, or may not be read.
     """
-    if not path.is_file():  # a pipe would be waited for
-        raise FileUnreadable(f"there is no file {path}")
     try:
+        if not path.is_file():  # a pipe would be waited for
+            raise FileUnreadable(f"there is no file {path}")
         with path.open("rb") as stream:
             return stream.read(at_most)
     except OSError as error:

@@ -4,7 +4,10 @@ import re
 
 _MASK = "***"
 # Up to the last @ of the word: a password may hold any sign, escaped or not. A port and a path are none.
-_LOGIN = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#:@'\"]*:)(?!\d{1,5}[/?#])[^\s'\"]*@")
+# What stands before :// is read from its first sign alone: from each sign, a long word would take its square.
+_LOGIN = re.compile(
+    r"(?P<before>(?<![A-Za-z0-9+.-])[A-Za-z0-9+.-]+://[^\s/?#:@'\"]*:)(?!\d{1,5}[/?#])[^\s'\"]*@"
+)
 # Where the beginning was forgotten, as in me:password@host.
 _BARE_LOGIN = re.compile(r"(?P<before>(?<![^\s'\"(=])[^\s/:@'\"\[\]]+:)(?!//|\d{1,5}[/?#])[^\s'\"/]+@")
 _QUERY = re.compile(

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Event, Lock
+from urllib.parse import urlsplit
 
 from stack.download import Source, fetch, sha256_of
+from stack.errors import ArtifactError
 from stack.filelock import exclusive
 from stack.folders import cache_root, writing
 from stack.progress import Progress, silent
@@ -46,11 +48,22 @@ def pinned(lock_file: Path = LOCK_FILE) -> dict[str, tuple[Artifact, ...]]:
 
 
 def repository_url() -> str:
-    """Return the address of the artifact repository: `FLUMEN_MAVEN_REPOSITORY`, or the one jgo uses."""
+    """Return the address of the artifact repository: `FLUMEN_MAVEN_REPOSITORY`, or the one jgo uses.
+
+    Raises:
+        ArtifactError: it is no address.
+    """
     from jgo.maven import MavenContext
 
     default: str = MavenContext().remote_repos["central"]
-    return os.environ.get("FLUMEN_MAVEN_REPOSITORY", default).rstrip("/")
+    url = os.environ.get("FLUMEN_MAVEN_REPOSITORY", default).rstrip("/")
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise ArtifactError(
+            f"FLUMEN_MAVEN_REPOSITORY is no address: {error}. Set it to one like https://mirror.example/maven2"
+        ) from error
+    return url
 
 
 def missing(group: str) -> list[Artifact]:
@@ -83,7 +96,10 @@ def _cached(artifact: Artifact) -> Path:
 
 def _is_cached(artifact: Artifact) -> bool:
     path = _cached(artifact)
-    return path.exists() and path.stat().st_size == artifact.size and sha256_of(path) == artifact.sha256
+    try:
+        return path.exists() and path.stat().st_size == artifact.size and sha256_of(path) == artifact.sha256
+    except OSError:  # what cannot be read is to be had again; writing it says what is wrong with the folder
+        return False
 
 
 def _download(group: str, wanted: Sequence[Artifact], progress: Progress) -> None:

@@ -38,7 +38,7 @@ class Environment(EnvSettingsSource):
         """Return what the JSON says, or the value itself."""
         try:
             return super().decode_complex_value(field_name, field, value)
-        except ValueError:
+        except (ValueError, RecursionError):  # brackets in brackets without end
             return value
 
 

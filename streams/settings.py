@@ -276,7 +276,7 @@ def load_settings(**overrides: Any) -> Settings:
         return Settings(**given)
     except ValidationError as error:
         raise BadSetting(explain_all(error.errors(), Settings.model_fields)) from error
-    except ValueError as error:  # unreadable flumen.toml or endpoints.json
+    except (ValueError, RecursionError) as error:  # unreadable flumen.toml or endpoints.json
         raise BadSetting(
             f"the settings cannot be read: {error}. Look at flumen.toml and FLUMEN_* names"
         ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from streams.errors import NotRemembered, SourceUnreadable
-from streams.sources.files import FoundFile, OnUnreadable, find_files
+from streams.sources.files import FoundFile, OnUnreadable, find_files, unreadable
 
 RECORD = ".flumen-published.sqlite"
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".swp", "~")
@@ -132,7 +132,11 @@ class Spool:
 
 
 def _open_record(folder: Path) -> sqlite3.Connection:
-    if not folder.is_dir():
+    try:
+        is_folder = folder.is_dir()
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    if not is_folder:
         raise SourceUnreadable(f"{str(folder)!r} is no folder; nothing was published")
     path = folder / RECORD
     if path.is_symlink():
