@@ -43,7 +43,7 @@ class Verifier:
     def helper_pid(self) -> int | None:
         """The helper's process id, where there is one."""
         helper = self._helper
-        return None if helper is None else helper.process.pid
+        return None if helper is None else helper.child.process.pid
 
     @property
     def worked_s(self) -> float:
@@ -101,9 +101,7 @@ class Verifier:
             self._closed = True
             helper, self._helper = self._helper, None
         if helper is not None:
-            # The connection is left to the thread that may be waiting at it.
-            helper.process.kill()
-            helper.process.wait()
+            helper.child.kill()
 
     def _ask(self, task: Task, content: bytes, limits: VerifyLimits, pace: Pace = lambda: None) -> object:
         with self._asking:
@@ -112,7 +110,7 @@ class Verifier:
                 try:
                     done = helper.run(task, content, limits, pace)
                 except BaseException:  # also Ctrl-C: nobody waits for it any more
-                    helper.process.kill()
+                    helper.child.process.kill()
                     self._forget(helper)
                     raise
                 if done is None:
@@ -164,7 +162,7 @@ class Verifier:
             if self._helper is helper:
                 self._helper = None
                 self._worked_s += helper.worked_s
-        return helper.end()
+        return helper.child.end()
 
 
 SHARED = Verifier()

@@ -6,14 +6,9 @@ The helper holds itself to the limits (streams/decoder_process.py); this side st
 it ended, and blames the image only for what the image did.
 """
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from multiprocessing.connection import Connection, Pipe
 
 import structlog
 
@@ -22,31 +17,10 @@ from interceptor.decoding import Decoded, decode_image
 from interceptor.errors import DecoderDied, DecodeTooLong
 from interceptor.formats import formats, identify
 from interceptor.small import small_size
+from models.child_process import SILENT_S, TIMES_SILENT, ChildProcess, NotStarted, start_child
 from streams.errors import DecoderUnavailable
 
 log = structlog.get_logger(__name__)
-
-_START_S = 120.0
-_TIMES_SILENT = 10
-_SILENT_S = 30.0
-"""The helper's limit is processor time, so a machine that is short of it costs no image. A helper that is silent for
-ten times as long and half a minute hangs; it is ended, and the image gets another one."""
-_END_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class _Helper:
-    process: subprocess.Popen[bytes]
-    connection: Connection
-
-    def end(self) -> int:
-        """End it, and return its exit code; a negative one is the signal that ended it."""
-        self.connection.close()  # an idle one ends by this
-        try:
-            return self.process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return self.process.wait()
 
 
 class GuardedDecoder:
@@ -59,7 +33,7 @@ class GuardedDecoder:
     def __init__(self, on_progress: Callable[[], None] = lambda: None, *, measures: bool = True) -> None:
         self._on_progress = on_progress
         self._measures = measures
-        self._helper: _Helper | None = None
+        self._helper: ChildProcess | None = None
         self._lock = threading.Lock()
         self._closed = False
 
@@ -90,9 +64,7 @@ class GuardedDecoder:
             self._closed = True
             helper, self._helper = self._helper, None
         if helper is not None:
-            # The connection is left to the thread that may be waiting at it.
-            helper.process.kill()
-            helper.process.wait()
+            helper.kill()
 
     def _elsewhere(self, content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
         for attempt in ("first", "second"):
@@ -119,10 +91,10 @@ class GuardedDecoder:
         )
 
     def _ask(
-        self, helper: _Helper, content: bytes, limits: Limits, preprocess: Preprocess
+        self, helper: ChildProcess, content: bytes, limits: Limits, preprocess: Preprocess
     ) -> Decoded | Exception | None:
         """Let the helper decode. None where it did not answer; it has ended then."""
-        silent_s = _TIMES_SILENT * limits.max_decode_time_s + _SILENT_S
+        silent_s = TIMES_SILENT * limits.max_decode_time_s + SILENT_S
         try:
             helper.connection.send((limits, preprocess, self._measures))
             helper.connection.send_bytes(content)
@@ -135,7 +107,7 @@ class GuardedDecoder:
         helper.end()
         return None
 
-    def _started(self) -> _Helper:
+    def _started(self) -> ChildProcess:
         with self._lock:
             if self._closed:
                 raise DecoderUnavailable("the worker is stopping, and decodes nothing more")
@@ -143,38 +115,16 @@ class GuardedDecoder:
                 self._helper = _start()
             return self._helper
 
-    def _forget(self, helper: _Helper) -> None:
+    def _forget(self, helper: ChildProcess) -> None:
         with self._lock:
             if self._helper is helper:
                 self._helper = None
 
 
-def _start() -> _Helper:
-    ours, theirs = Pipe()
-    # More threads and arenas are of no use to it, and would take address space from the image.
-    # Nor are settings: what a hostile image may take over shall find no password there.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("FLUMEN_")}
-    environment = {**inherited, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-    # -P: no module is taken from the folder that the worker was started in.
-    command = [sys.executable, "-P", "-m", "streams.decoder_process", str(theirs.fileno())]
+def _start() -> ChildProcess:
     try:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, and a number
-            command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], env=environment
-        )
-    except OSError as error:
-        ours.close()
-        raise DecoderUnavailable(f"the decoding helper does not start: {error}") from error
-    finally:
-        theirs.close()
-    helper = _Helper(process, ours)
-    try:
-        if ours.poll(_START_S):
-            ours.recv()
-            return helper
-    except (EOFError, OSError):
-        pass
-    process.kill()
-    code = helper.end()
-    raise DecoderUnavailable(
-        f"the decoding helper ended while it started (exit code {code}); see its message above"
-    )
+        return start_child("streams.decoder_process")
+    except NotStarted as error:
+        raise DecoderUnavailable(
+            f"the decoding helper {error}; see its message above, if it has left one"
+        ) from error

@@ -215,8 +215,8 @@ def test_an_image_that_ends_two_helpers_is_refused(
 
 
 def test_a_helper_that_hangs_is_ended(decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarded, "_TIMES_SILENT", 0.0)
-    monkeypatch.setattr(guarded, "_SILENT_S", 0.0)
+    monkeypatch.setattr(guarded, "TIMES_SILENT", 0.0)
+    monkeypatch.setattr(guarded, "SILENT_S", 0.0)
     with pytest.raises(DecoderDied, match="exit code -9"):
         decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
     assert decoder.helper_pid is None

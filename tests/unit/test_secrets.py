@@ -17,7 +17,10 @@ from PIL import Image
 
 from cli.background import environment_of
 from interceptor import Limits, Preprocess
+from models.errors import NotOnnx
+from models.limits import VerifyLimits
 from models.urls import without_passwords
+from models.verifier import Verifier
 from streams.decoder import GuardedDecoder
 from streams.errors import BadSetting
 from streams.kafka_options import KafkaOptions
@@ -185,6 +188,16 @@ def test_the_process_that_decodes_images_knows_no_setting(monkeypatch: pytest.Mo
         decoder(content.getvalue(), Limits(), Preprocess(width=28, height=28, channels=1))
         assert decoder.helper_pid is not None
         environment = psutil.Process(decoder.helper_pid).environ()
+    assert [name for name in environment if name.startswith("FLUMEN_")] == []
+
+
+def test_the_process_that_verifies_models_knows_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLUMEN_SOLR_PASSWORD", MARKER)
+    with closing(Verifier()) as verifier:
+        with pytest.raises(NotOnnx):
+            verifier.read_signature(b"no model", "a file", VerifyLimits())
+        assert verifier.helper_pid is not None
+        environment = psutil.Process(verifier.helper_pid).environ()
     assert [name for name in environment if name.startswith("FLUMEN_")] == []
 
 

@@ -1,0 +1,87 @@
+"""A helper process: this interpreter at a module of ours, at the other end of a connection, for what hostile bytes do.
+
+It inherits no setting: what a hostile file may take over shall find no password there.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from typing import IO
+
+TIMES_SILENT = 10
+SILENT_S = 30.0
+"""A helper's limit is processor time, so a machine that is short of it costs no file. One that is silent for ten times
+as long and half a minute hangs; it is ended."""
+
+_START_S = 120.0
+_END_S = 5.0
+_OURS = "FLUMEN_"
+
+
+class NotStarted(Exception):
+    """The process did not start, or ended before it was ready. Says which; caught by whoever wanted it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildProcess:
+    """A process that was started, and the connection to it."""
+
+    process: subprocess.Popen[bytes]
+    connection: Connection
+
+    def end(self) -> int:
+        """End it, and return its exit code; a negative one is the signal that ended it."""
+        self.connection.close()  # an idle one ends by this
+        try:
+            return self.process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            return self.process.wait()
+
+    def kill(self) -> None:
+        """End it at once. The connection is left to the thread that may be waiting at it."""
+        self.process.kill()
+        self.process.wait()
+
+
+def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
+    """Start a module, and wait until it has said that it is ready.
+
+    Args:
+        module: run with the number of its end of the connection as its argument.
+        output: takes what it writes on both its outputs; this process's own, if None.
+
+    Raises:
+        NotStarted: it does not start.
+    """
+    ours, theirs = Pipe()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    # More threads and arenas are of no use to it, and would take address space from its work.
+    environment = {**inherited, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+    # -P: no module is taken from the folder that this process was started in.
+    command = [sys.executable, "-P", "-m", module, str(theirs.fileno())]
+    try:
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours, and a number
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=[theirs.fileno()],
+            env=environment,
+        )
+    except OSError as error:
+        ours.close()
+        raise NotStarted(f"does not start: {error}. Make room on this machine") from error
+    finally:
+        theirs.close()
+    child = ChildProcess(process, ours)
+    try:
+        if ours.poll(_START_S):
+            ours.recv()
+            return child
+    except (EOFError, OSError):
+        pass
+    process.kill()
+    raise NotStarted(f"ended while it started (exit code {child.end()})")
