@@ -7,13 +7,14 @@ trusted, comes by `error_cb` alone, so every client is made with one that rememb
 import re
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
 from streams.errors import KafkaRefused, KafkaUnavailable, StreamError
 from streams.kafka_errors import failed_for_good, is_fatal, kafka_error
+from streams.kafka_options import split_brokers
 
 PROPERTIES = "FLUMEN_KAFKA_PROPERTIES"
 
@@ -136,14 +137,23 @@ class Connection:
         return None
 
     def _silence(self, error: KafkaError) -> StreamError:
-        for address in self._servers.split(","):
-            if self._config.get("security.protocol", "plaintext").lower() == "plaintext" and _takes(address):
+        for host, port in self._plain_brokers():
+            if _takes(host, port):
                 return KafkaUnavailable(
-                    f"something listens at {address.strip()}, and ends every connection of Kafka's client. If it wants "
+                    f"something listens at {host}:{port}, and ends every connection of Kafka's client. If it wants "
                     f"a password or TLS, set security.protocol (SASL_SSL, SASL_PLAINTEXT or SSL) in {PROPERTIES}; if "
                     "it is no Kafka, correct FLUMEN_KAFKA_SERVERS"
                 )
         return KafkaUnavailable.at(self._servers, error.str())
+
+    def _plain_brokers(self) -> Sequence[tuple[str, int]]:
+        """Return the brokers, where they are asked without a password and TLS."""
+        if self._config.get("security.protocol", "plaintext").lower() != "plaintext":
+            return ()
+        try:
+            return split_brokers(self._servers)
+        except ValueError:  # of a client whose settings are none of ours
+            return ()
 
     def _no_host(self, line: re.Match[str]) -> StreamError:
         reason = line["what"].rpartition(": ")[2]
@@ -219,11 +229,10 @@ def _password_refused(place: str, what: str) -> KafkaRefused:
     )
 
 
-def _takes(address: str) -> bool:
+def _takes(host: str, port: int) -> bool:
     """Say whether something takes a connection."""
-    host, _, port = address.strip().rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _LOOK_S).close()
-    except (OSError, ValueError, OverflowError):
+        socket.create_connection((host, port), _LOOK_S).close()
+    except OSError:
         return False
     return True

@@ -1,8 +1,10 @@
 """How Kafka is reached: librdkafka's settings for each kind of client."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stores.addresses import split_addresses
 from streams.secrets import MASK, is_secret_property
 
 
@@ -15,7 +17,18 @@ class KafkaConfig(dict[str, str | int | float | bool]):
     __str__ = __repr__
 
 
+_PROTOCOL = re.compile(r"[A-Z_]+://")  # librdkafka takes one in front of each address
+_PORT = 9092
 _KAFKA_MOST_BYTES = 1_000_000_000  # the largest message that librdkafka sends or takes
+
+
+def split_brokers(servers: str) -> Sequence[tuple[str, int]]:
+    """Return host and port of each broker.
+
+    Raises:
+        ValueError: there is none, or one is no address.
+    """
+    return split_addresses(_PROTOCOL.sub("", servers), _PORT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,5 @@
 """The types of settings that have rules of their own."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -12,10 +11,8 @@ from stores.kudu.options import DEFAULT_PORT
 from stores.solr.options import SolrOptions
 from streams.control.keys import Keyring
 from streams.errors import BadKey
+from streams.kafka_options import split_brokers
 from streams.secrets import is_content
-
-_KAFKA_PORT = 9092
-_PROTOCOL = re.compile(r"[A-Z_]+://")  # librdkafka takes one in front of each address
 
 
 def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -27,7 +24,7 @@ def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _brokers(addresses: str) -> str:
-    split_addresses(_PROTOCOL.sub("", addresses), _KAFKA_PORT)
+    split_brokers(addresses)
     return addresses
 
 
