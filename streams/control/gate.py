@@ -139,6 +139,7 @@ class Gate:
         self._refused: ControlRefused | None = None
         self._unrecorded: DesiredState | None = None
         self._waiting: deque[_Waiting] = deque(maxlen=_MAX_WAITING)
+        self._refused_late: list[ControlRefused] = []
 
     @property
     def state(self) -> DesiredState | None:
@@ -201,7 +202,11 @@ class Gate:
 
         `wait_s`: how long a record's line in the audit trail may take.
         """
-        refused = []
+        self._settle(wait_s)
+        refused, self._refused_late = self._refused_late, []
+        return refused
+
+    def _settle(self, wait_s: float) -> None:
         for waiting in list(self._waiting):
             is_known = self._line.agrees(waiting.state) is not None
             if is_known or self._clock() - waiting.since >= wait_s:
@@ -211,8 +216,7 @@ class Gate:
                 except ControlRefused as error:
                     self._refused = error
                     self._unrecorded = waiting.state if isinstance(error, RecordUnrecorded) else None
-                    refused.append(error)
-        return refused
+                    self._refused_late.append(error)
 
     def _hear(self, raw: RawMessage) -> None:
         check_readable(raw)
@@ -225,6 +229,7 @@ class Gate:
         if self._line.agrees(state) is None and state.revision > self._line.revision:
             self._waiting.append(_Waiting(state, self._clock()))
         else:
+            self._settle(RECORDED_WITHIN_S)  # those that came before are not stale for this one
             self._judge(state)
 
     def _judge(self, state: DesiredState) -> None:

@@ -84,6 +84,31 @@ def test_a_state_counts_once_the_audit_trail_has_it() -> None:
     assert (tested.state, tested.is_waiting, tested.has_lost, tested.conflict) == (first, False, False, None)
 
 
+@given(st.lists(st.sampled_from("cto"), max_size=40))
+def test_what_was_written_in_order_is_never_stale(steps: list[str]) -> None:
+    """The two topics are read apart: any of one may come before any of the other, and be judged at any time."""
+    tested, states = gate(), [state(revision, 1) for revision in range(1, 6)]
+    records = {"c": list(map(control, states)), "t": list(map(audit, states))}
+    for step in steps + list("ttttt") + list("ccccc"):
+        if step == "o":
+            assert tested.overdue() == []
+        elif records[step]:
+            tested.admit(records[step].pop(0))
+    assert tested.overdue() == []
+    assert (tested.state, tested.is_waiting, tested.conflict) == (states[-1], False, None)
+
+
+def test_a_refusal_that_another_record_brought_to_light_is_told_with_the_next() -> None:
+    tested, second = gate(), state(2, 2)
+    tested.admit(control(state(2, 3)))  # given up
+    tested.admit(audit(state(1, 1)))
+    tested.admit(audit(second))
+    tested.admit(control(second))
+    (refused,) = tested.overdue()
+    assert isinstance(refused, RecordConflict)
+    assert (tested.state, tested.conflict) == (second, None)
+
+
 def test_the_trail_may_be_read_before_the_control_topic() -> None:
     tested, first = gate(), state(1, 1)
     assert tested.admit(audit(first)) == first
