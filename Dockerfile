@@ -11,12 +11,12 @@ RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
 COPY --from=package /wheels /tmp/wheels
 # The Kudu client's jars are part of the image: a worker that starts needs no artifact repository.
 RUN pip install --no-cache-dir --no-deps /tmp/wheels/*.whl && rm -r /tmp/wheels /tmp/requirements.lock \
-    && python -c "from stack.artifacts import resolve; resolve('kudu-client')" \
+    && python -c "from flumen.stack.artifacts import resolve; resolve('kudu-client')" \
     && useradd --system --home-dir /var/lib/flumen --create-home flumen
 USER flumen
 WORKDIR /var/lib/flumen
 # The shipped model, for a volume that is empty to begin with.
-RUN python -c "from models.repository import Repository; from models.shipped import seed; \
+RUN python -c "from flumen.models.repository import Repository; from flumen.models.shipped import seed; \
 seed(Repository('/var/lib/flumen/models'))"
 VOLUME /var/lib/flumen
 ENTRYPOINT ["flumen"]

@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 
 from bench.setting import SAME_WORK, Setting
-from cli.background import environment_of
-from models.repository import Repository
-from streams.offsets import TopicObserver
-from streams.settings import Settings
+from flumen.cli.background import environment_of
+from flumen.models.repository import Repository
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.settings import Settings
 
 _PATIENCE_S = 300.0
 _LOOK_EVERY_S = 0.02
@@ -62,7 +62,7 @@ def run_loop(setting: Setting) -> Outcome:
 def run_flumen(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> Outcome:
     """Run `flumen worker` over all messages, into fresh tables of the columns of these interceptors."""
     settings = _fresh(setting, interceptors)
-    return _race(setting, settings, ["-P", "-m", "cli", "worker"], environment_of(settings))
+    return _race(setting, settings, ["-P", "-m", "flumen", "worker"], environment_of(settings))
 
 
 def _fresh(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> Settings:

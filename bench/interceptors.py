@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import describe
-from interceptor import DEFAULT_CHAIN, Batch, Context, ImageMessage, Interceptor, load_chain
-from models.idx import read_idx
-from models.repository import Repository
-from models.shipped import SHIPPED
+from flumen.interceptor import DEFAULT_CHAIN, Batch, Context, ImageMessage, Interceptor, load_chain
+from flumen.models.idx import read_idx
+from flumen.models.repository import Repository
+from flumen.models.shipped import SHIPPED
 
 DIGITS = Path(__file__).parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 LIMIT_US = 40

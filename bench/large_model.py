@@ -6,9 +6,9 @@ from itertools import pairwise
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from models.describing import describe_model, make_images
-from models.manifest import Manifest
-from models.structure import read_signature
+from flumen.models.describing import describe_model, make_images
+from flumen.models.manifest import Manifest
+from flumen.models.structure import read_signature
 
 HIDDEN = (4800, 4000)
 """Units of the hidden layers: 23 million weights with the digits' 784 inputs, 92 MB; ResNet-50 has 25 million."""

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import stores.solr
-from interceptor import load_chain, merge_columns
-from models.repository import Repository
-from models.shipped import seed
-from stack import artifacts, local
-from stores.kudu import KuduSink
-from stores.solr import SolrSink
-from streams.publish import publish
-from streams.settings import Settings, load_settings
-from streams.sources import SourceOptions, find_files, read_images
-from streams.topics import ensure_topics
+import flumen.stores.solr
+from flumen.interceptor import load_chain, merge_columns
+from flumen.models.repository import Repository
+from flumen.models.shipped import seed
+from flumen.stack import artifacts, local
+from flumen.stores.kudu import KuduSink
+from flumen.stores.solr import SolrSink
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings, load_settings
+from flumen.streams.sources import SourceOptions, find_files, read_images
+from flumen.streams.topics import ensure_topics
 
 SAME_WORK = ("envelope", "decode", "classify")
 """The interceptors whose work the hand-written loop does as well."""
@@ -59,7 +59,7 @@ class Setting:
 @contextmanager
 def prepare(home: Path, images: int) -> Iterator[Setting]:
     """Start servers, publish the images, and take it all down at the end."""
-    endpoints = local.up(home, Path(stores.solr.__file__).parent / "configset")
+    endpoints = local.up(home, Path(flumen.stores.solr.__file__).parent / "configset")
     try:
         settings = load_settings(
             home=home,

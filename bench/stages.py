@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer
 
 from bench.setting import Setting
-from interceptor import DEFAULT_CHAIN, Batch, Context, Intercepted
-from interceptor.classify import Classify
-from interceptor.decode import Decode
-from interceptor.envelope import Envelope
-from interceptor.metadata.step import Metadata
-from interceptor.statistics.step import Statistics
-from models.repository import Repository
-from streams.received import raw_message
-from streams.wire import RawMessage, to_images
+from flumen.interceptor import DEFAULT_CHAIN, Batch, Context, Intercepted
+from flumen.interceptor.classify import Classify
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.envelope import Envelope
+from flumen.interceptor.metadata.step import Metadata
+from flumen.interceptor.statistics.step import Statistics
+from flumen.models.repository import Repository
+from flumen.streams.received import raw_message
+from flumen.streams.wire import RawMessage, to_images
 
 
 def measure_stages(setting: Setting) -> dict[str, float]:

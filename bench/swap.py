@@ -23,15 +23,15 @@ from rich.table import Table
 from bench.machine import describe
 from bench.setting import prepare, publish_images
 from bench.swap_fleet import Pair, fresh, register_pairs, run_workers
-from cli.output import print_json
-from models.repository import Repository
-from streams.control.fleet import Fleet, FleetView
-from streams.control.pen import Pen, Wish, make_signer
-from streams.control.records import Command, ModelRef
-from streams.control.rollout import Order, Rollout
-from streams.control.trail import read_trail
-from streams.offsets import TopicObserver
-from streams.settings import Settings
+from flumen.cli.output import print_json
+from flumen.models.repository import Repository
+from flumen.streams.control.fleet import Fleet, FleetView
+from flumen.streams.control.pen import Pen, Wish, make_signer
+from flumen.streams.control.records import Command, ModelRef
+from flumen.streams.control.rollout import Order, Rollout
+from flumen.streams.control.trail import read_trail
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.settings import Settings
 
 _PATIENCE_S = 120.0
 _MOST_AT_ONCE = 60_000

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from bench.large_model import large_model
 from bench.setting import Setting
-from cli.background import environment_of
-from models.manifest import Manifest
-from models.repository import MODEL_FILE, Repository
-from streams.control.records import ModelRef
-from streams.settings import Settings
-from streams.topics import ensure_control_topics
+from flumen.cli.background import environment_of
+from flumen.models.manifest import Manifest
+from flumen.models.repository import MODEL_FILE, Repository
+from flumen.streams.control.records import ModelRef
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_control_topics
 
 _PATIENCE_S = 120.0
 
@@ -31,7 +31,7 @@ def run_workers(settings: Settings, count: int, logs: Path) -> Iterator[None]:
     try:
         for path in paths:
             with path.open("wb") as log:
-                command = [sys.executable, "-P", "-m", "cli", "worker"]
+                command = [sys.executable, "-P", "-m", "flumen", "worker"]
                 running.append(
                     subprocess.Popen(
                         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment

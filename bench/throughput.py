@@ -16,8 +16,8 @@ from bench.contenders import Outcome, run_flumen, run_loop
 from bench.machine import describe
 from bench.setting import Setting, prepare
 from bench.stages import measure_stages
-from cli.output import print_json
-from interceptor import DEFAULT_CHAIN
+from flumen.cli.output import print_json
+from flumen.interceptor import DEFAULT_CHAIN
 
 LOOP, FLUMEN = "hand-written loop", "flumen worker"
 WHOLE = "flumen, in full"

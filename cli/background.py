@@ -9,11 +9,11 @@ from pathlib import Path
 
 from pydantic_core import to_jsonable_python
 
-from stack.folders import writing
-from stack.process import ProcessId, spawn, stop
-from streams.errors import StreamError
-from streams.secrets import revealed
-from streams.settings import Settings
+from flumen.stack.folders import writing
+from flumen.stack.process import ProcessId, spawn, stop
+from flumen.streams.errors import StreamError
+from flumen.streams.secrets import revealed
+from flumen.streams.settings import Settings
 
 _SHOWN_LOG = 2000
 
@@ -67,7 +67,9 @@ def background_worker(
     record = home.absolute() / f"{name}.json"
     _stop_recorded(record)
     log = home.absolute() / "logs" / f"{name}.log"
-    worker = BackgroundWorker(spawn([sys.executable, "-P", "-m", "cli", "worker"], settings or {}, log), log)
+    worker = BackgroundWorker(
+        spawn([sys.executable, "-P", "-m", "flumen", "worker"], settings or {}, log), log
+    )
     kept = False
     try:
         yield worker

@@ -102,7 +102,7 @@ class Commands(TyperGroup):
 def load(entry: Entry) -> Any:
     """Import an entry's module and return its command."""
     module, name = entry.place.split(":")
-    found: typer.Typer | Callable[..., Any] = getattr(import_module(f"cli.{module}"), name)
+    found: typer.Typer | Callable[..., Any] = getattr(import_module(f"flumen.cli.{module}"), name)
     if isinstance(found, typer.Typer):
         group = get_group(found)
         group.name = entry.name

@@ -9,14 +9,14 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.actor import actor
-from cli.output import AsJson, console, print_facts, print_json, print_rows, printable, save_bytes
-from streams.errors import NotSaved
-from streams.graveyard import Grave, Graveyard, Outcome, ReplayRules
-from streams.graveyard import park as park_letters
-from streams.graveyard import replay as replay_letters
-from streams.letters import Wanted, parse_moment, to_text
-from streams.settings import load_settings
+from flumen.cli.actor import actor
+from flumen.cli.output import AsJson, console, print_facts, print_json, print_rows, printable, save_bytes
+from flumen.streams.errors import NotSaved
+from flumen.streams.graveyard import Grave, Graveyard, Outcome, ReplayRules
+from flumen.streams.graveyard import park as park_letters
+from flumen.streams.graveyard import replay as replay_letters
+from flumen.streams.letters import Wanted, parse_moment, to_text
+from flumen.streams.settings import load_settings
 
 app = typer.Typer(
     help="See, replay or set aside what could not be classified or stored.", no_args_is_help=True

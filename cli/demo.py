@@ -13,25 +13,25 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
-from cli.background import BackgroundWorker, background_worker
-from cli.demo_photos import photo_settings, photo_worker, show_photos
-from cli.demo_report import Run, Snapshot, farewell, live_table, show_dead_letter, show_results
-from cli.output import console
-from cli.stack import start_stack
-from models.repository import Repository
-from models.shipped import seed
-from stack import artifacts, local
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.errors import SourceUnreadable, StreamError
-from streams.offsets import TopicObserver
-from streams.publish import PublishReport, publish
-from streams.settings import Settings, load_settings
-from streams.sources import SourceOptions, find_files, read_images
-from streams.topics import ensure_topics
-from streams.wire import SourceImage
+from flumen.cli.background import BackgroundWorker, background_worker
+from flumen.cli.demo_photos import photo_settings, photo_worker, show_photos
+from flumen.cli.demo_report import Run, Snapshot, farewell, live_table, show_dead_letter, show_results
+from flumen.cli.output import console
+from flumen.cli.stack import start_stack
+from flumen.models.repository import Repository
+from flumen.models.shipped import seed
+from flumen.stack import artifacts, local
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.errors import SourceUnreadable, StreamError
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.publish import PublishReport, publish
+from flumen.streams.settings import Settings, load_settings
+from flumen.streams.sources import SourceOptions, find_files, read_images
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage
 
-IMAGES = Path(__file__).parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
+IMAGES = Path(__file__).resolve().parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 _PATIENCE_S = 120.0
 """Without a single image more for so long, something is broken."""
 _REFRESH_S = 0.3

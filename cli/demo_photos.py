@@ -13,18 +13,18 @@ from datetime import UTC, datetime
 import numpy as np
 from PIL import Image
 
-from cli.background import BackgroundWorker, background_worker
-from cli.invocation import as_typed
-from cli.output import console, print_rows
-from models.shapes import LABELS, draw_photo
-from stores.solr import SolrReader
-from stores.solr.search import Search, parse_near
-from streams.errors import StreamError
-from streams.offsets import TopicObserver
-from streams.publish import PublishReport, publish
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SourceImage
+from flumen.cli.background import BackgroundWorker, background_worker
+from flumen.cli.invocation import as_typed
+from flumen.cli.output import console, print_rows
+from flumen.models.shapes import LABELS, draw_photo
+from flumen.stores.solr import SolrReader
+from flumen.stores.solr.search import Search, parse_near
+from flumen.streams.errors import StreamError
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.publish import PublishReport, publish
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage
 
 MODEL = "shapes"
 SEARCH = "label:star AND aperture:[0 TO 2.8]"

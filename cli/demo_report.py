@@ -10,16 +10,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.table import Table
 
-from cli.demo_photos import search_photos
-from cli.invocation import as_typed, from_here
-from cli.output import console, print_rows
-from models.repository import Repository
-from replay.sql import query
-from stores.kudu import KuduReader, Predicate
-from stores.solr import SolrReader
-from streams.letters import read_letter
-from streams.offsets import Progress, TopicObserver
-from streams.settings import Settings
+from flumen.cli.demo_photos import search_photos
+from flumen.cli.invocation import as_typed, from_here
+from flumen.cli.output import console, print_rows
+from flumen.models.repository import Repository
+from flumen.replay.sql import query
+from flumen.stores.kudu import KuduReader, Predicate
+from flumen.stores.solr import SolrReader
+from flumen.streams.letters import read_letter
+from flumen.streams.offsets import Progress, TopicObserver
+from flumen.streams.settings import Settings
 
 ARTICLE_QUERIES = (
     """select count(PREDICTION),PREDICTION as all_prediction

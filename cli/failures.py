@@ -1,11 +1,11 @@
 """Which errors are ours: those whose message says what to do next."""
 
-from interceptor.errors import InterceptorError
-from models.errors import ModelError
-from replay.errors import ReplayError
-from stack.errors import StackError
-from stores.errors import StoreError
-from streams.errors import StreamError
+from flumen.interceptor.errors import InterceptorError
+from flumen.models.errors import ModelError
+from flumen.replay.errors import ReplayError
+from flumen.stack.errors import StackError
+from flumen.stores.errors import StoreError
+from flumen.streams.errors import StreamError
 
 
 def is_ours(error: Exception) -> bool:

@@ -8,10 +8,10 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from cli.output import console, printable
-from cli.rows import Rows
-from streams.control.fleet import FleetView, Seen
-from streams.control.records import ModelRef
+from flumen.cli.output import console, printable
+from flumen.cli.rows import Rows
+from flumen.streams.control.fleet import FleetView, Seen
+from flumen.streams.control.records import ModelRef
 
 COLUMNS = ("worker", "state", "model", "prepared", "challenger", "revision", "images/s", "age s", "problem")
 SILENT = "silent"

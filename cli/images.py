@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, print_facts, print_json, save_bytes
-from stack import artifacts
-from stores.errors import StoreRefused
-from stores.kudu import KuduReader
-from streams.settings import load_settings
+from flumen.cli.output import AsJson, print_facts, print_json, save_bytes
+from flumen.stack import artifacts
+from flumen.stores.errors import StoreRefused
+from flumen.stores.kudu import KuduReader
+from flumen.streams.settings import load_settings
 
 app = typer.Typer(help="See one image: what is known of it, and its bytes.", no_args_is_help=True)
 

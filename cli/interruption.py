@@ -8,9 +8,9 @@ from types import FrameType
 
 import typer
 
-from cli.output import print_error
-from models.errors import ModelError
-from streams.errors import RolloutInterrupted, StreamError
+from flumen.cli.output import print_error
+from flumen.models.errors import ModelError
+from flumen.streams.errors import RolloutInterrupted, StreamError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SIGNAL_BASE = 128

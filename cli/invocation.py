@@ -25,7 +25,7 @@ def program() -> str:
     """Return what runs this flumen: its name where the shell finds it by that, else its path, else its module."""
     script = Path(sys.executable).with_name("flumen")
     if not script.exists():
-        return f"{shlex.quote(sys.executable)} -P -m cli"
+        return f"{shlex.quote(sys.executable)} -m flumen"
     found = shutil.which("flumen")
     if found is not None and Path(found).samefile(script):
         return "flumen"

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from cli.output import AsJson, console, print_json
-from streams.control.keys import key_id, new_key_pair
-from streams.errors import BadKey
+from flumen.cli.output import AsJson, console, print_json
+from flumen.streams.control.keys import key_id, new_key_pair
+from flumen.streams.errors import BadKey
 
 app = typer.Typer(help="Make the keys that control records are signed with.", no_args_is_help=True)
 

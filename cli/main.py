@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from cli.commands import Commands
+from flumen.cli.commands import Commands
 
 app = typer.Typer(
     name="flumen",
@@ -58,9 +58,9 @@ def _write_what_can_be_written() -> None:
 
 
 def _end(error: Exception) -> NoReturn:
-    from cli.failures import is_ours
-    from cli.output import print_error
-    from interceptor.open_files import exhausted
+    from flumen.cli.failures import is_ours
+    from flumen.cli.output import print_error
+    from flumen.interceptor.open_files import exhausted
 
     files = exhausted(error)
     if files or is_ours(error):

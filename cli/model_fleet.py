@@ -8,12 +8,12 @@ import typer
 from rich.console import Group
 from rich.live import Live
 
-from cli.fleet_table import fleet_table, worker_row
-from cli.output import AsJson, console, errors, print_json, print_rows, print_whole
-from streams.control.fleet import Fleet
-from streams.control.records import Effective
-from streams.control.trail import Change, describe_change, read_trail
-from streams.settings import load_settings
+from flumen.cli.fleet_table import fleet_table, worker_row
+from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole
+from flumen.streams.control.fleet import Fleet
+from flumen.streams.control.records import Effective
+from flumen.streams.control.trail import Change, describe_change, read_trail
+from flumen.streams.settings import load_settings
 
 _SHOWN_WORKERS = 3
 _UNSIGNED = (

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, console, errors, print_json
-from interceptor.classifier import Preprocess
-from models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
-from models.errors import FileUnreadable
-from models.labels import labels_of, repeated_labels
-from models.manifest import Manifest, check_preprocess, from_json
-from models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
-from models.structure import Signature
-from models.verifier import SHARED
-from models.verify import MAX_MODEL_BYTES, check_size
-from streams.settings import load_settings
+from flumen.cli.output import AsJson, console, errors, print_json
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
+from flumen.models.errors import FileUnreadable
+from flumen.models.labels import labels_of, repeated_labels
+from flumen.models.manifest import Manifest, check_preprocess, from_json
+from flumen.models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
+from flumen.models.structure import Signature
+from flumen.models.verifier import SHARED
+from flumen.models.verify import MAX_MODEL_BYTES, check_size
+from flumen.streams.settings import load_settings
 
 MAX_LABELS_BYTES = 4 * 1024 * 1024
 

@@ -7,23 +7,23 @@ from typing import Annotated
 
 import typer
 
-from cli.actor import actor
-from cli.fleet_table import watching
-from cli.interruption import Interruption, interruptible
-from cli.output import AsJson, console, print_json, printable
-from cli.worse_score import accept_score, standing_manifest
-from models.errors import ModelError
-from models.names import parse_reference
-from models.repository import CHAMPION, Repository
-from models.shipped import seed
-from streams.control.fleet import Fleet, FleetView, forget
-from streams.control.pen import Pen, Signer, make_signer, read_newest
-from streams.control.records import Command, ModelRef
-from streams.control.rollout import Order, Outcome, Rollout, standing_champion
-from streams.control.trail import champion_before, read_trail
-from streams.errors import NothingBefore, StreamError
-from streams.settings import Settings, load_settings
-from streams.topics import ensure_control_topics
+from flumen.cli.actor import actor
+from flumen.cli.fleet_table import watching
+from flumen.cli.interruption import Interruption, interruptible
+from flumen.cli.output import AsJson, console, print_json, printable
+from flumen.cli.worse_score import accept_score, standing_manifest
+from flumen.models.errors import ModelError
+from flumen.models.names import parse_reference
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.shipped import seed
+from flumen.streams.control.fleet import Fleet, FleetView, forget
+from flumen.streams.control.pen import Pen, Signer, make_signer, read_newest
+from flumen.streams.control.records import Command, ModelRef
+from flumen.streams.control.rollout import Order, Outcome, Rollout, standing_champion
+from flumen.streams.control.trail import champion_before, read_trail
+from flumen.streams.errors import NothingBefore, StreamError
+from flumen.streams.settings import Settings, load_settings
+from flumen.streams.topics import ensure_control_topics
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds that each phase may take.")]

@@ -5,16 +5,16 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.model_fleet import history, status
-from cli.model_register import register
-from cli.model_swap import activate, rollback, shadow
-from cli.output import AsJson, console, errors, print_facts, print_json, print_rows
-from cli.train import print_confusion
-from models.errors import ModelError
-from models.manifest import Manifest, to_json
-from models.repository import CHAMPION, Repository
-from models.shipped import SHIPPED
-from streams.settings import load_settings
+from flumen.cli.model_fleet import history, status
+from flumen.cli.model_register import register
+from flumen.cli.model_swap import activate, rollback, shadow
+from flumen.cli.output import AsJson, console, errors, print_facts, print_json, print_rows
+from flumen.cli.train import print_confusion
+from flumen.models.errors import ModelError
+from flumen.models.manifest import Manifest, to_json
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.shipped import SHIPPED
+from flumen.streams.settings import load_settings
 
 app = typer.Typer(help="See, register and swap models.", no_args_is_help=True)
 

@@ -22,8 +22,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from cli.rows import Rows
-from streams.errors import NotSaved
+from flumen.cli.rows import Rows
+from flumen.streams.errors import NotSaved
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 

@@ -11,14 +11,14 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from cli.output import AsJson, errors, print_json, print_rows, printable, progress_bar
-from streams.errors import SourceUnreadable
-from streams.publish import SHOWN_FAILURES, PublishReport, publish
-from streams.settings import load_settings
-from streams.sources import SourceOptions, count_images, find_files, read_images
-from streams.sources.spool import Spool
-from streams.watch import Target, Watched
-from streams.watch import watch as watch_spool
+from flumen.cli.output import AsJson, errors, print_json, print_rows, printable, progress_bar
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.publish import SHOWN_FAILURES, PublishReport, publish
+from flumen.streams.settings import load_settings
+from flumen.streams.sources import SourceOptions, count_images, find_files, read_images
+from flumen.streams.sources.spool import Spool
+from flumen.streams.watch import Target, Watched
+from flumen.streams.watch import watch as watch_spool
 
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 

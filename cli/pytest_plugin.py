@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from cli.testing import FlumenWorker
-    from stack.layout import Endpoints
-    from stack.pytest_plugin import Names
-    from streams.settings import Settings
+    from flumen.cli.testing import FlumenWorker
+    from flumen.stack.layout import Endpoints
+    from flumen.stack.pytest_plugin import Names
+    from flumen.streams.settings import Settings
 
 
 @pytest.fixture(scope="session")
 def flumen_models_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a model repository that holds the models that come with flumen, each as champion."""
-    from models.repository import Repository
-    from models.shipped import seed
+    from flumen.models.repository import Repository
+    from flumen.models.shipped import seed
 
     root = tmp_path_factory.mktemp("models")
     seed(Repository(str(root)))
@@ -42,7 +42,7 @@ def flumen_settings(
     tmp_path: Path,
 ) -> "Settings":
     """Return settings for the servers of `flumen_stack`, with topics, tables and a core of the test's own."""
-    from streams.settings import load_settings
+    from flumen.streams.settings import load_settings
 
     given = {"home": tmp_path, "models_root": str(flumen_models_root)}
     return load_settings(**{**given, **flumen_stack.settings, **flumen_names.settings, **flumen_overrides})
@@ -53,7 +53,7 @@ def flumen_worker(
     flumen_settings: "Settings", flumen_kudu_classpath: list[Path], tmp_path: Path
 ) -> "Iterator[FlumenWorker]":
     """Run a worker with `flumen_settings` until the test ends: `publish` images, `wait_for` what becomes of them."""
-    from cli.testing import FlumenWorker
+    from flumen.cli.testing import FlumenWorker
 
     worker = FlumenWorker(flumen_settings, tmp_path / "flumen-worker.log", flumen_kudu_classpath)
     yield worker

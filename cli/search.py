@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, console, print_json, print_rows
-from interceptor import Column, Kind, load_chain, merge_columns
-from streams.settings import load_settings
+from flumen.cli.output import AsJson, console, print_json, print_rows
+from flumen.interceptor import Column, Kind, load_chain, merge_columns
+from flumen.streams.settings import load_settings
 
 _SHOWN = ("id", "label", "confidence", "format", "width", "height")
 
@@ -32,9 +32,9 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search the index: by what the model said, by what an image says of itself, by place."""
-    from stores.solr import SolrReader
-    from stores.solr.schema import index_fields
-    from stores.solr.search import DISTANCE, Search, parse_near
+    from flumen.stores.solr import SolrReader
+    from flumen.stores.solr.schema import index_fields
+    from flumen.stores.solr.search import DISTANCE, Search, parse_near
 
     settings = load_settings()
     columns = merge_columns(interceptor.columns for interceptor in load_chain(settings.interceptors))

@@ -1,8 +1,8 @@
 """`flumen settings`."""
 
-from cli.output import AsJson, print_rows
-from streams.secrets import shown
-from streams.settings import Settings, load_settings
+from flumen.cli.output import AsJson, print_rows
+from flumen.streams.secrets import shown
+from flumen.streams.settings import Settings, load_settings
 
 
 def settings(as_json: AsJson = False) -> None:

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.output import AsJson, print_json, print_rows
-from stack import artifacts
-from streams.settings import load_settings
+from flumen.cli.output import AsJson, print_json, print_rows
+from flumen.stack import artifacts
+from flumen.streams.settings import load_settings
 
 
 def sql(
@@ -18,8 +18,8 @@ def sql(
     as_json: AsJson = False,
 ) -> None:
     """Ask Kudu in SQL: the tables images, predictions, image_chunks, view_chunks, the article's view mnist."""
-    from replay.sql import query
-    from stores.kudu import KuduReader
+    from flumen.replay.sql import query
+    from flumen.stores.kudu import KuduReader
 
     reader = KuduReader(load_settings().kudu_options(tuple(artifacts.resolve("kudu-client"))))
     try:

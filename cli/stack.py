@@ -11,18 +11,18 @@ import typer
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-import stores.solr
-from cli.background import stop_kept_workers
-from cli.output import AsJson, errors, print_rows
-from stack import docker as containers
-from stack import doctor as checks
-from stack import local, readings
-from stack.layout import Endpoints, Layout
-from stack.progress import Progress as Listener
-from stack.server import READY_SECONDS
-from streams.settings import Settings, load_settings
+import flumen.stores.solr
+from flumen.cli.background import stop_kept_workers
+from flumen.cli.output import AsJson, errors, print_rows
+from flumen.stack import docker as containers
+from flumen.stack import doctor as checks
+from flumen.stack import local, readings
+from flumen.stack.layout import Endpoints, Layout
+from flumen.stack.progress import Progress as Listener
+from flumen.stack.server import READY_SECONDS
+from flumen.streams.settings import Settings, load_settings
 
-SOLR_CONFIGSET = Path(stores.solr.__file__).parent / "configset"
+SOLR_CONFIGSET = Path(flumen.stores.solr.__file__).parent / "configset"
 NEXT = "Next: `flumen worker` classifies, `flumen produce PATH` publishes images, `flumen down` stops the servers."
 IS_DOWN = 3
 """The exit code of `flumen status` where something is down, as that of `systemctl status`."""

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.output import AsJson, errors, print_rows
-from stack import artifacts
-from streams.settings import Settings, load_settings
+from flumen.cli.output import AsJson, errors, print_rows
+from flumen.stack import artifacts
+from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from stores.migration import Migration
+    from flumen.stores.migration import Migration
 
 app = typer.Typer(
     help="Bring the tables in Kudu and the index in Solr up to what workers write.", no_args_is_help=True
@@ -60,9 +60,9 @@ def migrate(
 
 
 def _migrations(settings: Settings) -> "list[Migration]":
-    from interceptor import load_chain, merge_columns
-    from stores.kudu import KuduMigration
-    from stores.solr import SolrMigration
+    from flumen.interceptor import load_chain, merge_columns
+    from flumen.stores.kudu import KuduMigration
+    from flumen.stores.solr import SolrMigration
 
     columns = merge_columns(step.columns for step in load_chain(settings.interceptors))
     classpath = tuple(artifacts.resolve("kudu-client"))

@@ -12,16 +12,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.background import environment_of
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.letters import read_letter
-from streams.offsets import TopicObserver
-from streams.pipeline import Outcome
-from streams.publish import publish
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SourceImage, content_type_of
+from flumen.cli.background import environment_of
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.letters import read_letter
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.pipeline import Outcome
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage, content_type_of
 
 DEADLINE_S = 120.0
 _POLL_S = 0.05
@@ -39,7 +39,7 @@ class WorkerProcess:
         self.log = log
         with log.open("ab") as output:
             self.process = subprocess.Popen(  # noqa: S603 - this interpreter, behind what a test names
-                [*command, sys.executable, "-P", "-m", "cli", "worker"],
+                [*command, sys.executable, "-P", "-m", "flumen", "worker"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -9,11 +9,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from cli.output import AsJson, console, errors, print_json, print_rows, print_whole
-from models.evaluation import Evaluation
-from models.repository import CHAMPION, Repository
-from models.training import Epoch, Parameters
-from streams.settings import load_settings
+from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole
+from flumen.models.evaluation import Evaluation
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.training import Epoch, Parameters
+from flumen.streams.settings import load_settings
 
 _MOST_CLASSES_SHOWN = 20
 
@@ -46,9 +46,9 @@ def train(
 
     With --shapes, a small network of colour images, with defaults of its own.
     """
-    from models.dataset import read_dataset
-    from models.making import make_model
-    from models.shapes import PARAMETERS, draw_dataset
+    from flumen.models.dataset import read_dataset
+    from flumen.models.making import make_model
+    from flumen.models.shapes import PARAMETERS, draw_dataset
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())

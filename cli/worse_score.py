@@ -4,14 +4,14 @@ import sys
 
 import typer
 
-from cli.output import errors
-from models.errors import ModelError
-from models.manifest import Manifest
-from models.repository import CHAMPION, Repository
-from streams.control.pen import read_newest
-from streams.control.records import ModelRef
-from streams.errors import ScoresWorse
-from streams.settings import Settings
+from flumen.cli.output import errors
+from flumen.models.errors import ModelError
+from flumen.models.manifest import Manifest
+from flumen.models.repository import CHAMPION, Repository
+from flumen.streams.control.pen import read_newest
+from flumen.streams.control.records import ModelRef
+from flumen.streams.errors import ScoresWorse
+from flumen.streams.settings import Settings
 
 
 def standing_manifest(settings: Settings, repository: Repository, name: str) -> Manifest | None:

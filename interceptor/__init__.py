@@ -3,10 +3,10 @@
 Pure: numpy, scipy and Pillow, no input or output, no clock of its own. It imports nothing of ours.
 """
 
-from interceptor.batch import Batch, ImageMessage, Intercepted, Reject, partition
-from interceptor.chain import DEFAULT_CHAIN, Context, Interceptor, Limits, intercept, load_chain
-from interceptor.classifier import Classifier, Preprocess
-from interceptor.columns import Column, Kind, merge_columns
+from flumen.interceptor.batch import Batch, ImageMessage, Intercepted, Reject, partition
+from flumen.interceptor.chain import DEFAULT_CHAIN, Context, Interceptor, Limits, intercept, load_chain
+from flumen.interceptor.classifier import Classifier, Preprocess
+from flumen.interceptor.columns import Column, Kind, merge_columns
 
 __all__ = [
     "DEFAULT_CHAIN",

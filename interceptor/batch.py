@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.errors import Unclassifiable
+from flumen.interceptor.errors import Unclassifiable
 
 ColumnValues = NDArray[Any] | list[Any]
 """One value a row, first axis = rows. In a list `None` is null; a numpy array has no nulls."""
@@ -51,7 +51,7 @@ class Reject:
 class Batch:
     """A micro-batch in columns: row i of every column belongs to `images[i]`.
 
-    Declared columns (`interceptor.columns.Column`) are stored. Others only serve later interceptors:
+    Declared columns (`flumen.interceptor.columns.Column`) are stored. Others only serve later interceptors:
     `pixels` (uint8, n x height x width [x 3]), `tensor` (float32, the classifier's input shape) and
     `probabilities` (float32, n x labels).
     """

@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Protocol
 
-from interceptor.batch import Batch, Intercepted, Reject, joined
-from interceptor.classifier import Classifier, Preprocess
-from interceptor.columns import Column, merge_columns
-from interceptor.errors import UnknownInterceptor
-from interceptor.framing import Size
-from interceptor.pixels import VIEW_SIDE
-from interceptor.small import small_size
+from flumen.interceptor.batch import Batch, Intercepted, Reject, joined
+from flumen.interceptor.classifier import Classifier, Preprocess
+from flumen.interceptor.columns import Column, merge_columns
+from flumen.interceptor.errors import UnknownInterceptor
+from flumen.interceptor.framing import Size
+from flumen.interceptor.pixels import VIEW_SIDE
+from flumen.interceptor.small import small_size
 
 if TYPE_CHECKING:
-    from interceptor.decoding import Decoded
+    from flumen.interceptor.decoding import Decoded
 
 ENTRY_POINT_GROUP = "flumen.interceptors"
 PART_BYTES = 4 * 1024 * 1024
@@ -45,7 +45,7 @@ class Limits:
 
 
 class Decoder(Protocol):
-    """Decodes one image, here or elsewhere; `interceptor.decoding.decode_image` is the plain one."""
+    """Decodes one image, here or elsewhere; `flumen.interceptor.decoding.decode_image` is the plain one."""
 
     def __call__(self, content: bytes, limits: Limits, preprocess: Preprocess) -> "Decoded":
         """Return what is told by an image's bytes, and its pixels at the model's size.

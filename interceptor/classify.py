@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from interceptor.answers import Checked, Tensor, checked, joined, no_answer
-from interceptor.batch import Batch, Intercepted, partition
-from interceptor.chain import Context
-from interceptor.classifier import Classifier
-from interceptor.columns import Column, Kind
-from interceptor.errors import BadAnswer, InterceptorError
-from interceptor.preprocess import calls, to_tensor
-from interceptor.reasons import about
+from flumen.interceptor.answers import Checked, Tensor, checked, joined, no_answer
+from flumen.interceptor.batch import Batch, Intercepted, partition
+from flumen.interceptor.chain import Context
+from flumen.interceptor.classifier import Classifier
+from flumen.interceptor.columns import Column, Kind
+from flumen.interceptor.errors import BadAnswer, InterceptorError
+from flumen.interceptor.preprocess import calls, to_tensor
+from flumen.interceptor.reasons import about
 
 
 class Classify:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from interceptor.errors import ColumnConflict
+from flumen.interceptor.errors import ColumnConflict
 
 
 class Kind(Enum):

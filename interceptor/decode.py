@@ -4,15 +4,15 @@ import warnings
 
 import numpy as np
 
-from interceptor.batch import Batch, Intercepted, partition
-from interceptor.chain import Context
-from interceptor.columns import Column, Kind
-from interceptor.decoding import Decoded, decode_image, raster_shape
-from interceptor.errors import Unclassifiable
-from interceptor.formats import formats
-from interceptor.pgm import netpbm_header
-from interceptor.reasons import about
-from interceptor.small import small_size
+from flumen.interceptor.batch import Batch, Intercepted, partition
+from flumen.interceptor.chain import Context
+from flumen.interceptor.columns import Column, Kind
+from flumen.interceptor.decoding import Decoded, decode_image, raster_shape
+from flumen.interceptor.errors import Unclassifiable
+from flumen.interceptor.formats import formats
+from flumen.interceptor.pgm import netpbm_header
+from flumen.interceptor.reasons import about
+from flumen.interceptor.small import small_size
 
 
 class Decode:
@@ -37,7 +37,7 @@ class Decode:
 
         `pixels`: uint8, n x height x width, or n x height x width x 3 for colour; `views`: uint8 arrays, what
         statistics see of each image; `measured`: their statistics, None where they are not measured yet; `metadata`:
-        what each file says beside its pixels. The last two as `interceptor.decoding.Decoded` has them.
+        what each file says beside its pixels. The last two as `flumen.interceptor.decoding.Decoded` has them.
 
         Raises:
             InterceptorError: `formats` of the limits names one that Pillow does not know.

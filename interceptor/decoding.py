@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL.ImageFile import ImageFile
 
-from interceptor.chain import Limits
-from interceptor.classifier import Preprocess
-from interceptor.errors import (
+from flumen.interceptor.chain import Limits
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.errors import (
     BrokenImage,
     DecodeTooLarge,
     ImageTooManyFrames,
@@ -18,15 +18,15 @@ from interceptor.errors import (
     Unclassifiable,
     UnsupportedImage,
 )
-from interceptor.formats import Format, formats, identify, open_header
-from interceptor.frames import count_frames
-from interceptor.framing import Frame, Size, frame
-from interceptor.metadata.bare import is_misled, without_metadata
-from interceptor.metadata.header import exif_block, orientation, read_header
-from interceptor.metadata.step import describe
-from interceptor.pixels import at_size, is_on_its_side, load, upright, view
-from interceptor.refusals import PIXELS, is_about_pixels, refusal
-from interceptor.statistics.step import measure_one
+from flumen.interceptor.formats import Format, formats, identify, open_header
+from flumen.interceptor.frames import count_frames
+from flumen.interceptor.framing import Frame, Size, frame
+from flumen.interceptor.metadata.bare import is_misled, without_metadata
+from flumen.interceptor.metadata.header import exif_block, orientation, read_header
+from flumen.interceptor.metadata.step import describe
+from flumen.interceptor.pixels import at_size, is_on_its_side, load, upright, view
+from flumen.interceptor.refusals import PIXELS, is_about_pixels, refusal
+from flumen.interceptor.statistics.step import measure_one
 
 _BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 9}
 """Memory that these decoders always take: a canvas or two in RGBA beside Pillow's own. They report too little memory
@@ -145,7 +145,7 @@ def _opened(content: bytes, image_format: Format) -> tuple[ImageFile, bytes]:
 
 
 def decode_image(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
-    """Decode one image: the plain `interceptor.chain.Decoder`. Raises as `open_image` and `Opened.decode`."""
+    """Decode one image: the plain `flumen.interceptor.chain.Decoder`. Raises as `open_image` and `Opened.decode`."""
     return open_image(content, limits).decode(preprocess)
 
 

@@ -6,11 +6,11 @@ from hashlib import sha256
 
 import numpy as np
 
-from interceptor.batch import Batch, ImageMessage, Intercepted, partition
-from interceptor.chain import Context, Limits
-from interceptor.columns import Column, Kind
-from interceptor.errors import BadEnvelope, EmptyImage, ImageTooLarge, Unclassifiable
-from interceptor.reasons import about
+from flumen.interceptor.batch import Batch, ImageMessage, Intercepted, partition
+from flumen.interceptor.chain import Context, Limits
+from flumen.interceptor.columns import Column, Kind
+from flumen.interceptor.errors import BadEnvelope, EmptyImage, ImageTooLarge, Unclassifiable
+from flumen.interceptor.reasons import about
 
 MAX_ID_BYTES = 16_384
 """The most that Kudu takes as a key (https://kudu.apache.org/docs/known_issues.html, "Primary keys")."""

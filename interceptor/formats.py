@@ -13,10 +13,10 @@ from io import BytesIO
 from PIL import Image
 from PIL.ImageFile import ImageFile
 
-from interceptor.errors import FormatNotAllowed, InterceptorError, NotAnImage
-from interceptor.magic import is_really, other_format
-from interceptor.reasons import printable
-from interceptor.refusals import HEADER, refusal
+from flumen.interceptor.errors import FormatNotAllowed, InterceptorError, NotAnImage
+from flumen.interceptor.magic import is_really, other_format
+from flumen.interceptor.reasons import printable
+from flumen.interceptor.refusals import HEADER, refusal
 
 _PREFIX_BYTES = 16
 

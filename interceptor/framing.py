@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from interceptor.classifier import Preprocess
+from flumen.interceptor.classifier import Preprocess
 
 Size = tuple[int, int]
 """Width and height in pixels."""

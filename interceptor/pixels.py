@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image, ImageCms
 from PIL.ImageFile import ImageFile
 
-from interceptor.classifier import Preprocess
-from interceptor.errors import Unclassifiable
-from interceptor.framing import Frame, Size
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.errors import Unclassifiable
+from flumen.interceptor.framing import Frame, Size
 
 RESAMPLING = {
     "bilinear": Image.Resampling.BILINEAR,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.classifier import Preprocess
+from flumen.interceptor.classifier import Preprocess
 
 CALL_BYTES = 32 * 1024 * 1024
 """So much of a tensor goes to a model at once: what a network holds between its layers is many times as large."""

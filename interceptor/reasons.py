@@ -1,7 +1,7 @@
 """How an interceptor words a rejection: "image 'ID': <what is wrong>; <what to do>"."""
 
-from interceptor.batch import ImageMessage
-from interceptor.errors import Unclassifiable
+from flumen.interceptor.batch import ImageMessage
+from flumen.interceptor.errors import Unclassifiable
 
 _LONGEST = 120
 

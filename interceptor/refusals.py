@@ -8,15 +8,15 @@ from typing import TypeVar
 
 from PIL import Image
 
-from interceptor.errors import (
+from flumen.interceptor.errors import (
     BrokenImage,
     DecodeTooLarge,
     ImageTooManyPixels,
     Unclassifiable,
     UnsupportedImage,
 )
-from interceptor.reasons import shortened
-from interceptor.variants import unsupported_variant
+from flumen.interceptor.reasons import shortened
+from flumen.interceptor.variants import unsupported_variant
 
 _Answer = TypeVar("_Answer")
 

@@ -9,8 +9,8 @@ import re
 import struct
 from collections.abc import Callable
 
-from interceptor.frames import gif_blocks
-from interceptor.framing import Size
+from flumen.interceptor.frames import gif_blocks
+from flumen.interceptor.framing import Size
 
 SMALL_BYTES = 32 * 1024
 SMALL_PIXELS = 256 * 256

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Callable
 from types import MappingProxyType
 
-from interceptor.metadata.directory import open_tiff, read_directory
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.segments import jpeg_segments
+from flumen.interceptor.metadata.directory import open_tiff, read_directory
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.segments import jpeg_segments
 
 _BMP_HEADERS = frozenset({12, 40, 52, 56, 64, 108, 124})
 _BMP_BITS = frozenset({1, 4, 8, 16, 24, 32})

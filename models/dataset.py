@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.classifier import Preprocess
-from models.errors import DatasetInvalid
-from models.idx import read_idx
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.errors import DatasetInvalid
+from flumen.models.idx import read_idx
 
 IMAGE_DIMENSIONS = 3
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.chain import Limits
-from interceptor.classifier import Preprocess
-from interceptor.decoding import decode_image
-from interceptor.errors import Unclassifiable
-from models.errors import FileUnreadable, ManifestInvalid
-from models.limits import DEFAULT_LIMITS, VerifyLimits
-from models.manifest import (
+from flumen.interceptor.chain import Limits
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.decoding import decode_image
+from flumen.interceptor.errors import Unclassifiable
+from flumen.models.errors import FileUnreadable, ManifestInvalid
+from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.models.manifest import (
     CHANNELS,
     UNREGISTERED,
     Golden,
@@ -25,9 +25,9 @@ from models.manifest import (
     check_preprocess,
     tensor_shape,
 )
-from models.names import check_name
-from models.structure import Signature
-from models.verifier import SHARED, Verifier
+from flumen.models.names import check_name
+from flumen.models.structure import Signature
+from flumen.models.verifier import SHARED, Verifier
 
 MADE_IMAGES = 8
 _SEED = 20_170_301

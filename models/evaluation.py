@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.classifier import Classifier
-from interceptor.preprocess import to_tensor
+from flumen.interceptor.classifier import Classifier
+from flumen.interceptor.preprocess import to_tensor
 
 
 @dataclass(frozen=True, slots=True)

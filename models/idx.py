@@ -16,7 +16,7 @@ from typing import IO, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from models.errors import IdxInvalid
+from flumen.models.errors import IdxInvalid
 
 Parsed = TypeVar("Parsed")
 

@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Sequence
 
-from models.errors import ManifestInvalid
+from flumen.models.errors import ManifestInvalid
 
 _LINE_END = re.compile("\r\n|\r|\n")
 _SAVE = "Save it as UTF-8"

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from interceptor.preprocess import to_tensor
-from models.dataset import Dataset, Labelled
-from models.errors import DatasetInvalid
-from models.evaluation import Evaluation, evaluate
-from models.manifest import (
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.dataset import Dataset, Labelled
+from flumen.models.errors import DatasetInvalid
+from flumen.models.evaluation import Evaluation, evaluate
+from flumen.models.manifest import (
     UNREGISTERED,
     Golden,
     Manifest,
@@ -25,9 +25,9 @@ from models.manifest import (
     Training,
     tensor_shape,
 )
-from models.names import check_name
-from models.runtime import OnnxClassifier
-from models.training import (
+from flumen.models.names import check_name
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.training import (
     MOMENTUM,
     Epoch,
     Parameters,

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
-from interceptor.answers import SUM_TOLERANCE
-from interceptor.classifier import Preprocess
-from models.errors import ManifestInvalid
-from models.names import MAX_VERSION, NAME_PATTERN
+from flumen.interceptor.answers import SUM_TOLERANCE
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.errors import ManifestInvalid
+from flumen.models.names import MAX_VERSION, NAME_PATTERN
 
 UNREGISTERED = 0
 """The version of a model that no repository has given a number yet."""

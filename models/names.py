@@ -5,7 +5,7 @@ Names become parts of paths, so what is allowed here is what keeps a repository 
 
 import re
 
-from models.errors import BadModelName
+from flumen.models.errors import BadModelName
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,99}$"
 MAX_VERSION = 999_999_999

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from models.errors import (
+from flumen.models.errors import (
     AliasInvalid,
     BadModelName,
     ManifestInvalid,
@@ -12,13 +12,13 @@ from models.errors import (
     ModelNotFound,
     RepositoryUnavailable,
 )
-from models.limits import DEFAULT_LIMITS, VerifyLimits
-from models.manifest import Manifest, from_json, to_json
-from models.names import as_version, check_name, check_version, parse_reference
-from models.runtime import OnnxClassifier
-from models.storage import FolderTaken, open_storage
-from models.verifier import SHARED, Verifier
-from models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES, warm_up
+from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.models.manifest import Manifest, from_json, to_json
+from flumen.models.names import as_version, check_name, check_version, parse_reference
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.storage import FolderTaken, open_storage
+from flumen.models.verifier import SHARED, Verifier
+from flumen.models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES, warm_up
 
 CHAMPION = "champion"
 """The alias of the version that classifies."""

@@ -9,11 +9,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from interceptor.classifier import Preprocess
-from interceptor.open_files import exhausted
-from interceptor.reasons import shortened
-from models.errors import InferenceFailed, NotRunnable, RepositoryUnavailable, TooSlow
-from models.manifest import Manifest
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.open_files import exhausted
+from flumen.interceptor.reasons import shortened
+from flumen.models.errors import InferenceFailed, NotRunnable, RepositoryUnavailable, TooSlow
+from flumen.models.manifest import Manifest
 
 _FATAL_ONLY = 4
 _LONGEST_REASON = 400
@@ -27,7 +27,7 @@ class OnnxClassifier:
 
     It comes from bytes, never from a path of the repository: what was verified is what runs, and no file beside it can
     be read.
-    Use `models.repository.Repository.load` to get one; made directly, it is not verified.
+    Use `flumen.models.repository.Repository.load` to get one; made directly, it is not verified.
     """
 
     def __init__(self, content: bytes, manifest: Manifest, threads: int = 1) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from interceptor.classifier import Preprocess
-from models.dataset import Dataset, Labelled
-from models.training import Parameters
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.dataset import Dataset, Labelled
+from flumen.models.training import Parameters
 
 LABELS = ("circle", "square", "triangle", "star", "ring")
 PREPROCESS = Preprocess(

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from models.repository import CHAMPION, MODEL_FILE, Repository
+from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
 
 SHIPPED = Path(__file__).with_name("shipped")
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from interceptor.classifier import Classifier
+from flumen.interceptor.classifier import Classifier
 
 NO_REVISION = 0
 """The control revision of a model that no control record has asked for."""

@@ -17,9 +17,9 @@ from typing import Protocol
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from interceptor.open_files import exhausted
-from models.errors import ModelError, ModelNotFound, RepositoryUnavailable
-from models.urls import without_passwords
+from flumen.interceptor.open_files import exhausted
+from flumen.models.errors import ModelError, ModelNotFound, RepositoryUnavailable
+from flumen.models.urls import without_passwords
 
 
 class FolderTaken(Exception):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from interceptor.reasons import shortened
-from models.errors import CustomOperator, ExternalData, NotOnnx, WrongLabelCount, WrongSignature
-from models.manifest import Manifest
+from flumen.interceptor.reasons import shortened
+from flumen.models.errors import CustomOperator, ExternalData, NotOnnx, WrongLabelCount, WrongSignature
+from flumen.models.manifest import Manifest
 
 _MOST_NAMES = 10
 _EXPORT = "Copy it again, or export it again with a tool that writes ONNX"

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.classifier import Preprocess
-from interceptor.preprocess import to_tensor
-from models.dataset import Dataset
-from models.errors import TrainingFailed
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.dataset import Dataset
+from flumen.models.errors import TrainingFailed
 
 if TYPE_CHECKING:
     from sklearn.neural_network import MLPClassifier

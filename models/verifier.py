@@ -14,13 +14,13 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from models.errors import ModelError, TooSlow, VerifierDied, VerifierUnavailable
-from models.limits import VerifyLimits
-from models.manifest import Manifest
-from models.structure import Signature
-from models.verifier_child import Helper, start_helper
-from models.verifier_tasks import Answer, Pace, ReadSignature, Task, Verify
-from models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES
+from flumen.models.errors import ModelError, TooSlow, VerifierDied, VerifierUnavailable
+from flumen.models.limits import VerifyLimits
+from flumen.models.manifest import Manifest
+from flumen.models.structure import Signature
+from flumen.models.verifier_child import Helper, start_helper
+from flumen.models.verifier_tasks import Answer, Pace, ReadSignature, Task, Verify
+from flumen.models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES
 
 log = structlog.get_logger(__name__)
 
@@ -62,7 +62,7 @@ class Verifier:
         batch_sizes: Sequence[int] = WARM_UP_SIZES,
         pace: Pace = lambda: None,
     ) -> None:
-        """Do what `models.verify.verify` does; `pace` is called here, and the helper waits meanwhile.
+        """Do what `flumen.models.verify.verify` does; `pace` is called here, and the helper waits meanwhile.
 
         Raises:
             ModelRefused: the subclass is the reason.
@@ -71,7 +71,7 @@ class Verifier:
         self._ask(Verify(manifest, threads, max_bytes, tuple(batch_sizes)), content, limits, pace)
 
     def read_signature(self, content: bytes, source: str, limits: VerifyLimits) -> Signature:
-        """Do what `models.structure.read_signature` does.
+        """Do what `flumen.models.structure.read_signature` does.
 
         Raises:
             ModelRefused, VerifierUnavailable: as in `verify`.
@@ -81,7 +81,7 @@ class Verifier:
     def answer(
         self, content: bytes, manifest: Manifest, images: NDArray[np.uint8], limits: VerifyLimits
     ) -> NDArray[np.float32]:
-        """Do what `models.verify.answer` does.
+        """Do what `flumen.models.verify.answer` does.
 
         Raises:
             ModelRefused, VerifierUnavailable: as in `verify`.

@@ -1,4 +1,4 @@
-"""The helper process of `models.verifier`, seen from outside: started, watched at one task, and ended."""
+"""The helper process of `flumen.models.verifier`, seen from outside: started, watched at one task, and ended."""
 
 import os
 import tempfile
@@ -8,10 +8,10 @@ from typing import IO
 
 import psutil
 
-from models.child_process import SILENT_S, TIMES_SILENT, ChildProcess, NotStarted, start_child
-from models.errors import TooMuchMemory, VerifierUnavailable
-from models.limits import VerifyLimits
-from models.verifier_tasks import Done, Pace, Request, Task
+from flumen.models.child_process import SILENT_S, TIMES_SILENT, ChildProcess, NotStarted, start_child
+from flumen.models.errors import TooMuchMemory, VerifierUnavailable
+from flumen.models.limits import VerifyLimits
+from flumen.models.verifier_tasks import Done, Pace, Request, Task
 
 _LOOK_S = 0.02
 _LONGEST_WORDS = 400
@@ -89,7 +89,7 @@ def start_helper() -> Helper:
             f"the process that verifies models does not start: {error}. Make room on this machine"
         ) from error
     try:
-        return Helper(start_child("models.verifier_process", words), words)
+        return Helper(start_child("flumen.models.verifier_process", words), words)
     except NotStarted as error:
         raise VerifierUnavailable(f"the process that verifies models {error}: {_end_of(words)}") from error
 

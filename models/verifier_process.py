@@ -1,6 +1,6 @@
-"""The helper of `models.verifier`: it looks into one model file after another, and runs it.
+"""The helper of `flumen.models.verifier`: it looks into one model file after another, and runs it.
 
-    python -m models.verifier_process FD
+    python -m flumen.models.verifier_process FD
 
 It lets the kernel end it by SIGPROF where a file takes too much processor time: that holds in any C code, and also
 where nobody waits for the answer any more. Its memory is watched from outside. A limit of the kernel's would not do:
@@ -16,8 +16,8 @@ from pathlib import Path
 
 import onnx  # noqa: F401 - imported later, it would count as a file's time and memory
 
-from models.errors import ModelError, NotRunnable, TooMuchMemory
-from models.verifier_tasks import READY, Done, Request, Step
+from flumen.models.errors import ModelError, NotRunnable, TooMuchMemory
+from flumen.models.verifier_tasks import READY, Done, Request, Step
 
 _FIRST_TO_GO = "1000"
 

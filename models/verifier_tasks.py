@@ -1,4 +1,4 @@
-"""What `models.verifier` asks its helper to do with a file, and what the helper says."""
+"""What `flumen.models.verifier` asks its helper to do with a file, and what the helper says."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from models.manifest import Manifest
-from models.structure import Signature, read_signature
-from models.verify import answer, verify
+from flumen.models.manifest import Manifest
+from flumen.models.structure import Signature, read_signature
+from flumen.models.verify import answer, verify
 
 Pace = Callable[[], None]
 READY = "ready"
@@ -50,7 +50,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Verify:
-    """`models.verify.verify`, without the classifier."""
+    """`flumen.models.verify.verify`, without the classifier."""
 
     manifest: Manifest
     threads: int
@@ -76,7 +76,7 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class ReadSignature:
-    """`models.structure.read_signature`."""
+    """`flumen.models.structure.read_signature`."""
 
     subject: str
 
@@ -88,7 +88,7 @@ class ReadSignature:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`models.verify.answer`; `images` as there."""
+    """`flumen.models.verify.answer`; `images` as there."""
 
     manifest: Manifest
     images: NDArray[np.uint8]

@@ -1,6 +1,6 @@
 """Is a model file safe to load, and what its manifest says? Asked at every load, cheap questions first.
 
-Asked here, a file may take any time and memory: `models.verifier` asks in a process of its own.
+Asked here, a file may take any time and memory: `flumen.models.verifier` asks in a process of its own.
 """
 
 import hashlib
@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.answers import no_distributions, without_numbers
-from interceptor.preprocess import CALL_BYTES, to_tensor
-from models.errors import (
+from flumen.interceptor.answers import no_distributions, without_numbers
+from flumen.interceptor.preprocess import CALL_BYTES, to_tensor
+from flumen.models.errors import (
     GoldenMismatch,
     InferenceFailed,
     ModelCorrupt,
@@ -22,9 +22,9 @@ from models.errors import (
     NotRunnable,
     WrongLabelCount,
 )
-from models.manifest import Manifest
-from models.runtime import OnnxClassifier
-from models.structure import check_structure
+from flumen.models.manifest import Manifest
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.structure import check_structure
 
 MAX_MODEL_BYTES = 512 * 1024 * 1024
 GOLDEN_TOLERANCE = 1e-3

@@ -1,5 +1,5 @@
 """Looking back at what is stored: SQL over Kudu."""
 
-from replay.errors import BadQuery, ReplayError
+from flumen.replay.errors import BadQuery, ReplayError
 
 __all__ = ["BadQuery", "ReplayError"]

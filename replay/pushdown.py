@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stores.kudu import Predicate
+from flumen.stores.kudu import Predicate
 
 _COMPARISONS = {"equal": "=", "less": "<", "less_equal": "<=", "greater": ">", "greater_equal": ">="}
 _MIRRORED = {"=": "=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}

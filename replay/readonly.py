@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from replay.errors import BadQuery
+from flumen.replay.errors import BadQuery
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from replay.errors import BadQuery
-from replay.pushdown import push_down
-from replay.readonly import check_read_only
-from replay.values import values_of
-from stores.errors import StoreError
-from stores.kudu import KuduReader, Predicate
+from flumen.replay.errors import BadQuery
+from flumen.replay.pushdown import push_down
+from flumen.replay.readonly import check_read_only
+from flumen.replay.values import values_of
+from flumen.stores.errors import StoreError
+from flumen.stores.kudu import KuduReader, Predicate
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import Event, Lock
 from urllib.parse import urlsplit
 
-from stack.download import Source, fetch, sha256_of
-from stack.errors import ArtifactError
-from stack.filelock import exclusive
-from stack.folders import cache_root, writing
-from stack.progress import Progress, silent
+from flumen.stack.download import Source, fetch, sha256_of
+from flumen.stack.errors import ArtifactError
+from flumen.stack.filelock import exclusive
+from flumen.stack.folders import cache_root, writing
+from flumen.stack.progress import Progress, silent
 
 LOCK_FILE = Path(__file__).with_name("artifacts.toml")
 PARALLEL_DOWNLOADS = 8

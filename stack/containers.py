@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from stack.docker import COMPOSE_FILE, DEFAULT_PORTS, endpoints
-from stack.layout import Endpoints
-from stack.ports import choose
+from flumen.stack.docker import COMPOSE_FILE, DEFAULT_PORTS, endpoints
+from flumen.stack.layout import Endpoints
+from flumen.stack.ports import choose
 
 
 @contextmanager

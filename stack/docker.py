@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack.errors import DockerUnavailable, MachineUnfit
-from stack.filelock import exclusive
-from stack.layout import Endpoints, Layout
-from stack.ports import HOST, is_free, owner
+from flumen.stack.errors import DockerUnavailable, MachineUnfit
+from flumen.stack.filelock import exclusive
+from flumen.stack.layout import Endpoints, Layout
+from flumen.stack.ports import HOST, is_free, owner
 
-COMPOSE_FILE = Path(__file__).parent.parent / "docker-compose.yml"
+COMPOSE_FILE = Path(__file__).resolve().parent.parent / "docker-compose.yml"
 PROJECT = "flumen"
 DEFAULT_PORTS = {
     "FLUMEN_KAFKA_PORT": 9092,

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from stack import local
-from stack.errors import MachineUnfit
-from stack.readings import Readings, read
+from flumen.stack import local
+from flumen.stack.errors import MachineUnfit
+from flumen.stack.readings import Readings, read
 
 GIB = 1024**3
 MIB = 1024**2

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import requests
 
-from stack.errors import ArtifactError
-from stack.session import describe, open_session, without_login
+from flumen.stack.errors import ArtifactError
+from flumen.stack.session import describe, open_session, without_login
 
 ATTEMPTS = 4
 CLIENT_ERRORS = 4  # hundreds

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stack.errors import ServerFailed
-from stack.layout import Layout
-from stack.ports import HOST, is_listening
-from stack.server import Command, Server, explain
+from flumen.stack.errors import ServerFailed
+from flumen.stack.layout import Layout
+from flumen.stack.ports import HOST, is_listening
+from flumen.stack.server import Command, Server, explain
 
 MAX_MESSAGE_BYTES = 17 * 1024 * 1024  # an image of 16 MiB, and room for headers
 HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseSerialGC")

@@ -6,12 +6,12 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from stack.artifacts import pinned
-from stack.filelock import exclusive
-from stack.folders import cache_root, writing
-from stack.layout import Layout
-from stack.ports import HOST, is_listening
-from stack.server import Command, Server
+from flumen.stack.artifacts import pinned
+from flumen.stack.filelock import exclusive
+from flumen.stack.folders import cache_root, writing
+from flumen.stack.layout import Layout
+from flumen.stack.ports import HOST, is_listening
+from flumen.stack.server import Command, Server
 
 ASK_SECONDS = 10
 MIB = 1024 * 1024

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event, Lock
 
-from stack.artifacts import resolve
-from stack.errors import ServerFailed
-from stack.folders import writing
-from stack.layout import Layout, State
-from stack.process import ProcessId, spawn, stop
-from stack.progress import Progress
-from stack.server import READY_SECONDS, Server, wait_ready
+from flumen.stack.artifacts import resolve
+from flumen.stack.errors import ServerFailed
+from flumen.stack.folders import writing
+from flumen.stack.layout import Layout, State
+from flumen.stack.process import ProcessId, spawn, stop
+from flumen.stack.progress import Progress
+from flumen.stack.server import READY_SECONDS, Server, wait_ready
 
 GRACE_SECONDS = 30.0
 """How long the others may take that are still starting when one has failed."""

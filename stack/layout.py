@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stack.errors import FolderUnusable, StackError
-from stack.folders import writing
-from stack.process import ProcessId
+from flumen.stack.errors import FolderUnusable, StackError
+from flumen.stack.folders import writing
+from flumen.stack.process import ProcessId
 
 DEFAULT_HOME = ".flumen"
 

@@ -2,9 +2,9 @@
 
 import requests
 
-from stack import kudu
-from stack.layout import Endpoints
-from stack.session import open_session
+from flumen.stack import kudu
+from flumen.stack.layout import Endpoints
+from flumen.stack.session import open_session
 
 SECONDS = 20
 

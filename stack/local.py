@@ -7,15 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from stack import kafka, kudu, solr
-from stack.errors import ServerFailed
-from stack.filelock import exclusive
-from stack.launch import Launch
-from stack.layout import Endpoints, Layout, State
-from stack.ports import choose
-from stack.process import ProcessId, stop
-from stack.progress import Progress, silent
-from stack.server import READY_SECONDS, Server
+from flumen.stack import kafka, kudu, solr
+from flumen.stack.errors import ServerFailed
+from flumen.stack.filelock import exclusive
+from flumen.stack.launch import Launch
+from flumen.stack.layout import Endpoints, Layout, State
+from flumen.stack.ports import choose
+from flumen.stack.process import ProcessId, stop
+from flumen.stack.progress import Progress, silent
+from flumen.stack.server import READY_SECONDS, Server
 
 PORTS = ("kafka", "kafka-controller", "kudu-master", "kudu-tserver", "solr")
 OWNERS = {name: name for name in PORTS} | {"kafka-controller": "kafka"}

@@ -1,4 +1,4 @@
-"""Write `artifacts.toml` anew: `python -m stack.lock`. For maintainers, after a change of a version below.
+"""Write `artifacts.toml` anew: `python -m flumen.stack.lock`. For maintainers, after a change of a version below.
 
 jgo resolves the dependencies and downloads everything once; what is written is what was downloaded, with its
 sha256 and size. At run time the file alone counts.
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jgo.maven import MavenContext
 
-from stack.artifacts import LOCK_FILE, Artifact
+from flumen.stack.artifacts import LOCK_FILE, Artifact
 
 KAFKA, KUDU, SOLR, JANINO = "4.4.0", "1.18.1", "9.10.0", "3.1.12"
 
@@ -33,7 +33,7 @@ ROOTS = {
 CLASSIFIERS = {"", "tests", "linux-x86_64"}  # no native libraries of other platforms
 
 HEADER = """\
-# The artifacts of the local stack and of the Kudu client. Written by `python -m stack.lock`; do not edit.
+# The artifacts of the local stack and of the Kudu client. Written by `python -m flumen.stack.lock`; do not edit.
 # coordinates are group:artifact:version[:classifier], size is in bytes.
 """
 

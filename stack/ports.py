@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import psutil
 
-from stack.errors import MachineUnfit
+from flumen.stack.errors import MachineUnfit
 
 HOST = "127.0.0.1"
 RANGE = range(20_000, 32_000)  # below the ports that Linux gives to outgoing connections, which come and go

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psutil
 
-from stack.errors import ServerFailed
-from stack.folders import writing
+from flumen.stack.errors import ServerFailed
+from flumen.stack.folders import writing
 
 SAME_START_SECONDS = 2.0  # psutil counts from the boot time, which the kernel corrects when the clock is set
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from stack.layout import Endpoints
+    from flumen.stack.layout import Endpoints
 
 CONFIGSET_OPTION = "flumen_solr_configset"
 
@@ -67,11 +67,11 @@ def flumen_stack(pytestconfig: pytest.Config) -> "Iterator[Endpoints]":
     kept_home = os.environ.get("FLUMEN_TEST_STACK_HOME")
     with ExitStack() as stack:
         if kept_home:
-            from stack.local import up
+            from flumen.stack.local import up
 
             yield up(Path(kept_home), configset)
         elif _wants_docker():
-            from stack.containers import containers
+            from flumen.stack.containers import containers
 
             yield stack.enter_context(containers(configset))
         else:
@@ -81,7 +81,7 @@ def flumen_stack(pytestconfig: pytest.Config) -> "Iterator[Endpoints]":
 @pytest.fixture
 def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
     """Names that no other test uses. Topics, cores and tables made under them are removed after the test."""
-    from stack.leftovers import remove_leftovers
+    from flumen.stack.leftovers import remove_leftovers
 
     suffix = uuid.uuid4().hex[:12]
     yield Names(
@@ -111,14 +111,14 @@ def flumen_environment(flumen_stack: "Endpoints", flumen_names: Names) -> dict[s
 @pytest.fixture(scope="session")
 def flumen_kudu_classpath() -> list[Path]:
     """Return the jars of Kudu's Java client, downloaded if need be."""
-    from stack.artifacts import resolve
+    from flumen.stack.artifacts import resolve
 
     return resolve("kudu-client")
 
 
 @contextmanager
 def _own_stack(configset: Path) -> "Iterator[Endpoints]":
-    from stack.local import down, up
+    from flumen.stack.local import down, up
 
     with tempfile.TemporaryDirectory(prefix="flumen-test-", ignore_cleanup_errors=True) as home:
         try:
@@ -132,7 +132,7 @@ def _wants_docker() -> bool:
     if choice not in {"docker", "local", "auto"}:
         raise pytest.UsageError(f"FLUMEN_TEST_STACK is {choice!r}; allowed are docker, local and auto")
     if choice == "auto":
-        from stack.docker import available
+        from flumen.stack.docker import available
 
         return available()
     return choice == "docker"
@@ -143,7 +143,7 @@ def _configset(config: pytest.Config) -> Path:
     chosen: list[Path] = config.getini(CONFIGSET_OPTION)
     if chosen:
         return chosen[0]
-    spec = importlib.util.find_spec("stores")  # found, not imported: the stack imports nothing of ours
+    spec = importlib.util.find_spec("flumen.stores")  # found, not imported: the stack imports nothing of ours
     if spec is None or not spec.submodule_search_locations:
         raise pytest.UsageError(f"no Solr config set found; set {CONFIGSET_OPTION} in the pytest settings")
     return Path(next(iter(spec.submodule_search_locations))) / "solr" / "configset"

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import requests
 
-from stack import artifacts, docker, kudu, local, ports
-from stack.folders import cache_root, is_writable
-from stack.layout import Layout, State
-from stack.session import describe, open_session, without_login
+from flumen.stack import artifacts, docker, kudu, local, ports
+from flumen.stack.folders import cache_root, is_writable
+from flumen.stack.layout import Layout, State
+from flumen.stack.session import describe, open_session, without_login
 
 CGROUP = Path("/sys/fs/cgroup")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from stack.errors import ServerFailed
-from stack.process import ProcessId
+from flumen.stack.errors import ServerFailed
+from flumen.stack.process import ProcessId
 
 READY_SECONDS = 120.0
 POLL_SECONDS = 0.1

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import requests
 
-from stack.errors import StackError
-from stack.layout import Layout
-from stack.ports import HOST, is_listening
-from stack.server import Command, Server
-from stack.session import open_session
+from flumen.stack.errors import StackError
+from flumen.stack.layout import Layout
+from flumen.stack.ports import HOST, is_listening
+from flumen.stack.server import Command, Server
+from flumen.stack.session import open_session
 
 CONFIGSET = "flumen"
 ASK_SECONDS = 5
@@ -28,8 +28,8 @@ def server(layout: Layout, ports: Mapping[str, int], configset: Path) -> Server:
         home.mkdir(parents=True, exist_ok=True)
         (home / "solr.xml").write_text("<solr/>\n", encoding="ascii")
         install_configset(configset, home)
-        # -P: the module is this package's, whatever lies in the current folder.
-        arguments = [sys.executable, "-P", "-m", "stack.solr_server", str(home), str(ports["solr"])]
+        # -P: no module is taken from the current folder.
+        arguments = [sys.executable, "-P", "-m", "flumen.stack.solr_server", str(home), str(ports["solr"])]
         return Command(arguments, {"CLASSPATH": os.pathsep.join(map(str, jars))})
 
     return Server("solr", "solr", url, {"solr": ports["solr"]}, prepare, lambda: answers(url))

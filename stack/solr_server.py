@@ -1,4 +1,4 @@
-"""The process that Solr runs in: `python -m stack.solr_server HOME PORT`, with the jars in CLASSPATH.
+"""The process that Solr runs in: `python -m flumen.stack.solr_server HOME PORT`, with the jars in CLASSPATH.
 
 Solr is embedded through JPype, because its runner for tests has no main program. It stops on SIGTERM.
 """

@@ -1,6 +1,6 @@
 """Where results go: Kudu, Solr, and memory for tests. Same file names in each: schema, sink, reader."""
 
-from stores.errors import (
+from flumen.stores.errors import (
     DriverMissing,
     SchemaMismatch,
     StoreClosed,
@@ -8,7 +8,7 @@ from stores.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from stores.sink import AnswerSink, Failure, Reader, Sink
+from flumen.stores.sink import AnswerSink, Failure, Reader, Sink
 
 __all__ = [
     "AnswerSink",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from interceptor.batch import Batch
+from flumen.interceptor.batch import Batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,18 +14,18 @@ from typing import Any
 import faust
 from mode import CrashingSupervisor
 
-from interceptor import Batch, Classifier, Context, Intercepted, Interceptor, Limits, Reject, intercept
-from models.slot import Serving
-from streams.control.following import Control
-from streams.control.shadow import Shadow
-from streams.dead_letters import DeadLetters
-from streams.decoder import GuardedDecoder
-from streams.deliver import Delivery, Lost, rows_of_ours
-from streams.metrics import Metrics
-from streams.patience import Patience
-from streams.reader import MicroBatch, Reader
-from streams.repeats import Repeats
-from streams.wire import Identity, to_images
+from flumen.interceptor import Batch, Classifier, Context, Intercepted, Interceptor, Limits, Reject, intercept
+from flumen.models.slot import Serving
+from flumen.streams.control.following import Control
+from flumen.streams.control.shadow import Shadow
+from flumen.streams.dead_letters import DeadLetters
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.deliver import Delivery, Lost, rows_of_ours
+from flumen.streams.metrics import Metrics
+from flumen.streams.patience import Patience
+from flumen.streams.reader import MicroBatch, Reader
+from flumen.streams.repeats import Repeats
+from flumen.streams.wire import Identity, to_images
 
 
 @dataclass(frozen=True, slots=True)

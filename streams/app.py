@@ -1,6 +1,6 @@
 """The Faust app: agents and services without Faust's own Kafka client.
 
-Images are read by `streams.reader`, so Faust's consumer, producer, conductor and tables stay off.
+Images are read by `flumen.streams.reader`, so Faust's consumer, producer, conductor and tables stay off.
 """
 
 import logging
@@ -8,7 +8,7 @@ import logging
 import faust
 from faust.app.base import BootStrategy
 
-from streams.settings import Settings
+from flumen.streams.settings import Settings
 
 
 class _WithoutKafka(BootStrategy):

@@ -6,10 +6,10 @@ from typing import Any
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
-from streams.errors import StreamError, TopicMissing
-from streams.health import Pulse
-from streams.kafka_connection import Connection
-from streams.kafka_errors import failed_for_good, is_fatal
+from flumen.streams.errors import StreamError, TopicMissing
+from flumen.streams.health import Pulse
+from flumen.streams.kafka_connection import Connection
+from flumen.streams.kafka_errors import failed_for_good, is_fatal
 
 log = structlog.get_logger(__name__)
 

@@ -7,10 +7,10 @@ import numpy as np
 import orjson
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from interceptor import Batch, Column, Kind
-from stores import Failure, StoreClosed, StoreUnavailable
-from streams.kafka_errors import is_fatal, kafka_error, make_producer
-from streams.sending import flush
+from flumen.interceptor import Batch, Column, Kind
+from flumen.stores import Failure, StoreClosed, StoreUnavailable
+from flumen.streams.kafka_errors import is_fatal, kafka_error, make_producer
+from flumen.streams.sending import flush
 
 _DELIVERY_TIMEOUT_MS = 10_000
 

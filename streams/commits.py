@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from streams.kafka_errors import is_fatal, kafka_error
-from streams.ledger import OffsetLedger, Partition, Receipt
+from flumen.streams.kafka_errors import is_fatal, kafka_error
+from flumen.streams.ledger import OffsetLedger, Partition, Receipt
 
 
 class Commits:

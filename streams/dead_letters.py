@@ -17,11 +17,11 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from interceptor import Classifier, Reject
-from streams.errors import DeadLettersUnavailable, TopicTooSmall
-from streams.kafka_errors import is_fatal, kafka_error, make_producer
-from streams.sending import Outgoing, flush
-from streams.wire import Headers, RawMessage, SentHeaders
+from flumen.interceptor import Classifier, Reject
+from flumen.streams.errors import DeadLettersUnavailable, TopicTooSmall
+from flumen.streams.kafka_errors import is_fatal, kafka_error, make_producer
+from flumen.streams.sending import Outgoing, flush
+from flumen.streams.wire import Headers, RawMessage, SentHeaders
 
 Origin = tuple[str, int, int, int]
 """Topic, partition, offset and milliseconds since 1970 of a message."""

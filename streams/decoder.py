@@ -1,9 +1,9 @@
 """Decoding beside the worker: what may take long, much memory or the process itself goes to a helper process.
 
-Small images (`interceptor.small`) are decoded here, in the thread that asks: going elsewhere would cost more than they
-do. Of all others nothing but the first bytes is looked at here: the helper reads their metadata and measures them, too.
-The helper holds itself to the limits (streams/decoder_process.py); this side starts it, sees how
-it ended, and blames the image only for what the image did.
+Small images (`flumen.interceptor.small`) are decoded here, in the thread that asks: going elsewhere would cost more
+than they do. Of all others nothing but the first bytes is looked at here: the helper reads their metadata and measures
+them, too. The helper holds itself to the limits (streams/decoder_process.py); this side starts it, sees how it ended,
+and blames the image only for what the image did.
 """
 
 import signal
@@ -12,19 +12,19 @@ from collections.abc import Callable
 
 import structlog
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import Decoded, decode_image
-from interceptor.errors import DecoderDied, DecodeTooLong
-from interceptor.formats import formats, identify
-from interceptor.small import small_size
-from models.child_process import SILENT_S, TIMES_SILENT, ChildProcess, NotStarted, start_child
-from streams.errors import DecoderUnavailable
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import Decoded, decode_image
+from flumen.interceptor.errors import DecoderDied, DecodeTooLong
+from flumen.interceptor.formats import formats, identify
+from flumen.interceptor.small import small_size
+from flumen.models.child_process import SILENT_S, TIMES_SILENT, ChildProcess, NotStarted, start_child
+from flumen.streams.errors import DecoderUnavailable
 
 log = structlog.get_logger(__name__)
 
 
 class GuardedDecoder:
-    """`interceptor.chain.Decoder` with a helper process, which is started for the first image that needs it.
+    """`flumen.interceptor.chain.Decoder` with a helper process, which is started for the first image that needs it.
 
     One thread at a time decodes; `close` may be called from any other. `on_progress` is called after each image that
     the helper was busy with, whatever came of it. Where nobody asks for statistics, `measures` is False.
@@ -123,7 +123,7 @@ class GuardedDecoder:
 
 def _start() -> ChildProcess:
     try:
-        return start_child("streams.decoder_process")
+        return start_child("flumen.streams.decoder_process")
     except NotStarted as error:
         raise DecoderUnavailable(
             f"the decoding helper {error}; see its message above, if it has left one"

@@ -1,6 +1,6 @@
-"""The helper of `streams.decoder`: it reads one image after another, and holds itself to their limits.
+"""The helper of `flumen.streams.decoder`: it reads one image after another, and holds itself to their limits.
 
-    python -m streams.decoder_process FD
+    python -m flumen.streams.decoder_process FD
 
 It limits its own memory, and lets the kernel end it by SIGPROF where an image takes too much processor time: that
 holds in any C code, and also where nobody waits for the answer any more.
@@ -16,11 +16,11 @@ from multiprocessing.connection import Connection
 import psutil
 from PIL import Image
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import Decoded, decode_image, measured
-from interceptor.errors import InterceptorError
-from interceptor.refusals import with_cause
-from streams.overheard import Overheard
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import Decoded, decode_image, measured
+from flumen.interceptor.errors import InterceptorError
+from flumen.interceptor.refusals import with_cause
+from flumen.streams.overheard import Overheard
 
 _READY = "ready"
 

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from interceptor import Batch, Reject
-from stores import Failure, Sink, StoreRefused
-from streams.metrics import Metrics
-from streams.patience import Patience
+from flumen.interceptor import Batch, Reject
+from flumen.stores import Failure, Sink, StoreRefused
+from flumen.streams.metrics import Metrics
+from flumen.streams.patience import Patience
 
 Result = TypeVar("Result")
 

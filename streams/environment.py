@@ -7,8 +7,8 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
-from streams.errors import BadSetting
-from streams.wrong_settings import PREFIX, meant
+from flumen.streams.errors import BadSetting
+from flumen.streams.wrong_settings import PREFIX, meant
 
 OTHER_NAMES: Mapping[str, str] = {
     "FLUMEN_CACHE": "folder of what can be downloaded again",

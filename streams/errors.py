@@ -38,7 +38,7 @@ StreamError
 
 from typing import ClassVar
 
-from interceptor.open_files import exhausted
+from flumen.interceptor.open_files import exhausted
 
 
 class StreamError(Exception):

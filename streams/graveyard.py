@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from streams.errors import NoSuchLetter, PublishFailed
-from streams.letters import Letter, Wanted, original_headers, parse_place, read_letter
-from streams.marks import UNMARKED, Mark, State, mark_message, new_mark, read_marks
-from streams.offsets import TopicObserver
-from streams.sending import Outgoing, Sender
-from streams.settings import Settings
-from streams.topics import ensure_marks_topic, ensure_parked_topic, existing_topics
-from streams.wire import RawMessage
+from flumen.streams.errors import NoSuchLetter, PublishFailed
+from flumen.streams.letters import Letter, Wanted, original_headers, parse_place, read_letter
+from flumen.streams.marks import UNMARKED, Mark, State, mark_message, new_mark, read_marks
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.sending import Outgoing, Sender
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_marks_topic, ensure_parked_topic, existing_topics
+from flumen.streams.wire import RawMessage
 
 _MOST_AT_ONCE = 200
 _MOST_BYTES_AT_ONCE = 8 * 1024 * 1024

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from enum import Enum
 
-from streams.errors import Stalled
+from flumen.streams.errors import Stalled
 
 _LOOK_EVERY_S = 1.0
 

@@ -12,9 +12,9 @@ from typing import Any, Protocol, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 
-from streams.errors import KafkaRefused, KafkaUnavailable, StreamError
-from streams.kafka_errors import failed_for_good, is_fatal, kafka_error
-from streams.kafka_options import split_brokers
+from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError
+from flumen.streams.kafka_errors import failed_for_good, is_fatal, kafka_error
+from flumen.streams.kafka_options import split_brokers
 
 PROPERTIES = "FLUMEN_KAFKA_PROPERTIES"
 

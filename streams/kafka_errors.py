@@ -10,7 +10,7 @@ from typing import Any, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.errors import BadSetting, ClientFailed, StreamError, WorkerIdTaken
+from flumen.streams.errors import BadSetting, ClientFailed, StreamError, WorkerIdTaken
 
 ClientConfig = Mapping[str, Any]
 """librdkafka's properties, and the callbacks of its binding."""

@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stores.addresses import split_addresses
-from streams.secrets import MASK, is_secret_property
+from flumen.stores.addresses import split_addresses
+from flumen.streams.secrets import MASK, is_secret_property
 
 
 class KafkaConfig(dict[str, str | int | float | bool]):

@@ -5,10 +5,10 @@ import sys
 
 import structlog
 
-from interceptor.errors import InterceptorError
-from models.errors import ModelError
-from stores import StoreError
-from streams.errors import StreamError
+from flumen.interceptor.errors import InterceptorError
+from flumen.models.errors import ModelError
+from flumen.stores import StoreError
+from flumen.streams.errors import StreamError
 
 _OURS = (InterceptorError, ModelError, StoreError, StreamError)
 

@@ -6,11 +6,11 @@ from enum import StrEnum
 
 import orjson
 
-from streams.errors import TopicMissing
-from streams.letters import Letter
-from streams.offsets import TopicObserver
-from streams.received import is_readable
-from streams.sending import Outgoing
+from flumen.streams.errors import TopicMissing
+from flumen.streams.letters import Letter
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.received import is_readable
+from flumen.streams.sending import Outgoing
 
 
 class State(StrEnum):

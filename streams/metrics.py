@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from interceptor import Batch, Classifier, Column, Context, Intercepted, Interceptor
+from flumen.interceptor import Batch, Classifier, Column, Context, Intercepted, Interceptor
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _MODEL = ("model_name", "model_version")

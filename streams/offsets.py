@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from streams.errors import KafkaUnavailable, TopicMissing
-from streams.kafka_connection import Connection, refusal
-from streams.kafka_errors import kafka_error, make_consumer
-from streams.received import raw_message
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.errors import KafkaUnavailable, TopicMissing
+from flumen.streams.kafka_connection import Connection, refusal
+from flumen.streams.kafka_errors import kafka_error, make_consumer
+from flumen.streams.received import raw_message
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 Answer = TypeVar("Answer")
 

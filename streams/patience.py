@@ -8,11 +8,11 @@ from typing import TypeVar
 
 import structlog
 
-from interceptor.open_files import exhausted
-from stores import StoreError
-from streams.errors import StreamError
-from streams.health import Pulse
-from streams.metrics import Metrics
+from flumen.interceptor.open_files import exhausted
+from flumen.stores import StoreError
+from flumen.streams.errors import StreamError
+from flumen.streams.health import Pulse
+from flumen.streams.metrics import Metrics
 
 Result = TypeVar("Result")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from interceptor import (
+from flumen.interceptor import (
     DEFAULT_CHAIN,
     Batch,
     Classifier,
@@ -19,15 +19,15 @@ from interceptor import (
     load_chain,
     merge_columns,
 )
-from models.repository import Repository
-from models.shipped import SHIPPED
-from stores.memory import MemoryReader, MemorySink, MemoryStore
-from streams.decoder import GuardedDecoder
-from streams.deliver import Delivery
-from streams.health import Pulse
-from streams.metrics import Metrics
-from streams.patience import Patience
-from streams.wire import RawMessage, to_images
+from flumen.models.repository import Repository
+from flumen.models.shipped import SHIPPED
+from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.deliver import Delivery
+from flumen.streams.health import Pulse
+from flumen.streams.metrics import Metrics
+from flumen.streams.patience import Patience
+from flumen.streams.wire import RawMessage, to_images
 
 _TOPIC = "images"
 _STALLED_AFTER_S = 60.0

@@ -8,11 +8,11 @@ from typing import NoReturn
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient
 
-from streams.errors import PublishFailed, TopicMissing
-from streams.kafka_connection import Connection
-from streams.kafka_errors import is_fatal, kafka_error, make_admin, make_producer, whole_number
-from streams.topics import size_limit
-from streams.wire import SourceImage, to_message
+from flumen.streams.errors import PublishFailed, TopicMissing
+from flumen.streams.kafka_connection import Connection
+from flumen.streams.kafka_errors import is_fatal, kafka_error, make_admin, make_producer, whole_number
+from flumen.streams.topics import size_limit
+from flumen.streams.wire import SourceImage, to_message
 
 ProducerConfig = Mapping[str, str | int | float | bool]
 OnProgress = Callable[[int], None]

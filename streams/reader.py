@@ -21,14 +21,14 @@ import faust
 import structlog
 from confluent_kafka import Consumer, TopicPartition
 
-from streams.brokers import Brokers, callback, group_config, read_lag
-from streams.commits import Commits
-from streams.health import Pulse
-from streams.kafka_errors import make_consumer, translated
-from streams.ledger import OffsetLedger, Partition, Receipt
-from streams.polling import poll
-from streams.received import raw_message
-from streams.wire import RawMessage
+from flumen.streams.brokers import Brokers, callback, group_config, read_lag
+from flumen.streams.commits import Commits
+from flumen.streams.health import Pulse
+from flumen.streams.kafka_errors import make_consumer, translated
+from flumen.streams.ledger import OffsetLedger, Partition, Receipt
+from flumen.streams.polling import poll
+from flumen.streams.received import raw_message
+from flumen.streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import Counter
 
-from interceptor import Batch
+from flumen.interceptor import Batch
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Secret, SecretStr
 
-from models.urls import without_passwords
-from streams.errors import BadSetting
+from flumen.models.urls import without_passwords
+from flumen.streams.errors import BadSetting
 
 MASK = "***"
 FILE_SUFFIX = "_file"

@@ -7,9 +7,9 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from streams.kafka_errors import kafka_error, make_producer
-from streams.settings import Settings
-from streams.wire import SentHeaders
+from flumen.streams.kafka_errors import kafka_error, make_producer
+from flumen.streams.settings import Settings
+from flumen.streams.wire import SentHeaders
 
 _DELIVERY_TIMEOUT_MS = 30_000
 

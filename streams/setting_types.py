@@ -5,14 +5,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from stores.addresses import split_addresses
-from stores.errors import StoreError
-from stores.kudu.options import DEFAULT_PORT
-from stores.solr.options import SolrOptions
-from streams.control.keys import Keyring
-from streams.errors import BadKey
-from streams.kafka_options import split_brokers
-from streams.secrets import is_content
+from flumen.stores.addresses import split_addresses
+from flumen.stores.errors import StoreError
+from flumen.stores.kudu.options import DEFAULT_PORT
+from flumen.stores.solr.options import SolrOptions
+from flumen.streams.control.keys import Keyring
+from flumen.streams.errors import BadKey
+from flumen.streams.kafka_options import split_brokers
+from flumen.streams.secrets import is_content
 
 
 def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The one settings object, and the one place it is read. `streams.settings_base` says where from."""
+"""The one settings object, and the one place it is read. `flumen.streams.settings_base` says where from."""
 
 import os
 from dataclasses import fields
@@ -7,18 +7,18 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 
-from interceptor import DEFAULT_CHAIN, Limits
-from models.limits import DEFAULT_LIMITS, VerifyLimits
-from stores.kudu.options import KuduOptions
-from stores.solr.options import SolrOptions
-from streams.environment import check_names
-from streams.errors import BadSetting
-from streams.kafka_options import KafkaConfig, KafkaOptions
-from streams.secrets import KafkaProperties, SecretUrl, client_properties
-from streams.setting_types import Brokers, FileName, Masters, PublicKeys, SolrUrl, TopicName
-from streams.settings_base import SourcedSettings
-from streams.wire import Identity
-from streams.wrong_settings import explain_all
+from flumen.interceptor import DEFAULT_CHAIN, Limits
+from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.solr.options import SolrOptions
+from flumen.streams.environment import check_names
+from flumen.streams.errors import BadSetting
+from flumen.streams.kafka_options import KafkaConfig, KafkaOptions
+from flumen.streams.secrets import KafkaProperties, SecretUrl, client_properties
+from flumen.streams.setting_types import Brokers, FileName, Masters, PublicKeys, SolrUrl, TopicName
+from flumen.streams.settings_base import SourcedSettings
+from flumen.streams.wire import Identity
+from flumen.streams.wrong_settings import explain_all
 
 
 class Settings(SourcedSettings):

@@ -14,10 +14,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from streams.environment import Environment
-from streams.local_stack import LocalStack
-from streams.secrets import FILE_SUFFIX, read_secret, revealed
-from streams.wrong_settings import PREFIX
+from flumen.streams.environment import Environment
+from flumen.streams.local_stack import LocalStack
+from flumen.streams.secrets import FILE_SUFFIX, read_secret, revealed
+from flumen.streams.wrong_settings import PREFIX
 
 
 class SourcedSettings(BaseSettings):

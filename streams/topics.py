@@ -11,10 +11,10 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     TopicMetadata,
 )
 
-from streams.errors import KafkaRefused, TopicMissing, TopicTooSmall
-from streams.kafka_connection import Connection, refusal
-from streams.kafka_errors import make_admin
-from streams.settings import Settings
+from flumen.streams.errors import KafkaRefused, TopicMissing, TopicTooSmall
+from flumen.streams.kafka_connection import Connection, refusal
+from flumen.streams.kafka_errors import make_admin
+from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 10.0
 _LETTER_ROOM_BYTES = 65_536

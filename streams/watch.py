@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Event
 
-from streams.errors import KafkaUnavailable, PublishFailed, SourceUnreadable
-from streams.publish import ProducerConfig, publish
-from streams.sources import SourceOptions, read_images
-from streams.sources.files import FoundFile
-from streams.sources.spool import Spool
-from streams.wire import SourceImage
+from flumen.streams.errors import KafkaUnavailable, PublishFailed, SourceUnreadable
+from flumen.streams.publish import ProducerConfig, publish
+from flumen.streams.sources import SourceOptions, read_images
+from flumen.streams.sources.files import FoundFile
+from flumen.streams.sources.spool import Spool
+from flumen.streams.wire import SourceImage
 
 _ROUND_FILES = 500
 """Remembered together. A process that is killed publishes at most so many files again; they are stored once."""

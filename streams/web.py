@@ -20,9 +20,9 @@ from http import HTTPStatus
 import structlog
 from prometheus_client.exposition import choose_encoder
 
-from streams.errors import BadSetting
-from streams.health import Pulse
-from streams.metrics import Metrics
+from flumen.streams.errors import BadSetting
+from flumen.streams.health import Pulse
+from flumen.streams.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Literal
 
-from interceptor import ImageMessage
-from streams.events import UNREADABLE_HEADERS, Event, Headers, Malformed, read_event, text_of
+from flumen.interceptor import ImageMessage
+from flumen.streams.events import UNREADABLE_HEADERS, Event, Headers, Malformed, read_event, text_of
 
 __all__ = [
     "UNREADABLE_HEADERS",

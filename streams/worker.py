@@ -10,28 +10,28 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from interceptor import Column, Interceptor, load_chain, merge_columns
-from interceptor.formats import formats
-from stores import Sink
-from stores.kudu import KuduAnswers, KuduSink
-from stores.solr import SolrAnswers, SolrSink
-from streams.agent import Interception, Steps, add_agent
-from streams.app import build_app
-from streams.brokers import KAFKA
-from streams.classified import ClassifiedTopic
-from streams.control.following import Control, following
-from streams.control.shadow import Shadow
-from streams.dead_letters import DeadLetters
-from streams.decoder import GuardedDecoder
-from streams.deliver import Delivery
-from streams.health import Pulse, watch
-from streams.metrics import Metrics, Timed
-from streams.patience import Patience
-from streams.reader import Reader, ReaderOptions
-from streams.settings import Settings
-from streams.stopping import StopRequest, leave_after, leaving_behind
-from streams.topics import ensure_topics
-from streams.web import WebOptions, serving
+from flumen.interceptor import Column, Interceptor, load_chain, merge_columns
+from flumen.interceptor.formats import formats
+from flumen.stores import Sink
+from flumen.stores.kudu import KuduAnswers, KuduSink
+from flumen.stores.solr import SolrAnswers, SolrSink
+from flumen.streams.agent import Interception, Steps, add_agent
+from flumen.streams.app import build_app
+from flumen.streams.brokers import KAFKA
+from flumen.streams.classified import ClassifiedTopic
+from flumen.streams.control.following import Control, following
+from flumen.streams.control.shadow import Shadow
+from flumen.streams.dead_letters import DeadLetters
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.deliver import Delivery
+from flumen.streams.health import Pulse, watch
+from flumen.streams.metrics import Metrics, Timed
+from flumen.streams.patience import Patience
+from flumen.streams.reader import Reader, ReaderOptions
+from flumen.streams.settings import Settings
+from flumen.streams.stopping import StopRequest, leave_after, leaving_behind
+from flumen.streams.topics import ensure_topics
+from flumen.streams.web import WebOptions, serving
 
 log = structlog.get_logger(__name__)
 

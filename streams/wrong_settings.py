@@ -10,8 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from models.urls import without_passwords
-from streams.secrets import MASK, SecretUrl, is_content
+from flumen.models.urls import without_passwords
+from flumen.streams.secrets import MASK, SecretUrl, is_content
 
 PREFIX = "FLUMEN_"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from cli.testing import WorkerProcess
+    from flumen.cli.testing import WorkerProcess
 
 # pytest-xdist gives its workers a width of 80 columns, and rich keeps for good what it finds at its import.
 for name in ("COLUMNS", "LINES"):
@@ -47,7 +47,7 @@ def settings(flumen_settings: Any) -> Any:
 
 def environment_of(settings: Any) -> dict[str, str]:
     """The environment of a command that is to have these settings."""
-    from cli.background import environment_of as names_of
+    from flumen.cli.background import environment_of as names_of
 
     return {**os.environ, **names_of(settings)}
 
@@ -55,7 +55,7 @@ def environment_of(settings: Any) -> dict[str, str]:
 @pytest.fixture
 def wait_until() -> Callable[..., Any]:
     """Ask until the answer is true, and return it."""
-    from cli.testing import wait_until
+    from flumen.cli.testing import wait_until
 
     return wait_until
 
@@ -63,7 +63,7 @@ def wait_until() -> Callable[..., Any]:
 @pytest.fixture
 def start_worker(settings: Any, tmp_path: Path) -> "Iterator[Callable[..., WorkerProcess]]":
     """Start workers with the test's settings (and more, by keyword); they are gone after the test."""
-    from cli.testing import WorkerProcess
+    from flumen.cli.testing import WorkerProcess
 
     started: list[WorkerProcess] = []
 
@@ -82,7 +82,7 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
     """Run a `flumen` command in a process of its own, with the test's settings; its streams are bytes."""
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        command = [sys.executable, "-P", "-m", "cli", *arguments]
+        command = [sys.executable, "-m", "flumen", *arguments]
         return subprocess.run(command, capture_output=True, check=False, env=environment_of(settings))
 
     return run
@@ -91,7 +91,7 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
 @pytest.fixture
 def observer(settings: Any) -> Iterator[Any]:
     """Looks at the test's topics from outside."""
-    from streams.offsets import TopicObserver
+    from flumen.streams.offsets import TopicObserver
 
     observer = TopicObserver(settings)
     yield observer

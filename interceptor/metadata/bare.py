@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 
 from PIL.ImageFile import ImageFile
 
-from interceptor.metadata.directory import open_tiff, read_directory
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.raw_profiles import EXIF_KEYWORDS
-from interceptor.metadata.segments import (
+from flumen.interceptor.metadata.directory import open_tiff, read_directory
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.raw_profiles import EXIF_KEYWORDS
+from flumen.interceptor.metadata.segments import (
     Chunk,
     Segment,
     gif_extensions,

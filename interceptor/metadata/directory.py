@@ -10,8 +10,8 @@ import struct
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.words import MAX_TEXT_BYTES
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.words import MAX_TEXT_BYTES
 
 MAX_ENTRIES = 4_096
 """Entries of one directory that are looked at; cameras write fewer than a hundred."""

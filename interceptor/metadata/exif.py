@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from interceptor.metadata.directory import Directory, Entry, Tiff, open_tiff, read_directory
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.findings import Findings
-from interceptor.metadata.header import ORIENTATION
-from interceptor.metadata.moment import TIME_TAGS, read_time
-from interceptor.metadata.place import PLACE_TAGS, read_place
-from interceptor.metadata.words import clean, decoded, words
+from flumen.interceptor.metadata.directory import Directory, Entry, Tiff, open_tiff, read_directory
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.header import ORIENTATION
+from flumen.interceptor.metadata.moment import TIME_TAGS, read_time
+from flumen.interceptor.metadata.place import PLACE_TAGS, read_place
+from flumen.interceptor.metadata.words import clean, decoded, words
 
 _EXIF, _GPS = 34665, 34853
 _MAX_APEX = 100

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.errors import Unreadable
 
 MAX_ERRORS = 20
 """Errors that are listed of one image; one that has more is broken as a whole."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from PIL.ImageFile import ImageFile
 
-from interceptor.metadata.directory import open_tiff, read_directory
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.raw_profiles import raw_exif, raw_icc, raw_iptc, raw_xmp
+from flumen.interceptor.metadata.directory import open_tiff, read_directory
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.raw_profiles import raw_exif, raw_icc, raw_iptc, raw_xmp
 
 ORIENTATION = 274
 

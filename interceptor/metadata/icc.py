@@ -2,8 +2,8 @@
 
 import struct
 
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.words import MAX_TEXT_BYTES, clean, decoded
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.words import MAX_TEXT_BYTES, clean, decoded
 
 _SIGNATURE_AT, _SIGNATURE = 36, b"acsp"
 _TAGS_AT = 128

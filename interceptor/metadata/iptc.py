@@ -4,9 +4,9 @@ import struct
 from collections.abc import Iterator
 from itertools import count
 
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.findings import Findings
-from interceptor.metadata.words import MAX_WORDS, clean, decoded, words
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.words import MAX_WORDS, clean, decoded, words
 
 MAX_DATASETS = 4_096
 """Datasets that are looked at; programs write a few dozen."""

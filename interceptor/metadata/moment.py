@@ -3,9 +3,9 @@
 import re
 from datetime import datetime, timedelta
 
-from interceptor.metadata.directory import Directory
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.directory import Directory
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.findings import Findings
 
 TIME_TAGS = {36867: "DateTimeOriginal", 36881: "OffsetTimeOriginal", 37521: "SubSecTimeOriginal"}
 _TIME, _OFFSET, _FRACTION = 36867, 36881, 37521

@@ -1,8 +1,8 @@
 """Where an image was taken, from the GPS directory of its EXIF (CIPA DC-008, section 4.6.6)."""
 
-from interceptor.metadata.directory import Directory, Entry
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.directory import Directory, Entry
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.findings import Findings
 
 PLACE_TAGS = {
     1: "GPSLatitudeRef",

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from interceptor.metadata.photoshop import iptc_of
+from flumen.interceptor.metadata.photoshop import iptc_of
 
 _TYPE = "Raw profile type "
 _EXIF_MARK = b"Exif\0\0"

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from interceptor.batch import Batch, Intercepted
-from interceptor.chain import Context
-from interceptor.columns import Column, Kind
-from interceptor.errors import InterceptorError
-from interceptor.metadata.directory import open_tiff, read_directory
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.exif import read_exif
-from interceptor.metadata.findings import Findings
-from interceptor.metadata.header import Header
-from interceptor.metadata.icc import profile_name
-from interceptor.metadata.iptc import read_iptc
-from interceptor.metadata.raw_profiles import UNREADABLE
-from interceptor.metadata.xmp import read_xmp
+from flumen.interceptor.batch import Batch, Intercepted
+from flumen.interceptor.chain import Context
+from flumen.interceptor.columns import Column, Kind
+from flumen.interceptor.errors import InterceptorError
+from flumen.interceptor.metadata.directory import open_tiff, read_directory
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.exif import read_exif
+from flumen.interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.header import Header
+from flumen.interceptor.metadata.icc import profile_name
+from flumen.interceptor.metadata.iptc import read_iptc
+from flumen.interceptor.metadata.raw_profiles import UNREADABLE
+from flumen.interceptor.metadata.xmp import read_xmp
 
 _TIFF_XMP, _TIFF_IPTC = 700, 33723
 _OF_EVERY_IMAGE = ("color_mode", "bit_depth", "frames")

@@ -6,9 +6,9 @@ Read by expat event by event: no tree is built, no entity is ever declared, and 
 import codecs
 from xml.parsers import expat
 
-from interceptor.metadata.errors import Unreadable
-from interceptor.metadata.findings import Findings
-from interceptor.metadata.words import MAX_CHARACTERS, MAX_WORDS, clean, words
+from flumen.interceptor.metadata.errors import Unreadable
+from flumen.interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.words import MAX_CHARACTERS, MAX_WORDS, clean, words
 
 MAX_BYTES = 1024 * 1024
 """The largest packet that is read. What is longer holds a history of edits, or an attack."""

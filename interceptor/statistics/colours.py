@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from interceptor.statistics.light import LEVELS
+from flumen.interceptor.statistics.light import LEVELS
 
 MAX_COLOURS = 5
 MIN_SHARE = 0.05

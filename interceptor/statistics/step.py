@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from interceptor.batch import Batch, ColumnValues, Intercepted, plain
-from interceptor.chain import Context
-from interceptor.columns import Column, Kind
-from interceptor.errors import InterceptorError
-from interceptor.statistics import colours, light, shapes
-from interceptor.statistics.colours import Colour
+from flumen.interceptor.batch import Batch, ColumnValues, Intercepted, plain
+from flumen.interceptor.chain import Context
+from flumen.interceptor.columns import Column, Kind
+from flumen.interceptor.errors import InterceptorError
+from flumen.interceptor.statistics import colours, light, shapes
+from flumen.interceptor.statistics.colours import Colour
 
 _CHANNELS = ("red", "green", "blue")
 

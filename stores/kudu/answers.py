@@ -1,16 +1,16 @@
 """Writing a challenger's answers into Kudu: a row each in `predictions`, beside the champion's."""
 
-from interceptor.batch import Batch
-from stores.errors import StoreClosed
-from stores.kudu.driver import Driver, Write, open_driver
-from stores.kudu.options import KuduOptions
-from stores.kudu.rows import Part, build
-from stores.kudu.schema import predictions_table
-from stores.kudu.writing import ensure_table, flush, prediction_columns
+from flumen.interceptor.batch import Batch
+from flumen.stores.errors import StoreClosed
+from flumen.stores.kudu.driver import Driver, Write, open_driver
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.rows import Part, build
+from flumen.stores.kudu.schema import predictions_table
+from flumen.stores.kudu.writing import ensure_table, flush, prediction_columns
 
 
 class KuduAnswers:
-    """`stores.sink.AnswerSink` for Kudu. A row that Kudu refuses is left out."""
+    """`flumen.stores.sink.AnswerSink` for Kudu. A row that Kudu refuses is left out."""
 
     name = "kudu"
 

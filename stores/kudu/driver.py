@@ -13,11 +13,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from interceptor.open_files import exhausted
-from stores.addresses import split_addresses
-from stores.errors import StoreError, StoreRefused, StoreUnavailable
-from stores.kudu.options import DEFAULT_PORT, KuduOptions
-from stores.kudu.schema import Table, TableColumn
+from flumen.interceptor.open_files import exhausted
+from flumen.stores.addresses import split_addresses
+from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.kudu.options import DEFAULT_PORT, KuduOptions
+from flumen.stores.kudu.schema import Table, TableColumn
 
 # A flush of more is split: Kudu's servers refuse requests over 50 MiB.
 FLUSH_BYTES = 4 * 1024 * 1024
@@ -124,10 +124,10 @@ def open_driver(options: KuduOptions) -> Driver:
         StoreUnavailable: no master answers.
     """
     if options.driver == "native" or (options.driver == "auto" and native_is_installed()):
-        from stores.kudu.native import NativeDriver
+        from flumen.stores.kudu.native import NativeDriver
 
         return NativeDriver(options)
-    from stores.kudu.jvm import JvmDriver
+    from flumen.stores.kudu.jvm import JvmDriver
 
     return JvmDriver(options)
 

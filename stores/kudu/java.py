@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stores.errors import DriverMissing
-from stores.kudu.options import KuduOptions
+from flumen.stores.errors import DriverMissing
+from flumen.stores.kudu.options import KuduOptions
 
 # -Xrs: the JVM installs no signal handlers, so that SIGTERM and Ctrl-C reach Python.
 # The serial collector starts no threads of its own beside the worker's. The first compiler alone halves the CPU time

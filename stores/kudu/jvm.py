@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from interceptor.open_files import exhausted
-from stores.errors import StoreClosed
-from stores.kudu.driver import (
+from flumen.interceptor.open_files import exhausted
+from flumen.stores.errors import StoreClosed
+from flumen.stores.kudu.driver import (
     FLUSH_ROWS,
     Predicate,
     Write,
@@ -21,10 +21,10 @@ from stores.kudu.driver import (
     row_failures,
     status_error,
 )
-from stores.kudu.java import acquire_client, compiled, java, release_client, start
-from stores.kudu.options import KuduOptions
-from stores.kudu.packed import pack, unpack
-from stores.kudu.schema import Table, TableColumn
+from flumen.stores.kudu.java import acquire_client, compiled, java, release_client, start
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.packed import pack, unpack
+from flumen.stores.kudu.schema import Table, TableColumn
 
 KUDU_EXCEPTION = "org.apache.kudu.client.KuduException"
 SCAN_BYTES = 1024 * 1024
@@ -43,7 +43,7 @@ _OPERATORS = {"=": "EQUAL", "<": "LESS", "<=": "LESS_EQUAL", ">": "GREATER", ">=
 
 
 class JvmDriver:
-    """`stores.kudu.driver.Driver` over the Java client. The JVM is started once a process and stays.
+    """`flumen.stores.kudu.driver.Driver` over the Java client. The JVM is started once a process and stays.
 
     Raises:
         DriverMissing: JPype, the JRE or the client's jars are not there.
@@ -131,7 +131,7 @@ class JvmDriver:
                     raise
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Upsert all rows, in order, in one flush. See `stores.kudu.driver.Driver.upsert`."""
+        """Upsert all rows, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
         if self._writer is None:
             self._writer = compiled("RowWriter")(self._client, self._options.timeout_ms, FLUSH_ROWS)
         with self._translated():

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import orjson
 import pyarrow as pa
 
-from interceptor.batch import ColumnValues
-from interceptor.columns import Column, Kind
+from flumen.interceptor.batch import ColumnValues
+from flumen.interceptor.columns import Column, Kind
 
 
 def json_arrays(values: ColumnValues) -> list[object]:

@@ -3,17 +3,17 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from interceptor.columns import Column
-from stores.kudu.driver import Driver, open_driver
-from stores.kudu.options import KuduOptions
-from stores.kudu.schema import Table, all_tables, check, check_what_stays, missing
-from stores.migration import Addition
+from flumen.interceptor.columns import Column
+from flumen.stores.kudu.driver import Driver, open_driver
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.schema import Table, all_tables, check, check_what_stays, missing
+from flumen.stores.migration import Addition
 
 _POLL_S = 0.1
 
 
 class KuduMigration:
-    """`stores.migration.Migration` for Kudu. `columns` are what the interceptors declare, in order.
+    """`flumen.stores.migration.Migration` for Kudu. `columns` are what the interceptors declare, in order.
 
     A worker that has a table open goes on without the new columns; one that starts fills them.
     """

@@ -12,9 +12,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from interceptor.open_files import exhausted
-from stores.errors import DriverMissing, StoreClosed, StoreUnavailable
-from stores.kudu.driver import (
+from flumen.interceptor.open_files import exhausted
+from flumen.stores.errors import DriverMissing, StoreClosed, StoreUnavailable
+from flumen.stores.kudu.driver import (
     Predicate,
     Write,
     check_listening,
@@ -23,9 +23,9 @@ from stores.kudu.driver import (
     row_failures,
     status_error,
 )
-from stores.kudu.native_process import Answer, serve
-from stores.kudu.options import KuduOptions
-from stores.kudu.schema import Table, TableColumn
+from flumen.stores.kudu.native_process import Answer, serve
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.schema import Table, TableColumn
 
 # Beyond the client's own time limits: how long the child may be silent, seconds.
 _GRACE_S = 30.0
@@ -33,7 +33,7 @@ _JOIN_S = 5.0
 
 
 class NativeDriver:
-    """`stores.kudu.driver.Driver` over kudu-python. A child that died is started anew at the next call.
+    """`flumen.stores.kudu.driver.Driver` over kudu-python. A child that died is started anew at the next call.
 
     Raises:
         DriverMissing: kudu-python, or the C++ client under it, is not installed.
@@ -71,7 +71,7 @@ class NativeDriver:
         self._call("add_column", table, column)
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Upsert all rows, in order, in one flush. See `stores.kudu.driver.Driver.upsert`."""
+        """Upsert all rows, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
         statuses: list[str | None] | None = self._call("upsert", list(writes))
         if statuses is None:
             return [{} for _ in writes]

@@ -1,7 +1,7 @@
 """The child of the native driver: it alone imports kudu-python, and answers one request after another.
 
 kudu-python's rules, each learnt from a crash: set every column of a row, give the session a buffer larger than any
-flush, never use its sync mode. `stores.kudu.rows` checks every cell before it comes here.
+flush, never use its sync mode. `flumen.stores.kudu.rows` checks every cell before it comes here.
 """
 
 import ast
@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from stores.kudu.driver import ROW_IS_GONE, ROW_IS_TO_BLAME, Predicate, Write
-from stores.kudu.options import KuduOptions
-from stores.kudu.schema import Table, TableColumn
+from flumen.stores.kudu.driver import ROW_IS_GONE, ROW_IS_TO_BLAME, Predicate, Write
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.schema import Table, TableColumn
 
 # Far over FLUSH_BYTES: an overflow of this buffer ends the interpreter.
 _BUFFER_BYTES = 32 * 1024 * 1024
@@ -81,7 +81,7 @@ def _text(error: Exception) -> str:
 
 
 class _Client:
-    """The same methods as `stores.kudu.driver.Driver`, as calls and answers that can be pickled."""
+    """The same methods as `flumen.stores.kudu.driver.Driver`, as calls and answers that can be pickled."""
 
     def __init__(self, kudu: Any, options: KuduOptions) -> None:
         self._kudu = kudu

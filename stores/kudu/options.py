@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from stores.addresses import split_addresses
-from stores.errors import StoreError
+from flumen.stores.addresses import split_addresses
+from flumen.stores.errors import StoreError
 
 DEFAULT_PORT = 7051
 DRIVERS = ("auto", "jvm", "native")

@@ -6,13 +6,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from stores.errors import StoreClosed, StoreRefused, StoreUnavailable
-from stores.kudu.driver import Driver, Predicate, missing_table, open_driver
-from stores.kudu.options import KuduOptions
+from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
+from flumen.stores.kudu.driver import Driver, Predicate, missing_table, open_driver
+from flumen.stores.kudu.options import KuduOptions
 
 
 class KuduReader:
-    """`stores.sink.Reader` for Kudu, and more: scans into Arrow, and images restored from their chunks.
+    """`flumen.stores.sink.Reader` for Kudu, and more: scans into Arrow, and images restored from their chunks.
 
     It connects at the first call, and can then raise what `Sink.connect` raises. Tables are named without the
     prefix of the options: `images`, `image_chunks`, `view_chunks`, `predictions`.

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from interceptor.batch import ColumnValues
-from stores.kudu.driver import FLUSH_BYTES, FLUSH_ROWS, Write
-from stores.kudu.schema import ARROW_TYPES, MAX_CELL_BYTES, MAX_KEY_BYTES, Table, TableColumn
+from flumen.interceptor.batch import ColumnValues
+from flumen.stores.kudu.driver import FLUSH_BYTES, FLUSH_ROWS, Write
+from flumen.stores.kudu.schema import ARROW_TYPES, MAX_CELL_BYTES, MAX_KEY_BYTES, Table, TableColumn
 
 # What Python's datetime, and so every reader in Python, can show: the years 1 to 9999.
 MIN_TIMESTAMP = -62_135_596_800_000_000

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch
 
 # Kudu's own limits: bytes in one cell, bytes in an encoded key.
 MAX_CELL_BYTES = 65_536

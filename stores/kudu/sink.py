@@ -6,20 +6,20 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from interceptor.batch import Batch, ColumnValues
-from interceptor.columns import Column, Kind
-from stores.errors import StoreClosed
-from stores.kudu.driver import Driver, Predicate, Write, open_driver
-from stores.kudu.lists import json_arrays
-from stores.kudu.options import KuduOptions
-from stores.kudu.rows import Part, build
-from stores.kudu.schema import CHUNK_BYTES, Table, chunks_table, images_table, predictions_table
-from stores.kudu.writing import ensure_table, flush, prediction_columns
-from stores.sink import Failure
+from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import StoreClosed
+from flumen.stores.kudu.driver import Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.lists import json_arrays
+from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.rows import Part, build
+from flumen.stores.kudu.schema import CHUNK_BYTES, Table, chunks_table, images_table, predictions_table
+from flumen.stores.kudu.writing import ensure_table, flush, prediction_columns
+from flumen.stores.sink import Failure
 
 
 class KuduSink:
-    """`stores.sink.Sink` for Kudu. `columns` are what the interceptors declare, in order."""
+    """`flumen.stores.sink.Sink` for Kudu. `columns` are what the interceptors declare, in order."""
 
     def __init__(self, options: KuduOptions, columns: Sequence[Column]) -> None:
         self._options = options

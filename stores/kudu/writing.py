@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable
 
-from interceptor.batch import Batch, ColumnValues
-from stores.kudu.driver import Driver
-from stores.kudu.rows import Part, flushes
-from stores.kudu.schema import Table, as_written, check
+from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.stores.kudu.driver import Driver
+from flumen.stores.kudu.rows import Part, flushes
+from flumen.stores.kudu.schema import Table, as_written, check
 
 log = logging.getLogger(__name__)
 

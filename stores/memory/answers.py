@@ -1,12 +1,12 @@
 """Keeping a challenger's answers in memory."""
 
-from interceptor.batch import Batch
-from stores.errors import StoreClosed
-from stores.memory.store import MemoryStore
+from flumen.interceptor.batch import Batch
+from flumen.stores.errors import StoreClosed
+from flumen.stores.memory.store import MemoryStore
 
 
 class MemoryAnswers:
-    """`stores.sink.AnswerSink` over a memory store: an answer each, and the mark on the rows that are there."""
+    """`flumen.stores.sink.AnswerSink` over a memory store: an answer each, and the mark on the rows that are there."""
 
     name = "memory"
 

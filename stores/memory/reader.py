@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stores.errors import StoreClosed
-from stores.memory.store import MemoryStore
+from flumen.stores.errors import StoreClosed
+from flumen.stores.memory.store import MemoryStore
 
 
 class MemoryReader:
-    """Reads one store. See `stores.sink.Reader`; every method raises `StoreUnavailable` and `StoreClosed`."""
+    """Reads one store. See `flumen.stores.sink.Reader`; every method raises `StoreUnavailable` and `StoreClosed`."""
 
     def __init__(self, store: MemoryStore) -> None:
         self._store: MemoryStore | None = store

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch
 
 MAX_ID_BYTES = 16_384
 """Kudu's limit for a key, the smallest of the real stores."""

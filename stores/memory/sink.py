@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from interceptor.batch import Batch, ColumnValues
-from interceptor.columns import Column
-from stores.errors import StoreClosed
-from stores.memory.schema import check_columns, refusal
-from stores.memory.store import MemoryStore
-from stores.sink import Failure
+from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.interceptor.columns import Column
+from flumen.stores.errors import StoreClosed
+from flumen.stores.memory.schema import check_columns, refusal
+from flumen.stores.memory.store import MemoryStore
+from flumen.stores.sink import Failure
 
 
 class MemorySink:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from interceptor.columns import Column
-from stores.errors import StoreUnavailable
+from flumen.interceptor.columns import Column
+from flumen.stores.errors import StoreUnavailable
 
 
 @dataclass(slots=True)

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 from xml.etree import ElementTree
 
-from stores.errors import SchemaMismatch
-from stores.solr.schema import CONFIGSET, IndexField, find_field, missing
+from flumen.stores.errors import SchemaMismatch
+from flumen.stores.solr.schema import CONFIGSET, IndexField, find_field, missing
 
 SCHEMA_FILE = "schema.xml"
 _END = b"</schema>"

@@ -5,17 +5,17 @@ Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents".
 
 import orjson
 
-from interceptor.batch import Batch
-from stores.errors import StoreClosed
-from stores.solr.options import SolrOptions
-from stores.solr.server import Refusal, SolrServer
+from flumen.interceptor.batch import Batch
+from flumen.stores.errors import StoreClosed
+from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.server import Refusal, SolrServer
 
 _MUST_EXIST = 1
 """As `_version_`: any version will do, none will not. Else the update would make a document of two fields."""
 
 
 class SolrAnswers:
-    """`stores.sink.AnswerSink` for Solr: sets `disagreement`. A document that is gone meanwhile stays gone.
+    """`flumen.stores.sink.AnswerSink` for Solr: sets `disagreement`. A document that is gone meanwhile stays gone.
 
     Solr reads, changes and writes the document under one lock, so an image that is stored again at that moment loses
     nothing: it either keeps the mark or comes without one.

@@ -3,8 +3,8 @@
 import re
 from difflib import get_close_matches
 
-from stores.errors import StoreRefused
-from stores.solr.search import Search
+from flumen.stores.errors import StoreRefused
+from flumen.stores.solr.search import Search
 
 _EXAMPLE = (
     "Write, for example, 'label:7 AND confidence:[0 TO 0.5]'; what has blanks or signs in it goes in quotes"

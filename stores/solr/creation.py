@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
-from stores.errors import StoreError, StoreRefused, StoreUnavailable
-from stores.solr.schema import CONFIGSET, IndexField, check_schema
-from stores.solr.server import Refusal, SolrServer, shorten
+from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr.schema import CONFIGSET, IndexField, check_schema
+from flumen.stores.solr.server import Refusal, SolrServer, shorten
 
 _APPEARS_WITHIN_S = 30.0
 _REFUSED_FOR_ANOTHER_S = 2.0

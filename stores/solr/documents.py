@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from interceptor.batch import Batch, ColumnValues
-from interceptor.columns import Kind
-from stores.solr.schema import CORRECT, DERIVED, LOCATION, IndexField
+from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.interceptor.columns import Kind
+from flumen.stores.solr.schema import CORRECT, DERIVED, LOCATION, IndexField
 
 _INT32 = np.iinfo(np.int32)
 

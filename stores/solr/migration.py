@@ -12,17 +12,17 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
-from interceptor.columns import Column
-from stores.errors import StoreError, StoreRefused
-from stores.migration import Addition
-from stores.solr.additions import SCHEMA_FILE, Line, added, lines_to_add
-from stores.solr.options import SolrOptions
-from stores.solr.schema import CONFIGSET, check_schema, check_what_stays, index_fields
-from stores.solr.server import Refusal, SolrServer
+from flumen.interceptor.columns import Column
+from flumen.stores.errors import StoreError, StoreRefused
+from flumen.stores.migration import Addition
+from flumen.stores.solr.additions import SCHEMA_FILE, Line, added, lines_to_add
+from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.schema import CONFIGSET, check_schema, check_what_stays, index_fields
+from flumen.stores.solr.server import Refusal, SolrServer
 
 
 class SolrMigration:
-    """`stores.migration.Migration` for Solr. `columns` are what the interceptors declare, in order.
+    """`flumen.stores.migration.Migration` for Solr. `columns` are what the interceptors declare, in order.
 
     A worker that writes meanwhile goes on; the index answers with its old schema until it is loaded.
     """

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from stores.addresses import check_host
-from stores.errors import StoreError
+from flumen.stores.addresses import check_host
+from flumen.stores.errors import StoreError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 import pysolr
 
-from stores.errors import StoreClosed, StoreRefused
-from stores.solr.complaints import check_names, reworded
-from stores.solr.options import SolrOptions
-from stores.solr.schema import column_name, index_name, is_timestamp, named_fields
-from stores.solr.search import EVERYTHING, Found, Search, read_facets
-from stores.solr.server import SolrServer
+from flumen.stores.errors import StoreClosed, StoreRefused
+from flumen.stores.solr.complaints import check_names, reworded
+from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.schema import column_name, index_name, is_timestamp, named_fields
+from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets
+from flumen.stores.solr.server import SolrServer
 
 _INTERNAL = frozenset({"_version_", "name_text", "location_map", "words"})
 
 
 class SolrReader:
-    """Reads one index. See `stores.sink.Reader`; every method raises what `SolrServer.store_error` names.
+    """Reads one index. See `flumen.stores.sink.Reader`; every method raises what `SolrServer.store_error` names.
 
     Queries are in Solr's own language and see what is committed; `get` sees a document once it is written.
     """

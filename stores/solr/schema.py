@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch
 
 CONFIGSET = Path(__file__).parent / "configset"
 UNIQUE_KEY = "id"

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from stores.errors import StoreRefused
+from flumen.stores.errors import StoreRefused
 
 EVERYTHING = "*:*"
 DISTANCE = "distance_km"

@@ -13,9 +13,9 @@ import orjson
 import pysolr
 import requests
 
-from stores.errors import StoreError, StoreRefused, StoreUnavailable
-from stores.solr.options import SolrOptions
-from stores.solr.session import connection_error, find_proxy, open_session
+from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.session import connection_error, find_proxy, open_session
 
 # pysolr logs each failed request at ERROR with its whole body; here failures are raised or returned instead.
 logging.getLogger("pysolr").setLevel(logging.CRITICAL)

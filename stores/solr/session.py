@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import requests
 from requests.utils import get_environ_proxies, select_proxy
 
-from interceptor.open_files import exhausted
-from stores.errors import StoreError, StoreRefused, StoreUnavailable
-from stores.solr.options import SolrOptions
+from flumen.interceptor.open_files import exhausted
+from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr.options import SolrOptions
 
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOGIN = re.compile(r"://[^/\s'\"]*@")

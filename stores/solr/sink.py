@@ -7,15 +7,15 @@ from typing import Any
 import orjson
 import pysolr
 
-from interceptor.batch import Batch
-from interceptor.columns import Column
-from stores.errors import StoreClosed
-from stores.sink import Failure
-from stores.solr.creation import check_index, prepare_index
-from stores.solr.documents import build_documents, int32_overflows
-from stores.solr.options import SolrOptions
-from stores.solr.schema import index_fields
-from stores.solr.server import Refusal, SolrServer, read_error, shorten
+from flumen.interceptor.batch import Batch
+from flumen.interceptor.columns import Column
+from flumen.stores.errors import StoreClosed
+from flumen.stores.sink import Failure
+from flumen.stores.solr.creation import check_index, prepare_index
+from flumen.stores.solr.documents import build_documents, int32_overflows
+from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.schema import index_fields
+from flumen.stores.solr.server import Refusal, SolrServer, read_error, shorten
 
 # Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
 _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
@@ -23,7 +23,7 @@ _COMMIT = b'{"commit": {"openSearcher": false}}'
 
 
 class SolrSink:
-    """Upserts one document an image, under the image's id, as `stores.sink.Sink` promises."""
+    """Upserts one document an image, under the image's id, as `flumen.stores.sink.Sink` promises."""
 
     name = "solr"
 

@@ -6,15 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
-from streams.control.follower import Follower
-from streams.control.gate import SETTLED_WITHIN_S, Gate
-from streams.control.keys import Keyring
-from streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
-from streams.errors import ControlRefused
-from streams.received import is_readable
-from streams.sending import Outgoing, Sender
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.control.follower import Follower
+from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
+from flumen.streams.control.keys import Keyring
+from flumen.streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
+from flumen.streams.errors import ControlRefused
+from flumen.streams.received import is_readable
+from flumen.streams.sending import Outgoing, Sender
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 MISSED_HEARTBEATS = 5
 """A worker is silent after so many heartbeats that did not come."""

@@ -7,13 +7,13 @@ from functools import partial
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
-from streams.errors import TopicMissing
-from streams.kafka_connection import Connection, refusal
-from streams.kafka_errors import failed_for_good, is_fatal, make_consumer
-from streams.polling import poll
-from streams.received import raw_message
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.errors import TopicMissing
+from flumen.streams.kafka_connection import Connection, refusal
+from flumen.streams.kafka_errors import failed_for_good, is_fatal, make_consumer
+from flumen.streams.polling import poll
+from flumen.streams.received import raw_message
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 _POLL_S = 0.5
 _TIMEOUT_S = 10.0

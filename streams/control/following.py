@@ -10,15 +10,15 @@ from functools import partial
 
 import structlog
 
-from models.slot import CurrentSlot, Serving
-from streams.control.loading import Loader
-from streams.control.pace import Pace
-from streams.control.preparation import Listeners, Preparation, stay_behind
-from streams.control.reader import ControlReader
-from streams.control.shadow import Shadow
-from streams.control.status import StatusReporter, worker_id
-from streams.metrics import Metrics
-from streams.settings import Settings
+from flumen.models.slot import CurrentSlot, Serving
+from flumen.streams.control.loading import Loader
+from flumen.streams.control.pace import Pace
+from flumen.streams.control.preparation import Listeners, Preparation, stay_behind
+from flumen.streams.control.reader import ControlReader
+from flumen.streams.control.shadow import Shadow
+from flumen.streams.control.status import StatusReporter, worker_id
+from flumen.streams.metrics import Metrics
+from flumen.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 

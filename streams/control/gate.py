@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from streams.control.keys import Keyring
-from streams.control.records import (
+from flumen.streams.control.keys import Keyring
+from flumen.streams.control.records import (
     MAX_FIRST_REVISION,
     NO_REVISION,
     Desired,
@@ -21,7 +21,7 @@ from streams.control.records import (
     parse_desired,
     to_json,
 )
-from streams.errors import (
+from flumen.streams.errors import (
     ControlRefused,
     RecordConflict,
     RecordMalformed,
@@ -30,8 +30,8 @@ from streams.errors import (
     RecordStale,
     RecordUnrecorded,
 )
-from streams.settings import Settings
-from streams.wire import UNREADABLE_HEADERS, RawMessage
+from flumen.streams.settings import Settings
+from flumen.streams.wire import UNREADABLE_HEADERS, RawMessage
 
 RECORDED_WITHIN_S = 5.0
 """How long the line of a control record in the audit trail may take: committed together, they are read apart."""

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from streams.control.fleet import FleetView
-from streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerStatus
-from streams.control.trail import describe_change
+from flumen.streams.control.fleet import FleetView
+from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerStatus
+from flumen.streams.control.trail import describe_change
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from streams.errors import BadKey, RecordForged
-from streams.wire import Headers, SentHeaders
+from flumen.streams.errors import BadKey, RecordForged
+from flumen.streams.wire import Headers, SentHeaders
 
 KEY_HEADER = "flumen.key"
 SIGNATURE_HEADER = "flumen.signature"

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import structlog
 
-from models.errors import ModelError
-from models.repository import CHAMPION, Repository
-from models.runtime import OnnxClassifier
-from models.shipped import seed
-from models.slot import NO_REVISION, Serving
-from models.urls import without_passwords
-from models.verifier import Verifier
-from streams.control.pace import NICENESS
-from streams.control.records import DesiredState, ModelRef
-from streams.errors import NoModel
-from streams.metrics import Metrics
-from streams.settings import Settings
+from flumen.models.errors import ModelError
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.shipped import seed
+from flumen.models.slot import NO_REVISION, Serving
+from flumen.models.urls import without_passwords
+from flumen.models.verifier import Verifier
+from flumen.streams.control.pace import NICENESS
+from flumen.streams.control.records import DesiredState, ModelRef
+from flumen.streams.errors import NoModel
+from flumen.streams.metrics import Metrics
+from flumen.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
 

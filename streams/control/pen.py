@@ -19,16 +19,16 @@ from dataclasses import dataclass
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from streams.control.follower import Follower
-from streams.control.gate import Gate
-from streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
-from streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
-from streams.control.trail import MARK_HEADER, describe_change, written_by
-from streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
-from streams.kafka_connection import Connection
-from streams.kafka_errors import make_producer
-from streams.settings import Settings
-from streams.wire import SentHeaders
+from flumen.streams.control.follower import Follower
+from flumen.streams.control.gate import Gate
+from flumen.streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
+from flumen.streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
+from flumen.streams.control.trail import MARK_HEADER, describe_change, written_by
+from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
+from flumen.streams.kafka_connection import Connection
+from flumen.streams.kafka_errors import make_producer
+from flumen.streams.settings import Settings
+from flumen.streams.wire import SentHeaders
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 3

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from interceptor.classifier import Classifier
-from models.errors import ModelError
-from models.slot import CurrentSlot, Serving
-from streams.control.pace import NICENESS
-from streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
+from flumen.interceptor.classifier import Classifier
+from flumen.models.errors import ModelError
+from flumen.models.slot import CurrentSlot, Serving
+from flumen.streams.control.pace import NICENESS
+from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
 
 log = structlog.get_logger(__name__)
 

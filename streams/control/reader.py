@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import structlog
 
-from streams.control.follower import Follower
-from streams.control.gate import SETTLED_WITHIN_S, Gate
-from streams.control.keys import Keyring
-from streams.control.records import DesiredState, Refused
-from streams.errors import ControlRefused, RecordConflict, RecordOutOfLine
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.control.follower import Follower
+from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
+from flumen.streams.control.keys import Keyring
+from flumen.streams.control.records import DesiredState, Refused
+from flumen.streams.errors import ControlRefused, RecordConflict, RecordOutOfLine
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
 

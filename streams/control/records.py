@@ -12,8 +12,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
-from models.names import MAX_VERSION, NAME_PATTERN
-from streams.errors import RecordMalformed
+from flumen.models.names import MAX_VERSION, NAME_PATTERN
+from flumen.streams.errors import RecordMalformed
 
 MAX_RECORD_BYTES = 65_536
 """Bytes of a record's value. Far more than an actor, a reason and three models need."""

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from models.repository import CHAMPION, Repository
-from streams.control.fleet import Fleet, FleetView
-from streams.control.goals import Goal, refusal, say_changed, say_refused
-from streams.control.pen import Pen, Wish
-from streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Command, DesiredState, ModelRef
-from streams.errors import (
+from flumen.models.repository import CHAMPION, Repository
+from flumen.streams.control.fleet import Fleet, FleetView
+from flumen.streams.control.goals import Goal, refusal, say_changed, say_refused
+from flumen.streams.control.pen import Pen, Wish
+from flumen.streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Command, DesiredState, ModelRef
+from flumen.streams.errors import (
     KafkaUnavailable,
     NoModel,
     RolloutInterrupted,

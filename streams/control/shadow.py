@@ -15,12 +15,12 @@ from zlib import crc32
 
 import structlog
 
-from interceptor import Batch, Classifier, Context, Limits, Preprocess, intercept
-from interceptor.classify import Classify
-from interceptor.decode import Decode
-from stores import AnswerSink
-from streams.decoder import GuardedDecoder
-from streams.metrics import Metrics
+from flumen.interceptor import Batch, Classifier, Context, Limits, Preprocess, intercept
+from flumen.interceptor.classify import Classify
+from flumen.interceptor.decode import Decode
+from flumen.stores import AnswerSink
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.metrics import Metrics
 
 log = structlog.get_logger(__name__)
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from models.slot import Serving
-from streams.control.preparation import Picture
-from streams.control.records import (
+from flumen.models.slot import Serving
+from flumen.streams.control.preparation import Picture
+from flumen.streams.control.records import (
     Effective,
     ModelRef,
     WorkerState,
@@ -23,9 +23,9 @@ from streams.control.records import (
     now,
     to_json,
 )
-from streams.kafka_errors import failed_for_good, is_fatal, kafka_error, make_producer
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.kafka_errors import failed_for_good, is_fatal, kafka_error, make_producer
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
 

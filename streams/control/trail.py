@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from streams.control.follower import Follower
-from streams.control.gate import Line
-from streams.control.keys import Keyring
-from streams.control.records import Command, Desired, DesiredState, Effective, ModelRef, parse_audit
-from streams.errors import ControlRefused, NothingBefore, RecordForged
-from streams.received import is_readable
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.control.follower import Follower
+from flumen.streams.control.gate import Line
+from flumen.streams.control.keys import Keyring
+from flumen.streams.control.records import Command, Desired, DesiredState, Effective, ModelRef, parse_audit
+from flumen.streams.errors import ControlRefused, NothingBefore, RecordForged
+from flumen.streams.received import is_readable
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 MARK_HEADER = "flumen.write"
 """Tells one attempt to write a state from all others, whatever they say. It is not signed, and means nothing else."""

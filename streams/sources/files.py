@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
-from streams.errors import SourceUnreadable
-from streams.sources.opening import open_below
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources.opening import open_below
 
 OnUnreadable = Callable[[SourceUnreadable], None]
 """Told of each file or image that cannot be read; the others go on."""

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from models.errors import IdxInvalid
-from models.idx import read_idx, read_shape
-from streams.errors import SourceUnreadable
-from streams.sources.files import Content, FoundFile, unreadable
+from flumen.models.errors import IdxInvalid
+from flumen.models.idx import read_idx, read_shape
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources.files import Content, FoundFile, unreadable
 
 _NAME = re.compile(r"(?P<stem>.+?)([-.]idx[0-9]?(-ubyte)?|-ubyte)(\.gz)?", re.IGNORECASE)
 _LABELS = 1

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from interceptor import Limits
-from streams.errors import SourceUnreadable
-from streams.sources.files import Content, FoundFile, OnUnreadable, read_file
-from streams.sources.idx import count_idx, is_idx, is_label_file, read_idx_images
-from streams.sources.tars import is_tar, read_tar
-from streams.sources.zips import count_zip, is_zip, read_zip
-from streams.wire import SourceImage, content_type_of
+from flumen.interceptor import Limits
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources.files import Content, FoundFile, OnUnreadable, read_file
+from flumen.streams.sources.idx import count_idx, is_idx, is_label_file, read_idx_images
+from flumen.streams.sources.tars import is_tar, read_tar
+from flumen.streams.sources.zips import count_zip, is_zip, read_zip
+from flumen.streams.wire import SourceImage, content_type_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the members of any archive have in common: names that are only names."""
 
-from streams.sources.files import Content, FoundFile, is_hidden, printable
+from flumen.streams.sources.files import Content, FoundFile, is_hidden, printable
 
 
 def parts(name: str) -> list[str]:

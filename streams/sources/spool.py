@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from streams.errors import NotRemembered, SourceUnreadable
-from streams.sources.files import FoundFile, OnUnreadable, find_files, unreadable
+from flumen.streams.errors import NotRemembered, SourceUnreadable
+from flumen.streams.sources.files import FoundFile, OnUnreadable, find_files, unreadable
 
 RECORD = ".flumen-published.sqlite"
 UNFINISHED = (".part", ".partial", ".tmp", ".temp", ".crdownload", ".filepart", ".swp", "~")

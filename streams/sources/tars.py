@@ -15,9 +15,9 @@ from lzma import LZMAError, LZMAFile
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
-from streams.errors import SourceUnreadable
-from streams.sources.files import Content, FoundFile, printable, too_large, unreadable
-from streams.sources.members import content_of, is_hidden_within, parts
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources.files import Content, FoundFile, printable, too_large, unreadable
+from flumen.streams.sources.members import content_of, is_hidden_within, parts
 
 _ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 

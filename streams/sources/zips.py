@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from streams.errors import SourceUnreadable
-from streams.sources.files import Content, FoundFile, too_large, unreadable
-from streams.sources.members import content_of, is_hidden_within
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources.files import Content, FoundFile, too_large, unreadable
+from flumen.streams.sources.members import content_of, is_hidden_within
 
 # What the standard library raises for damaged archives; RuntimeError is an encrypted member.
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from interceptor.columns import Column
-from stores.kudu import KuduOptions, KuduReader, KuduSink
-from stores.memory import MemoryReader, MemorySink, MemoryStore
-from stores.sink import Reader, Sink
-from stores.solr import SolrOptions, SolrReader, SolrSink
+from flumen.interceptor.columns import Column
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
+from flumen.stores.sink import Reader, Sink
+from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
 
 COLUMNS = (
     Column("id", Kind.STRING, "The image's id.", nullable=False),

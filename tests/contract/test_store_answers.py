@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from contract_samples import COLUMNS, sample_batch
 
-from interceptor.batch import Batch
-from stores.errors import StoreClosed
-from stores.kudu import KuduAnswers, KuduOptions, KuduReader, KuduSink
-from stores.memory import MemoryAnswers, MemorySink, MemoryStore
-from stores.sink import AnswerSink
-from stores.solr import SolrAnswers, SolrOptions, SolrReader, SolrSink
+from flumen.interceptor.batch import Batch
+from flumen.stores.errors import StoreClosed
+from flumen.stores.kudu import KuduAnswers, KuduOptions, KuduReader, KuduSink
+from flumen.stores.memory import MemoryAnswers, MemorySink, MemoryStore
+from flumen.stores.sink import AnswerSink
+from flumen.stores.solr import SolrAnswers, SolrOptions, SolrReader, SolrSink
 
 
 def answers(*ids: str, differs: bool = True) -> Batch:

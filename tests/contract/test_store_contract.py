@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from contract_samples import COLUMNS, as_written, sample_batch
 
-from interceptor.batch import Batch
-from interceptor.columns import Kind
-from stores.errors import SchemaMismatch, StoreClosed, StoreUnavailable
-from stores.sink import Failure, Sink
+from flumen.interceptor.batch import Batch
+from flumen.interceptor.columns import Kind
+from flumen.stores.errors import SchemaMismatch, StoreClosed, StoreUnavailable
+from flumen.stores.sink import Failure, Sink
 
 if TYPE_CHECKING:
     from conftest import StoreUnderTest

@@ -7,9 +7,9 @@ from contract_samples import COLUMNS, as_written, sample_batch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from interceptor.columns import Column, Kind
-from stores.memory import MemoryReader, MemorySink, MemoryStore
-from stores.sink import Reader, Sink
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
+from flumen.stores.sink import Reader, Sink
 
 if TYPE_CHECKING:
     from conftest import StoreUnderTest

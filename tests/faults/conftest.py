@@ -11,9 +11,9 @@ from fault_report import LONG, REPORT, Row, markdown, table
 from fault_scene import Scene
 from fault_servers import CONFIGSET, Servers
 
-from stack.layout import Endpoints
-from stack.local import down, up
-from streams.settings import Settings
+from flumen.stack.layout import Endpoints
+from flumen.stack.local import down, up
+from flumen.streams.settings import Settings
 
 _ROWS: list[Row] = []
 _LONG_TIMEOUT_S = 3600

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import requests
 
-from stores.kudu import KuduReader
-from streams.letters import read_letter
-from streams.offsets import TopicObserver
-from streams.settings import Settings
+from flumen.stores.kudu import KuduReader
+from flumen.streams.letters import read_letter
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 60
 

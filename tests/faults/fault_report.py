@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from stack.artifacts import pinned
+from flumen.stack.artifacts import pinned
 
 LONG = os.environ.get("FLUMEN_FAULTS") == "long"
 REPORT = Path(__file__).parents[2] / "docs" / "faults.md"

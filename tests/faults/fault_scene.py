@@ -14,14 +14,14 @@ from fault_audit import Audit, find, judge
 from fault_report import Row
 from PIL import Image
 
-from models.idx import read_idx
-from stack.layout import Endpoints
-from streams.errors import KafkaUnavailable
-from streams.offsets import TopicObserver
-from streams.publish import publish
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SourceImage
+from flumen.models.idx import read_idx
+from flumen.stack.layout import Endpoints
+from flumen.streams.errors import KafkaUnavailable
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage
 
 POISON = b"this is no image"
 _DIFFERENT_DIGITS = 1000

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 
-from stack.layout import Layout
-from stack.local import up
+from flumen.stack.layout import Layout
+from flumen.stack.local import up
 
 CONFIGSET = Path(__file__).parents[2] / "stores" / "solr" / "configset"
 

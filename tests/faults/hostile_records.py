@@ -7,7 +7,15 @@ from typing import Any
 
 from raw_records import RawRecord
 
-from streams.control.records import DesiredState, Effective, ModelRef, WorkerState, WorkerStatus, now, to_json
+from flumen.streams.control.records import (
+    DesiredState,
+    Effective,
+    ModelRef,
+    WorkerState,
+    WorkerStatus,
+    now,
+    to_json,
+)
 
 MAX_IMAGE_BYTES = 100_000
 TIMES_MS = (None, 0, 1, 1_700_000_000_000, 2**62, 2**63 - 1, -1, -(2**40))

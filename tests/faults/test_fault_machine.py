@@ -11,7 +11,7 @@ import pytest
 from fault_scene import Scene
 from fault_servers import CONFIGSET, Servers, last
 
-from stack.local import down, up
+from flumen.stack.local import down, up
 
 IMAGES = 20_000
 SMALL_BATCHES = {"max_batch_size": 50}

@@ -15,8 +15,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from fault_report import LONG
 from fault_scene import Scene
 
-from streams.offsets import TopicObserver
-from streams.topics import ensure_topics
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.topics import ensure_topics
 
 IMAGES = 20_000 if LONG else 2_000
 DELETED = 20

@@ -23,13 +23,13 @@ from hostile_records import MAX_IMAGE_BYTES, Hostile
 from PIL import Image
 from raw_records import publish_raw
 
-from cli.background import environment_of
-from streams.control.keys import new_key_pair
-from streams.letters import read_letter
-from streams.offsets import TopicObserver
-from streams.settings import Settings
-from streams.topics import ensure_marks_topic, ensure_topics
-from streams.wire import to_image
+from flumen.cli.background import environment_of
+from flumen.streams.control.keys import new_key_pair
+from flumen.streams.letters import read_letter
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_marks_topic, ensure_topics
+from flumen.streams.wire import to_image
 
 SEED = int(os.environ.get("FLUMEN_SEED", "20261128"))
 IMAGES = 75_000 if LONG else 2_000
@@ -95,7 +95,7 @@ def let_any_time_in(settings: Settings) -> None:
 
 
 def flumen(settings: Settings, *arguments: str) -> str:
-    command = [sys.executable, "-P", "-m", "cli", *arguments]
+    command = [sys.executable, "-m", "flumen", *arguments]
     environment = {**os.environ, **environment_of(settings)}
     done = subprocess.run(command, capture_output=True, check=False, env=environment)
     said = done.stderr.decode()

@@ -4,11 +4,11 @@ import math
 import warnings
 from typing import Any
 
-from interceptor import Batch, Context, ImageMessage, Limits, Preprocess, intercept
-from interceptor.columns import Column
-from interceptor.decode import Decode
-from interceptor.metadata.step import Metadata
-from interceptor.statistics.step import Statistics
+from flumen.interceptor import Batch, Context, ImageMessage, Limits, Preprocess, intercept
+from flumen.interceptor.columns import Column
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.metadata.step import Metadata
+from flumen.interceptor.statistics.step import Statistics
 
 CHAIN = (Decode(), Statistics(), Metadata())
 COLUMNS: tuple[Column, ...] = tuple(column for step in CHAIN for column in step.columns)

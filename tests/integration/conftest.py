@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stores.kudu import KuduOptions
+from flumen.stores.kudu import KuduOptions
 
 
 @pytest.fixture(params=["jvm", "native"])

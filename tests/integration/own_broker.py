@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from stack import kafka
-from stack.launch import Launch
-from stack.layout import Layout, State
-from stack.process import stop
-from stack.progress import silent
+from flumen.stack import kafka
+from flumen.stack.launch import Launch
+from flumen.stack.layout import Layout, State
+from flumen.stack.process import stop
+from flumen.stack.progress import silent
 
 
 @dataclass

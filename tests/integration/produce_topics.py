@@ -8,8 +8,8 @@ from typing import cast
 from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
-from interceptor import ImageMessage
-from streams.wire import Headers, RawMessage, to_image
+from flumen.interceptor import ImageMessage
+from flumen.streams.wire import Headers, RawMessage, to_image
 
 
 def create_topic(kafka: str, name: str, **config: str) -> str:

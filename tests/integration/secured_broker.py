@@ -7,13 +7,13 @@ from pathlib import Path
 
 from certificates import Authority
 
-from stack import kafka
-from stack.launch import Launch
-from stack.layout import Layout, State
-from stack.ports import choose
-from stack.process import stop
-from stack.progress import silent
-from stack.server import Command
+from flumen.stack import kafka
+from flumen.stack.launch import Launch
+from flumen.stack.layout import Layout, State
+from flumen.stack.ports import choose
+from flumen.stack.process import stop
+from flumen.stack.progress import silent
+from flumen.stack.server import Command
 
 USER, PASSWORD = "alice", "what-alice-knows"
 NOBODY, NOBODYS_PASSWORD = "bob", "what-bob-knows"

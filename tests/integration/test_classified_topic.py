@@ -10,14 +10,14 @@ import requests
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from interceptor import Batch, Column, ImageMessage, Kind
-from replay.sql import query
-from stores import StoreClosed, StoreUnavailable
-from stores.kudu import KuduReader
-from streams.classified import ClassifiedTopic
-from streams.offsets import TopicObserver
-from streams.settings import Settings
-from streams.topics import ensure_topics
+from flumen.interceptor import Batch, Column, ImageMessage, Kind
+from flumen.replay.sql import query
+from flumen.stores import StoreClosed, StoreUnavailable
+from flumen.stores.kudu import KuduReader
+from flumen.streams.classified import ClassifiedTopic
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

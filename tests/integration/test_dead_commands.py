@@ -10,11 +10,11 @@ from confluent_kafka import Producer
 from produce_topics import create_topic
 from typer.testing import CliRunner, Result
 
-from cli.dead import app
-from stores.kudu import KuduReader
-from streams.errors import NoSuchLetter, NotSaved
-from streams.settings import Settings
-from streams.topics import ensure_topics
+from flumen.cli.dead import app
+from flumen.stores.kudu import KuduReader
+from flumen.streams.errors import NoSuchLetter, NotSaved
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
 
 Run = Callable[..., Result]
 Wait = Callable[..., None]

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from produce_topics import create_topic
 
-from interceptor import ImageMessage, Reject
-from streams.dead_letters import DeadLetters
-from streams.errors import TopicTooSmall
-from streams.graveyard import Grave, ReplayRules, refusal
-from streams.letters import read_letter
-from streams.marks import UNMARKED
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.interceptor import ImageMessage, Reject
+from flumen.streams.dead_letters import DeadLetters
+from flumen.streams.errors import TopicTooSmall
+from flumen.streams.graveyard import Grave, ReplayRules, refusal
+from flumen.streams.letters import read_letter
+from flumen.streams.marks import UNMARKED
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 
 class Model:

@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from interceptor.preprocess import to_tensor
-from models.idx import read_idx
-from models.repository import Repository
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.publish import publish
-from streams.settings import Settings
-from streams.sources import SourceOptions, find_files, read_images
-from streams.topics import ensure_topics
-from streams.wire import SourceImage
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.idx import read_idx
+from flumen.models.repository import Repository
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.sources import SourceOptions, find_files, read_images
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage
 
 Offline = NDArray[np.int64]
 

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from cli.background import environment_of
-from interceptor import load_chain, merge_columns
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.worker import make_sinks
+from flumen.cli.background import environment_of
+from flumen.interceptor import load_chain, merge_columns
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.worker import make_sinks
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
 IMAGES = "data/mnist/t10k-images-idx3-ubyte.gz"
@@ -93,7 +93,7 @@ def test_the_tutorial(
         monkeypatch.setenv(name, value)
 
     def flumen(*arguments: str, said: bytes = b"") -> subprocess.CompletedProcess[str]:
-        return answer([sys.executable, "-P", "-m", "cli", *arguments], said)
+        return answer([sys.executable, "-m", "flumen", *arguments], said)
 
     early = start_worker()
     assert early.process.wait(120) == 1
@@ -104,7 +104,7 @@ def test_the_tutorial(
         {"store": "kudu", "table": f"{settings.kudu_table_prefix}images", "column": "ink", "type": "FLOAT"}
     ]
     assert json.loads(flumen("tables", "migrate", "--dry-run", "--json").stdout) == plan
-    command = [sys.executable, "-P", "-m", "cli", "tables", "migrate"]
+    command = [sys.executable, "-m", "flumen", "tables", "migrate"]
     silent = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     assert (silent.returncode, b"Add --yes" in silent.stderr) == (1, True)
     migrated = flumen(*setup[3][1:], said=b"y\n")

@@ -12,13 +12,13 @@ import pytest
 from certificates import Authority
 from secured_broker import NOBODY, NOBODYS_PASSWORD, PASSWORD, USER, SecuredBroker, secured_broker
 
-from cli.background import environment_of
-from streams.control.follower import Follower
-from streams.errors import KafkaRefused, KafkaUnavailable, StreamError
-from streams.offsets import TopicObserver
-from streams.publish import publish
-from streams.settings import Settings, load_settings
-from streams.topics import ensure_topics, existing_topics
+from flumen.cli.background import environment_of
+from flumen.streams.control.follower import Follower
+from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings, load_settings
+from flumen.streams.topics import ensure_topics, existing_topics
 
 MARKER = "this-is-no-password-of-anybodys"
 
@@ -153,7 +153,7 @@ def test_what_a_user_may_not_use_is_named(broker: SecuredBroker) -> None:
 def test_a_worker_that_is_not_let_in_says_why_and_ends(broker: SecuredBroker, tmp_path: Path) -> None:
     settings = with_password(broker.sasl, MARKER, debug="conf,security")
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "worker"],
+        [sys.executable, "-m", "flumen", "worker"],
         env={**os.environ, **environment_of(settings, log_level="debug", home=str(tmp_path))},
         capture_output=True,
         text=True,

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch, StoreRefused
-from stores.kudu import KuduOptions, KuduReader, KuduSink
-from stores.kudu.java import acquire_client, java, release_client, start
-from stores.kudu.schema import CHUNK_BYTES
-from streams.settings import Settings
-from streams.topics import ensure_topics
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch, StoreRefused
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu.java import acquire_client, java, release_client, start
+from flumen.stores.kudu.schema import CHUNK_BYTES
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import StoreUnavailable
-from stores.kudu import KuduOptions, KuduReader, KuduSink
-from stores.kudu.driver import Write, open_driver
-from stores.kudu.schema import CHUNK_BYTES
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import StoreUnavailable
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu.driver import Write, open_driver
+from flumen.stores.kudu.schema import CHUNK_BYTES
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

@@ -10,12 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import StoreClosed, StoreRefused, StoreUnavailable
-from stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
-from stores.kudu.driver import Driver, Write, open_driver
-from stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
+from flumen.stores.kudu.driver import Driver, Write, open_driver
+from flumen.stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from interceptor import Batch, Context, ImageMessage, intercept, load_chain, merge_columns
-from models.repository import Repository
-from replay.sql import query
-from stores.kudu import KuduReader, KuduSink
-from stores.solr import SolrReader, SolrSink
-from streams.settings import Settings
+from flumen.interceptor import Batch, Context, ImageMessage, intercept, load_chain, merge_columns
+from flumen.models.repository import Repository
+from flumen.replay.sql import query
+from flumen.stores.kudu import KuduReader, KuduSink
+from flumen.stores.solr import SolrReader, SolrSink
+from flumen.streams.settings import Settings
 
 PAGE = Path(__file__).parents[2] / "docs" / "solr.md"
 PACKET = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/">

@@ -8,11 +8,11 @@ import pytest
 from own_broker import Broker
 from produce_topics import create_topic, published
 
-from stack.layout import Layout
-from stack.ports import choose
-from streams.errors import PublishFailed
-from streams.publish import publish
-from streams.wire import SourceImage
+from flumen.stack.layout import Layout
+from flumen.stack.ports import choose
+from flumen.streams.errors import PublishFailed
+from flumen.streams.publish import publish
+from flumen.streams.wire import SourceImage
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ from PIL import Image
 from produce_topics import create_topic, published
 from typer.testing import CliRunner, Result
 
-from cli.produce import produce
-from interceptor import ImageMessage
-from models.idx import read_idx
-from stack.layout import Endpoints
-from stack.pytest_plugin import Names
-from streams.errors import SourceUnreadable
+from flumen.cli.produce import produce
+from flumen.interceptor import ImageMessage
+from flumen.models.idx import read_idx
+from flumen.stack.layout import Endpoints
+from flumen.stack.pytest_plugin import Names
+from flumen.streams.errors import SourceUnreadable
 
 MNIST = Path(__file__).parents[2] / "data" / "mnist"
 ARTICLE = {"7_0001.png": b"seven", "sub/0_0002.png": b"zero", "sub/other.png": b"other"}

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from produce_topics import create_topic, published
 
-from stack.layout import Endpoints
-from stack.pytest_plugin import Names
-from streams.errors import BadSetting, KafkaUnavailable, TopicMissing
-from streams.publish import SHOWN_FAILURES, PublishReport, publish
-from streams.wire import SourceImage
+from flumen.stack.layout import Endpoints
+from flumen.stack.pytest_plugin import Names
+from flumen.streams.errors import BadSetting, KafkaUnavailable, TopicMissing
+from flumen.streams.publish import SHOWN_FAILURES, PublishReport, publish
+from flumen.streams.wire import SourceImage
 
 
 def image(row: int, content: bytes = b"content") -> SourceImage:

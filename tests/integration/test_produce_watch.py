@@ -15,9 +15,9 @@ import pytest
 from own_broker import Broker
 from produce_topics import create_topic, published
 
-from stack.layout import Endpoints, Layout
-from stack.ports import choose
-from stack.pytest_plugin import Names
+from flumen.stack.layout import Endpoints, Layout
+from flumen.stack.ports import choose
+from flumen.stack.pytest_plugin import Names
 
 Watch = Callable[..., "subprocess.Popen[bytes]"]
 

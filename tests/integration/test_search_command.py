@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import StoreRefused
-from stores.solr import SolrReader, SolrSink
-from stores.solr.search import Near, Search
-from streams.settings import Settings
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import StoreRefused
+from flumen.stores.solr import SolrReader, SolrSink
+from flumen.stores.solr.search import Near, Search
+from flumen.streams.settings import Settings
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

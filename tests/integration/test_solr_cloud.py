@@ -16,13 +16,13 @@ from typing import Any
 import loopback
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stack.artifacts import resolve
-from stores.errors import SchemaMismatch, StoreUnavailable
-from stores.migration import Addition
-from stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
-from stores.solr.schema import CONFIGSET
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stack.artifacts import resolve
+from flumen.stores.errors import SchemaMismatch, StoreUnavailable
+from flumen.stores.migration import Addition
+from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
+from flumen.stores.solr.schema import CONFIGSET
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

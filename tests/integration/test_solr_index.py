@@ -10,10 +10,10 @@ from typing import Any
 import loopback
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import StoreClosed, StoreRefused, StoreUnavailable
-from stores.solr import SolrOptions, SolrReader, SolrSink
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
+from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from interceptor import Batch, Column, ImageMessage, Kind, load_chain, merge_columns
-from stores.kudu import KuduOptions, KuduSink
-from stores.solr import SolrOptions, SolrReader
+from flumen.interceptor import Batch, Column, ImageMessage, Kind, load_chain, merge_columns
+from flumen.stores.kudu import KuduOptions, KuduSink
+from flumen.stores.solr import SolrOptions, SolrReader
 
 PAGE = Path(__file__).parents[2] / "docs" / "solr.md"
 COUNT = 1_200

@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from replay.errors import BadQuery
-from replay.sql import query
-from stores.errors import StoreUnavailable
-from stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.replay.errors import BadQuery
+from flumen.replay.sql import query
+from flumen.stores.errors import StoreUnavailable
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
 
 ALL_PREDICTIONS = """select count(PREDICTION),PREDICTION as all_prediction
 from mnist group by prediction order by prediction;"""
@@ -316,7 +316,7 @@ def flumen_sql(options: KuduOptions, *arguments: str) -> subprocess.CompletedPro
         "FLUMEN_KUDU_TABLE_PREFIX": options.table_prefix,
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-P", "-m", "cli", "sql", *arguments]
+    command = [sys.executable, "-m", "flumen", "sql", *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 

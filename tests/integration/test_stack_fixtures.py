@@ -12,10 +12,10 @@ import psutil
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stack import kudu
-from stack.artifacts import pinned
-from stack.leftovers import remove_leftovers
-from streams.settings import Settings
+from flumen.stack import kudu
+from flumen.stack.artifacts import pinned
+from flumen.stack.leftovers import remove_leftovers
+from flumen.streams.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "stack.md"
 TABLE = (

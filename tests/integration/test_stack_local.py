@@ -15,9 +15,9 @@ import pytest
 from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from stack import kudu, local
-from stack.errors import ServerFailed
-from stack.layout import Endpoints, Layout
+from flumen.stack import kudu, local
+from flumen.stack.errors import ServerFailed
+from flumen.stack.layout import Endpoints, Layout
 
 CONFIGSET = Path(__file__).parent.parent.parent / "stores" / "solr" / "configset"
 SERVERS = {"kafka", "kudu-master", "kudu-tserver", "solr"}
@@ -140,7 +140,10 @@ def test_a_server_that_dies_at_start_shows_its_log_and_the_others_stay(home: Pat
 
 def test_ctrl_c_reaches_up_and_not_the_servers(home: Path, tmp_path: Path) -> None:
     """Two `up` at once start one stack; a Ctrl-C in their terminal afterwards leaves it alone."""
-    program = "import sys; from pathlib import Path; from stack import local; print(local.up(*map(Path, sys.argv[1:])))"
+    program = (
+        "import sys; from pathlib import Path; from flumen.stack import local; "
+        "print(local.up(*map(Path, sys.argv[1:])))"
+    )
     command = [sys.executable, "-c", program, str(home), str(CONFIGSET)]
     terminal = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) for _ in range(2)
@@ -155,7 +158,7 @@ def test_ctrl_c_reaches_up_and_not_the_servers(home: Path, tmp_path: Path) -> No
 
 def test_an_interrupted_up_leaves_no_process(home: Path) -> None:
     program = (  # where the tests run in the background, their children are born deaf to Ctrl-C
-        "import signal, sys; from pathlib import Path; from stack import local;"
+        "import signal, sys; from pathlib import Path; from flumen.stack import local;"
         "signal.signal(signal.SIGINT, signal.default_int_handler); local.up(*map(Path, sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, str(home), str(CONFIGSET)]

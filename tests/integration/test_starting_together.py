@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import requests
 
-from interceptor import load_chain, merge_columns
-from models.repository import CHAMPION, Repository
-from models.shipped import seed
-from stores.kudu import KuduReader, KuduSink
-from stores.solr import SolrReader, SolrSink
-from streams.settings import Settings
-from streams.topics import ensure_topics, existing_topics
+from flumen.interceptor import load_chain, merge_columns
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.shipped import seed
+from flumen.stores.kudu import KuduReader, KuduSink
+from flumen.stores.solr import SolrReader, SolrSink
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics, existing_topics
 
 ROUNDS = range(3)
 WORKERS = 4

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import requests
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch, StoreRefused
-from stores.kudu import KuduMigration, KuduOptions, KuduReader, KuduSink
-from stores.kudu.driver import open_driver
-from stores.kudu.schema import Table, predictions_table
-from stores.migration import Addition
-from stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
-from stores.solr.schema import CONFIGSET
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch, StoreRefused
+from flumen.stores.kudu import KuduMigration, KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu.driver import open_driver
+from flumen.stores.kudu.schema import Table, predictions_table
+from flumen.stores.migration import Addition
+from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
+from flumen.stores.solr.schema import CONFIGSET
 
 OLD = (
     Column("id", Kind.STRING, "", nullable=False),
@@ -219,7 +219,7 @@ def test_a_schema_on_another_machine_is_left_to_its_operator(
     sink = SolrSink(solr_options, OLD)
     sink.connect()
     sink.close()
-    monkeypatch.setattr("stores.solr.migration._holds", lambda *_: False)
+    monkeypatch.setattr("flumen.stores.solr.migration._holds", lambda *_: False)
     migration = SolrMigration(solr_options, NEW)
     with pytest.raises(StoreRefused) as caught:
         migration.apply()

@@ -11,11 +11,11 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from raw_records import RawRecord, publish_raw
 
-from streams.letters import read_letter
-from streams.received import raw_message
-from streams.settings import Settings
-from streams.topics import ensure_marks_topic, ensure_topics
-from streams.wire import UNREADABLE_HEADERS
+from flumen.streams.letters import read_letter
+from flumen.streams.received import raw_message
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_marks_topic, ensure_topics
+from flumen.streams.wire import UNREADABLE_HEADERS
 
 WARM = 600
 GOOD = (b"own", b"1")

@@ -12,12 +12,12 @@ import requests
 from confluent_kafka import Consumer, Producer
 from PIL import Image
 
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.letters import read_letter
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SourceImage, to_message
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.letters import read_letter
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage, to_message
 
 
 def image_bytes(mode: str, form: str, size: tuple[int, int] = (28, 28), **options: Any) -> bytes:

@@ -9,12 +9,12 @@ import pytest
 from confluent_kafka import ConsumerGroupType
 from confluent_kafka.admin import AdminClient
 
-from stores.kudu import KuduReader
-from streams.letters import read_letter
-from streams.publish import publish
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SourceImage
+from flumen.stores.kudu import KuduReader
+from flumen.streams.letters import read_letter
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage
 
 IMAGES = 3000
 POISON_EVERY = 10

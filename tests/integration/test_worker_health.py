@@ -14,9 +14,9 @@ import requests
 from confluent_kafka import Producer
 from PIL import Image
 
-from streams.control.records import WorkerState, parse_status
-from streams.settings import Settings
-from streams.topics import ensure_topics
+from flumen.streams.control.records import WorkerState, parse_status
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
 
 MIB = 1024 * 1024
 
@@ -118,7 +118,7 @@ def test_a_missing_dead_letter_topic_is_waited_for_and_nothing_is_acknowledged(
 
 HANGS = """
 import threading
-from interceptor import Intercepted
+from flumen.interceptor import Intercepted
 
 class Hangs:
     columns = ()

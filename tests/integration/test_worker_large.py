@@ -23,13 +23,13 @@ from large_images import (
 )
 from produce_topics import create_topic
 
-from stores.kudu import KuduReader
-from streams.errors import TopicTooSmall
-from streams.letters import read_letter
-from streams.publish import publish
-from streams.settings import Settings
-from streams.sources import SourceOptions, find_files, read_images
-from streams.topics import ensure_topics
+from flumen.stores.kudu import KuduReader
+from flumen.streams.errors import TopicTooSmall
+from flumen.streams.letters import read_letter
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.sources import SourceOptions, find_files, read_images
+from flumen.streams.topics import ensure_topics
 
 MEGABYTES = 1024 * 1024
 LIMIT = 24 * MEGABYTES

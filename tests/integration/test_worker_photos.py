@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from models.shapes import LABELS, draw_photo
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.publish import publish
-from streams.settings import Settings
-from streams.sources import SourceOptions, find_files, read_images
-from streams.topics import ensure_topics
+from flumen.models.shapes import LABELS, draw_photo
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.sources import SourceOptions, find_files, read_images
+from flumen.streams.topics import ensure_topics
 
 KINDS = (("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("GIF", "gif"), ("TIFF", "tif"), ("BMP", "bmp"))
 SIZES = ((640, 480), (480, 640), (200, 200), (900, 300))

@@ -12,9 +12,9 @@ import pytest
 import requests
 from gate import Gate
 
-from streams.control.records import WorkerState, parse_status
-from streams.settings import Settings
-from streams.topics import ensure_topics
+from flumen.streams.control.records import WorkerState, parse_status
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
 
 WAITING = "server does not answer; waiting"
 

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from cli.background import environment_of
-from stores.kudu import KuduReader
-from streams.publish import publish
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SourceImage
+from flumen.cli.background import environment_of
+from flumen.stores.kudu import KuduReader
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SourceImage
 
 
 def publish_digits(settings: Settings, png: bytes, count: int) -> None:
@@ -87,7 +87,11 @@ def test_a_table_that_lacks_columns_stops_the_start_with_what_to_do(
 
 
 @pytest.mark.parametrize(
-    "flaw", ["streams.control.reader.ControlReader.follow", "streams.control.preparation.Preparation.run"]
+    "flaw",
+    [
+        "flumen.streams.control.reader.ControlReader.follow",
+        "flumen.streams.control.preparation.Preparation.run",
+    ],
 )
 def test_what_nobody_foresaw_in_a_thread_beside_the_live_path_stops_the_worker(
     settings: Settings, flaw: str
@@ -98,11 +102,11 @@ def test_what_nobody_foresaw_in_a_thread_beside_the_live_path_stops_the_worker(
         f"import {module} as module\n"
         "def fail(*_): raise RuntimeError('nobody foresaw this')\n"
         f"module.{owner}.{method} = fail\n"
-        "from cli.main import run\n"
+        "from flumen.cli.main import run\n"
         "run()"
     )
     worker = subprocess.run(
-        [sys.executable, "-P", "-c", flawed, "worker"],
+        [sys.executable, "-c", flawed, "worker"],
         capture_output=True,
         text=True,
         timeout=120,

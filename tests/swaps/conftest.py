@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from swap_scene import Digits, Scene
 
-from models.repository import Repository
-from models.shipped import seed
-from stores.kudu import KuduReader
-from streams.settings import Settings
+from flumen.models.repository import Repository
+from flumen.models.shipped import seed
+from flumen.stores.kudu import KuduReader
+from flumen.streams.settings import Settings
 
 HERE = Path(__file__).parent
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from interceptor.classifier import Preprocess
-from interceptor.preprocess import to_tensor
-from models.manifest import UNREGISTERED, Golden, Manifest, ModelInput, ModelOutput
-from models.repository import Repository
-from models.runtime import OnnxClassifier
-from models.training import THRESHOLD
-from streams.control.records import ModelRef
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.manifest import UNREGISTERED, Golden, Manifest, ModelInput, ModelOutput
+from flumen.models.repository import Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.training import THRESHOLD
+from flumen.streams.control.records import ModelRef
 
 SIDE, LABELS = 28, tuple("0123456789")
 IMAGES = np.random.default_rng(1).integers(0, 256, size=(10, SIDE, SIDE), dtype=np.uint8)

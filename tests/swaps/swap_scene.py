@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from swap_models import register
 
-from models.dataset import read_dataset
-from models.repository import CHAMPION, Repository
-from stores.kudu import KuduReader
-from streams.control.keys import sign
-from streams.control.records import (
+from flumen.models.dataset import read_dataset
+from flumen.models.repository import CHAMPION, Repository
+from flumen.stores.kudu import KuduReader
+from flumen.streams.control.keys import sign
+from flumen.streams.control.records import (
     Command,
     Desired,
     DesiredState,
@@ -30,11 +30,11 @@ from streams.control.records import (
     parse_status,
     to_json,
 )
-from streams.offsets import TopicObserver
-from streams.publish import publish
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import SentHeaders, SourceImage
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.publish import publish
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import SentHeaders, SourceImage
 
 Check = Callable[[WorkerStatus], bool]
 

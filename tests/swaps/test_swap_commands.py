@@ -19,14 +19,14 @@ from swap_models import register, softmax_model
 from swap_scene import Scene
 from typer.testing import CliRunner
 
-from cli.background import environment_of
-from cli.main import app
-from models.errors import ModelCorrupt
-from models.repository import CHAMPION, MODEL_FILE, Repository
-from streams.control.keys import new_key_pair
-from streams.control.pen import read_newest
-from streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
-from streams.errors import (
+from flumen.cli.background import environment_of
+from flumen.cli.main import app
+from flumen.models.errors import ModelCorrupt
+from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
+from flumen.streams.control.keys import new_key_pair
+from flumen.streams.control.pen import read_newest
+from flumen.streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
+from flumen.streams.errors import (
     BadKey,
     NothingBefore,
     RolloutTimedOut,
@@ -34,8 +34,8 @@ from streams.errors import (
     WorkerRefused,
     WorkerSilent,
 )
-from streams.settings import Settings
-from streams.topics import ensure_topics
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
 
 Start = Callable[..., Any]
 
@@ -169,7 +169,7 @@ def test_one_worker_that_refuses_keeps_the_fleet_as_it_is(
     start("sound")
     start("damaged", models_root=str(copy))
     ended = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "models", "activate", "mnist@2"],
+        [sys.executable, "-m", "flumen", "models", "activate", "mnist@2"],
         env={**os.environ, **environment_of(settings)},
         capture_output=True,
         text=True,

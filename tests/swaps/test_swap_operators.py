@@ -13,11 +13,11 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from swap_models import register
 
-from cli.background import environment_of
-from models.repository import Repository
-from streams.control.fleet import Fleet, forget
-from streams.control.pen import Pen, Wish, make_signer, read_newest
-from streams.control.records import (
+from flumen.cli.background import environment_of
+from flumen.models.repository import Repository
+from flumen.streams.control.fleet import Fleet, forget
+from flumen.streams.control.pen import Pen, Wish, make_signer, read_newest
+from flumen.streams.control.records import (
     MAX_REVISION,
     Command,
     Desired,
@@ -30,12 +30,12 @@ from streams.control.records import (
     parse_desired,
     to_json,
 )
-from streams.control.rollout import Order, Outcome, Rollout
-from streams.errors import RolloutTimedOut, StateChanged
-from streams.offsets import TopicObserver
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import RawMessage
+from flumen.streams.control.rollout import Order, Outcome, Rollout
+from flumen.streams.errors import RolloutTimedOut, StateChanged
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import RawMessage
 
 WISH = Wish(
     command=Command.ACTIVATE,
@@ -47,7 +47,8 @@ WISH = Wish(
     reason="it is better",
 )
 INTERRUPTIBLE = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from cli.main import run; run()"
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from flumen.cli.main import run; run()"
 )
 """`flumen`, also where whoever started the tests has Ctrl-C ignored, as a shell does with what it runs behind."""
 
@@ -214,7 +215,7 @@ def test_an_answer_that_says_nothing_is_looked_into(
             if is_committed is not None:
                 raise KafkaException(KafkaError(code))
 
-    monkeypatch.setattr("streams.control.pen.Producer", Doubtful)
+    monkeypatch.setattr("flumen.streams.control.pen.Producer", Doubtful)
     own = pen()
     first = own.write(WISH, None)
     second = own.write(replace(WISH, champion=SECOND), first)
@@ -308,7 +309,7 @@ def test_who_is_interrupted_takes_back_what_he_wrote(
     say(settings, GHOST)
     register(Repository(str(models_root)), 2)
     command = subprocess.Popen(
-        [sys.executable, "-P", "-c", INTERRUPTIBLE, "models", verb, "mnist@2", "--timeout", "3600"],
+        [sys.executable, "-c", INTERRUPTIBLE, "models", verb, "mnist@2", "--timeout", "3600"],
         env={**os.environ, **environment_of(settings)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

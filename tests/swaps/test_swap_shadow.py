@@ -12,11 +12,11 @@ from PIL import Image
 from swap_models import never_ending_for_black, no_distribution_for_white, register
 from swap_scene import Scene, stored_rows
 
-from interceptor.preprocess import to_tensor
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.control.records import ModelRef
-from streams.wire import SourceImage
+from flumen.interceptor.preprocess import to_tensor
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.control.records import ModelRef
+from flumen.streams.wire import SourceImage
 
 PREDICTIONS = ["id", "model_version", "prediction", "confidence"]
 

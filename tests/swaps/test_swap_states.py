@@ -11,19 +11,19 @@ from confluent_kafka.admin import AdminClient
 from swap_models import folding_file, softmax_model
 from swap_scene import Operator, Scene, signer, stored_rows
 
-from models.repository import MODEL_FILE
-from replay.sql import query
-from stores.kudu import KuduReader
-from streams.control.fleet import Fleet
-from streams.control.keys import new_key_pair, read_private_key
-from streams.control.pen import Pen, Wish, make_signer
-from streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
-from streams.control.trail import read_trail
-from streams.offsets import TopicObserver
-from streams.sending import Outgoing, Sender
-from streams.settings import Settings
-from streams.topics import ensure_topics
-from streams.wire import RawMessage
+from flumen.models.repository import MODEL_FILE
+from flumen.replay.sql import query
+from flumen.stores.kudu import KuduReader
+from flumen.streams.control.fleet import Fleet
+from flumen.streams.control.keys import new_key_pair, read_private_key
+from flumen.streams.control.pen import Pen, Wish, make_signer
+from flumen.streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
+from flumen.streams.control.trail import read_trail
+from flumen.streams.offsets import TopicObserver
+from flumen.streams.sending import Outgoing, Sender
+from flumen.streams.settings import Settings
+from flumen.streams.topics import ensure_topics
+from flumen.streams.wire import RawMessage
 
 TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
   min(kafka_offset) first_offset, max(kafka_offset) last_offset, count(*) images

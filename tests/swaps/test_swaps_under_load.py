@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from swap_scene import Scene, stored_rows
 
-from interceptor.preprocess import to_tensor
-from stores.kudu import KuduReader
-from stores.solr import SolrReader
-from streams.control.records import ModelRef, WorkerState
+from flumen.interceptor.preprocess import to_tensor
+from flumen.stores.kudu import KuduReader
+from flumen.stores.solr import SolrReader
+from flumen.streams.control.records import ModelRef, WorkerState
 
 COLUMNS = [
     "id",

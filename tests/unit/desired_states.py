@@ -1,6 +1,6 @@
 """Control records to test with: versions as numbers, each with a sha256 of its own."""
 
-from streams.control.records import DesiredState, ModelRef
+from flumen.streams.control.records import DesiredState, ModelRef
 
 
 def ref(version: int) -> ModelRef:

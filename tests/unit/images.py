@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from interceptor import Batch, Context, ImageMessage, Limits, Preprocess
+from flumen.interceptor import Batch, Context, ImageMessage, Limits, Preprocess
 
 CLASSIFIED_AT = 1_700_000_000_000_000
 ARRIVED_AT = 1_699_999_999_000_000

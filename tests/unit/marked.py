@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from streams.settings import Settings
-from streams.wrong_settings import is_secret
+from flumen.streams.settings import Settings
+from flumen.streams.wrong_settings import is_secret
 
 MARKER = "hunter2-is-on-no-screen"
 KNOWN_TO_LIBRDKAFKA = ("sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password")

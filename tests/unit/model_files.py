@@ -10,8 +10,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from interceptor.classifier import Preprocess
-from models.manifest import UNREGISTERED, Golden, Manifest, ModelInput, ModelOutput
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.manifest import UNREGISTERED, Golden, Manifest, ModelInput, ModelOutput
 
 WIDTH, HEIGHT, PIXELS = 4, 3, 12
 LABELS = ("circle", "square", "star")

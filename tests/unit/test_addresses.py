@@ -2,9 +2,9 @@
 
 import pytest
 
-from stores.addresses import split_addresses
-from streams.errors import BadSetting
-from streams.settings import load_settings
+from flumen.stores.addresses import split_addresses
+from flumen.streams.errors import BadSetting
+from flumen.streams.settings import load_settings
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli import main, output
-from cli.commands import ENTRIES, load
+from flumen.cli import main, output
+from flumen.cli.commands import ENTRIES, load
 
 ROOT = Path(__file__).parents[2]
 
 
 def flumen(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
-        [sys.executable, "-P", "-m", "cli", *arguments],
+        [sys.executable, "-m", "flumen", *arguments],
         capture_output=True,
         check=False,
         env={**os.environ, **environment},
@@ -36,7 +36,7 @@ def test_the_list_of_commands_says_what_the_commands_say(entry: Any) -> None:
 def test_help_imports_no_command() -> None:
     program = (
         "import sys; sys.argv = ['flumen', '--help']\n"
-        "from cli.main import run\n"
+        "from flumen.cli.main import run\n"
         "try: run()\n"
         "except SystemExit as ended: assert not ended.code\n"
         "heavy = {'streams', 'stores', 'models', 'stack', 'numpy'} & set(sys.modules)\n"
@@ -59,7 +59,7 @@ def test_the_version_is_the_package_s() -> None:
 )
 def test_a_shell_completes_commands(words: str, at: int, expected: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.argv = ['flumen']; from cli.main import run; run()"],
+        [sys.executable, "-c", "import sys; sys.argv = ['flumen']; from flumen.cli.main import run; run()"],
         capture_output=True,
         check=False,
         env={**os.environ, "_FLUMEN_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(at)},

@@ -16,13 +16,13 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from cli import main
-from cli.commands import ENTRIES, load
-from cli.failures import is_ours
-from stack import download
-from streams import kafka_connection, publish
-from streams.kafka_connection import Connection
-from streams.settings import Settings
+from flumen.cli import main
+from flumen.cli.commands import ENTRIES, load
+from flumen.cli.failures import is_ours
+from flumen.stack import download
+from flumen.streams import kafka_connection, publish
+from flumen.streams.kafka_connection import Connection
+from flumen.streams.settings import Settings
 
 IN_CI = "CI" in os.environ
 """There the same calls are tried each time: a new finding is for who searches, not for who happens to land a change."""

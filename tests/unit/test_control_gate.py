@@ -11,9 +11,9 @@ from desired_states import state
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.control.gate import RECORDED_WITHIN_S, Gate
-from streams.control.keys import Keyring, new_key_pair, read_private_key, sign
-from streams.control.records import (
+from flumen.streams.control.gate import RECORDED_WITHIN_S, Gate
+from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key, sign
+from flumen.streams.control.records import (
     MAX_FIRST_REVISION,
     MAX_REVISION,
     Command,
@@ -22,7 +22,7 @@ from streams.control.records import (
     Effective,
     to_json,
 )
-from streams.errors import (
+from flumen.streams.errors import (
     ControlRefused,
     RecordConflict,
     RecordForged,
@@ -32,8 +32,8 @@ from streams.errors import (
     RecordStale,
     RecordUnrecorded,
 )
-from streams.settings import Settings
-from streams.wire import RawMessage
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
 
 SETTINGS = Settings()
 CONTROL, AUDIT = SETTINGS.control_topic, SETTINGS.audit_topic

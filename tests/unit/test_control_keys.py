@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.control.keys import (
+from flumen.streams.control.keys import (
     KEY_HEADER,
     SIGNATURE_HEADER,
     Keyring,
@@ -17,9 +17,9 @@ from streams.control.keys import (
     read_private_key,
     sign,
 )
-from streams.errors import BadKey, BadSetting, RecordForged
-from streams.settings import load_settings
-from streams.wire import Headers
+from flumen.streams.errors import BadKey, BadSetting, RecordForged
+from flumen.streams.settings import load_settings
+from flumen.streams.wire import Headers
 
 TOPIC, KEY, VALUE = "models.control", b"mnist", b'{"revision": 1}'
 PAIR, OTHER = new_key_pair(), new_key_pair()

@@ -9,14 +9,14 @@ import pytest
 from desired_states import state
 from model_files import folding_file, manifest_for, small_model
 
-from models.errors import TooSlow, VerifierUnavailable
-from models.manifest import to_json
-from models.repository import CHAMPION, MANIFEST_FILE, MODEL_FILE, Repository
-from streams.control.loading import Loader
-from streams.control.records import ModelRef
-from streams.errors import NoModel
-from streams.metrics import Metrics
-from streams.settings import Settings
+from flumen.models.errors import TooSlow, VerifierUnavailable
+from flumen.models.manifest import to_json
+from flumen.models.repository import CHAMPION, MANIFEST_FILE, MODEL_FILE, Repository
+from flumen.streams.control.loading import Loader
+from flumen.streams.control.records import ModelRef
+from flumen.streams.errors import NoModel
+from flumen.streams.metrics import Metrics
+from flumen.streams.settings import Settings
 
 GOOD, SLOW = 1, 2
 

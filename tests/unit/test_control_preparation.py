@@ -10,11 +10,11 @@ import pytest
 from desired_states import ref, state
 from images import Brightness
 
-from models.errors import ModelCorrupt, RepositoryUnavailable
-from models.slot import CurrentSlot, Serving
-from streams.control.preparation import Listeners, Preparation
-from streams.control.records import ModelRef, Refused, WorkerState
-from streams.errors import RecordStale
+from flumen.models.errors import ModelCorrupt, RepositoryUnavailable
+from flumen.models.slot import CurrentSlot, Serving
+from flumen.streams.control.preparation import Listeners, Preparation
+from flumen.streams.control.records import ModelRef, Refused, WorkerState
+from flumen.streams.errors import RecordStale
 
 DEADLINE_S = 60
 

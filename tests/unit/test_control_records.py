@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.control.records import (
+from flumen.streams.control.records import (
     MAX_MESSAGE,
     MAX_RECORD_BYTES,
     MAX_REVISION,
@@ -27,7 +27,7 @@ from streams.control.records import (
     parse_status,
     to_json,
 )
-from streams.errors import RecordMalformed
+from flumen.streams.errors import RecordMalformed
 
 REF = ModelRef(3, "ab" * 32)
 STATE = DesiredState(

@@ -12,13 +12,13 @@ from images import Brightness, grey
 from numpy.typing import NDArray
 from structlog.testing import capture_logs
 
-from interceptor import Batch, Context, ImageMessage, Limits, Preprocess, intercept
-from interceptor.batch import joined
-from interceptor.classify import Classify
-from interceptor.decode import Decode
-from stores.memory import MemoryAnswers, MemoryStore
-from streams.control.shadow import Shadow
-from streams.metrics import Metrics
+from flumen.interceptor import Batch, Context, ImageMessage, Limits, Preprocess, intercept
+from flumen.interceptor.batch import joined
+from flumen.interceptor.classify import Classify
+from flumen.interceptor.decode import Decode
+from flumen.stores.memory import MemoryAnswers, MemoryStore
+from flumen.streams.control.shadow import Shadow
+from flumen.streams.metrics import Metrics
 
 DEADLINE_S = 60
 SIZES = Preprocess(width=28, height=28), Preprocess(width=14, height=14)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from desired_states import ref, state
 
-from streams.control.keys import Keyring, new_key_pair, read_private_key, sign
-from streams.control.records import Command, Desired, DesiredState, Effective, to_json
-from streams.control.trail import Change, champion_before, describe_change, join_trail
-from streams.errors import NothingBefore
-from streams.wire import RawMessage
+from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key, sign
+from flumen.streams.control.records import Command, Desired, DesiredState, Effective, to_json
+from flumen.streams.control.trail import Change, champion_before, describe_change, join_trail
+from flumen.streams.errors import NothingBefore
+from flumen.streams.wire import RawMessage
 
 TOPIC = "models.audit"
 ANYBODY = Keyring(())

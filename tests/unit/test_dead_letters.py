@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from interceptor import ImageMessage, Reject
-from streams import dead_letters
-from streams.dead_letters import DeadLetters
-from streams.errors import DeadLettersUnavailable
-from streams.wire import RawMessage
+from flumen.interceptor import ImageMessage, Reject
+from flumen.streams import dead_letters
+from flumen.streams.dead_letters import DeadLetters
+from flumen.streams.errors import DeadLettersUnavailable
+from flumen.streams.wire import RawMessage
 
 
 class Model:

@@ -17,11 +17,11 @@ from images import FORMATS, batch, context, encoded, gradient, png_of_header, sa
 from large_images import endless_jpeg, tiff, tiff_of_a_tile, tiff_of_artists, tiff_of_datasets, tiff_of_pages
 from PIL import Image, ImageFile
 
-from interceptor import Limits, Preprocess, intercept, load_chain
-from interceptor.batch import plain
-from interceptor.decode import Decode
-from interceptor.decoding import Decoded, decode_image
-from interceptor.errors import (
+from flumen.interceptor import Limits, Preprocess, intercept, load_chain
+from flumen.interceptor.batch import plain
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.decoding import Decoded, decode_image
+from flumen.interceptor.errors import (
     BrokenImage,
     DecoderDied,
     DecodeTooLarge,
@@ -29,10 +29,10 @@ from interceptor.errors import (
     ImageTooManyPixels,
     NotAnImage,
 )
-from interceptor.small import SMALL_BYTES, SMALL_PIXELS
-from streams import decoder as guarded
-from streams.decoder import GuardedDecoder
-from streams.errors import DecoderUnavailable
+from flumen.interceptor.small import SMALL_BYTES, SMALL_PIXELS
+from flumen.streams import decoder as guarded
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.errors import DecoderUnavailable
 
 COLOUR = Preprocess(width=32, height=24, channels=3)
 

@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from interceptor import Batch, Column, ImageMessage, Kind
-from interceptor.batch import joined
-from stores import Failure, SchemaMismatch, Sink, StoreClosed, StoreUnavailable
-from stores.memory import MemorySink, MemoryStore
-from streams.deliver import Delivery
-from streams.health import Pulse
-from streams.ledger import OffsetLedger
-from streams.metrics import Metrics
-from streams.patience import Patience
+from flumen.interceptor import Batch, Column, ImageMessage, Kind
+from flumen.interceptor.batch import joined
+from flumen.stores import Failure, SchemaMismatch, Sink, StoreClosed, StoreUnavailable
+from flumen.stores.memory import MemorySink, MemoryStore
+from flumen.streams.deliver import Delivery
+from flumen.streams.health import Pulse
+from flumen.streams.ledger import OffsetLedger
+from flumen.streams.metrics import Metrics
+from flumen.streams.patience import Patience
 
 COLUMNS = (Column("id", Kind.STRING, "the id", nullable=False), Column("prediction", Kind.INT32, "the class"))
 

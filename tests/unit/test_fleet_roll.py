@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from streams.control.fleet import FleetView, Roll
-from streams.control.records import ModelRef, WorkerState, WorkerStatus, to_json
-from streams.wire import RawMessage
+from flumen.streams.control.fleet import FleetView, Roll
+from flumen.streams.control.records import ModelRef, WorkerState, WorkerStatus, to_json
+from flumen.streams.wire import RawMessage
 
 HEARTBEAT_S = 2.0
 NOW = 1_800_000_000.0

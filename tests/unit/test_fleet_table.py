@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from cli import fleet_table
-from cli.fleet_table import headline, watching, worker_row
-from cli.main import run
-from streams.control.fleet import FleetView, Seen
-from streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus
+from flumen.cli import fleet_table
+from flumen.cli.fleet_table import headline, watching, worker_row
+from flumen.cli.main import run
+from flumen.streams.control.fleet import FleetView, Seen
+from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus
 
 FIRST, SECOND = ModelRef(1, "1" * 64), ModelRef(2, "2" * 64)
 HOSTILE = "\x1b[2J[red]\u202e"

@@ -11,8 +11,8 @@ from images import FORMATS, encoded
 from numpy.typing import NDArray
 from PIL import Image
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import decode_image, raster_shape
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import decode_image, raster_shape
 
 WIDTH, HEIGHT = 64, 48
 GREY = Preprocess(WIDTH, HEIGHT, 1)

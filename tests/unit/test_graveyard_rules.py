@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 from test_letters import SAID, message
 
-from streams.graveyard import Grave, ReplayRules, refusal
-from streams.letters import read_letter
-from streams.marks import UNMARKED, Mark, State, mark_message, parse_mark
+from flumen.streams.graveyard import Grave, ReplayRules, refusal
+from flumen.streams.letters import read_letter
+from flumen.streams.marks import UNMARKED, Mark, State, mark_message, parse_mark
 
 TOPICS = frozenset({"images", "images.dead"})
 REPLAYED = Mark(State.REPLAYED, "2030-01-31T12:00:00.000+00:00", "me@here")

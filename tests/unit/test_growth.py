@@ -19,21 +19,21 @@ import pytest
 from images import sample
 from large_images import tiff, tiff_of_artists, tiff_of_datasets, tiff_of_pages
 
-from interceptor import Limits, Preprocess
-from interceptor import formats as opening
-from interceptor.decoding import decode_image
-from interceptor.errors import Unclassifiable
-from interceptor.frames import count_frames
-from interceptor.metadata.bare import without_metadata
-from interceptor.metadata.exif import read_exif
-from interceptor.metadata.findings import Findings
-from interceptor.metadata.header import Header
-from interceptor.metadata.icc import profile_name
-from interceptor.metadata.iptc import read_iptc
-from interceptor.metadata.step import read_metadata
-from interceptor.metadata.xmp import read_xmp
-from interceptor.small import SMALL_BYTES, small_size
-from streams.decoder import GuardedDecoder
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor import formats as opening
+from flumen.interceptor.decoding import decode_image
+from flumen.interceptor.errors import Unclassifiable
+from flumen.interceptor.frames import count_frames
+from flumen.interceptor.metadata.bare import without_metadata
+from flumen.interceptor.metadata.exif import read_exif
+from flumen.interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.header import Header
+from flumen.interceptor.metadata.icc import profile_name
+from flumen.interceptor.metadata.iptc import read_iptc
+from flumen.interceptor.metadata.step import read_metadata
+from flumen.interceptor.metadata.xmp import read_xmp
+from flumen.interceptor.small import SMALL_BYTES, small_size
+from flumen.streams.decoder import GuardedDecoder
 
 GREY = Preprocess(width=28, height=28)
 TIMES = 4

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from clocks import Clock
 
-from stores import StoreClosed, StoreUnavailable
-from streams.errors import Stalled
-from streams.health import Pulse, watch
-from streams.metrics import Metrics
-from streams.patience import Patience
+from flumen.stores import StoreClosed, StoreUnavailable
+from flumen.streams.errors import Stalled
+from flumen.streams.health import Pulse, watch
+from flumen.streams.metrics import Metrics
+from flumen.streams.patience import Patience
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from images import FORMATS, batch, context, encoded, grey, png_of_header, sample, with_size
 from PIL import Image
 
-from interceptor import Limits
-from interceptor.decode import Decode
-from interceptor.errors import (
+from flumen.interceptor import Limits
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.errors import (
     BrokenImage,
     FormatNotAllowed,
     ImageTooManyPixels,

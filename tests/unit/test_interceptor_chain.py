@@ -8,8 +8,8 @@ import pytest
 from images import batch, context, encoded, gradient, grey
 from PIL import Image
 
-from interceptor import DEFAULT_CHAIN, Preprocess, intercept, load_chain
-from interceptor.errors import ColumnConflict, UnknownInterceptor
+from flumen.interceptor import DEFAULT_CHAIN, Preprocess, intercept, load_chain
+from flumen.interceptor.errors import ColumnConflict, UnknownInterceptor
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
 
@@ -53,7 +53,7 @@ def test_a_batch_through_the_whole_chain():
 def test_large_images_go_in_parts_and_come_out_as_one_batch(monkeypatch):
     contents = [grey(7), b"no image", encoded(Image.new("RGB", (30, 20), "red")), b"", grey(255), grey(9)]
     whole = intercept(batch(*contents), context(), load_chain())
-    monkeypatch.setattr("interceptor.chain.PART_BYTES", len(contents[0]) + 1)
+    monkeypatch.setattr("flumen.interceptor.chain.PART_BYTES", len(contents[0]) + 1)
     parts = intercept(batch(*contents), context(), load_chain())
     assert list(parts.oks.images) == list(whole.oks.images)
     assert {(reject.image.id, reject.stage) for reject in parts.errs} == {
@@ -96,7 +96,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 
 def test_two_interceptors_with_one_column(installed):
     code = """
-from interceptor import Column, Kind
+from flumen.interceptor import Column, Kind
 
 class Again:
     columns = (Column("label", Kind.STRING, "a second label"),)

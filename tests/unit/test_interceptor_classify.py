@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from images import CLASSIFIED_AT, Brightness, batch, context
 
-from interceptor import Context, Preprocess
-from interceptor.classify import Classify
-from interceptor.errors import BadAnswer, InterceptorError
+from flumen.interceptor import Context, Preprocess
+from flumen.interceptor.classify import Classify
+from flumen.interceptor.errors import BadAnswer, InterceptorError
 
 
 def with_pixels(*values: int):

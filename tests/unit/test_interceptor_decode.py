@@ -16,8 +16,8 @@ from images import (
 )
 from PIL import Image
 
-from interceptor import Batch, Preprocess
-from interceptor.decode import Decode
+from flumen.interceptor import Batch, Preprocess
+from flumen.interceptor.decode import Decode
 
 COLOUR = Preprocess(width=8, height=8, channels=3)
 

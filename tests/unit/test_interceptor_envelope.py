@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 from images import ARRIVED_AT, context, grey
 
-from interceptor import Batch, ImageMessage, Limits
-from interceptor.envelope import MAX_ID_BYTES, MAX_TEXT_BYTES, Envelope
-from interceptor.errors import BadEnvelope, EmptyImage, ImageTooLarge
+from flumen.interceptor import Batch, ImageMessage, Limits
+from flumen.interceptor.envelope import MAX_ID_BYTES, MAX_TEXT_BYTES, Envelope
+from flumen.interceptor.errors import BadEnvelope, EmptyImage, ImageTooLarge
 
 GOOD = ImageMessage("a", grey(0), ARRIVED_AT, source="camera/1", name="a.png", known_label=7, event_time=5)
 

@@ -8,9 +8,9 @@ from images import encoded
 from numpy.typing import NDArray
 from PIL import Image
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import decode_image, raster_shape
-from interceptor.framing import Frame, frame
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import decode_image, raster_shape
+from flumen.interceptor.framing import Frame, frame
 
 STRETCH = Preprocess(width=40, height=20, channels=3)
 CROP = replace(STRETCH, resize="crop")

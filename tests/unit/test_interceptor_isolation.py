@@ -12,7 +12,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 from images import batch, context, grey
-from interceptor.decode import Decode
+from flumen.interceptor.decode import Decode
 
 def peak():
     status = Path("/proc/self/status").read_text()

@@ -6,8 +6,8 @@ from exif_blocks import ASCII, DOUBLE, FLOAT, RATIONAL, SHORT, Raw, block, value
 from images import batch, context, encoded
 from PIL import Image, ImageOps
 
-from interceptor import Preprocess
-from interceptor.decode import Decode
+from flumen.interceptor import Preprocess
+from flumen.interceptor.decode import Decode
 
 LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True}}
 LOSSY = {"JPEG": {"quality": 95, "subsampling": 0}, "AVIF": {"quality": 95, "subsampling": "4:4:4"}}

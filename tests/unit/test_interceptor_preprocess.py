@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from interceptor import Preprocess
-from interceptor.preprocess import to_tensor
+from flumen.interceptor import Preprocess
+from flumen.interceptor.preprocess import to_tensor
 
 GREY = np.array([[[0, 30, 31], [128, 254, 255]]], dtype=np.uint8)
 COLOUR = np.arange(2 * 2 * 3 * 3, dtype=np.uint8).reshape(2, 2, 3, 3)

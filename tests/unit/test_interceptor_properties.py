@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from images import FORMATS, animation, batch, context, encoded, gradient, sample
 from PIL import Image
 
-from interceptor import Batch, ImageMessage, Intercepted, Limits, intercept, load_chain
-from interceptor.errors import Unclassifiable
+from flumen.interceptor import Batch, ImageMessage, Intercepted, Limits, intercept, load_chain
+from flumen.interceptor.errors import Unclassifiable
 
 SAMPLES = {
     **{name: sample(name) for name in FORMATS},

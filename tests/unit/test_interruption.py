@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import typer
 
-from cli.interruption import SIGNALS, Interruption, interruptible
-from streams.errors import RolloutInterrupted
+from flumen.cli.interruption import SIGNALS, Interruption, interruptible
+from flumen.streams.errors import RolloutInterrupted
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_other_errors_and_the_handlers_stay_as_they_were() -> None:
 def test_what_is_ignored_stays_ignored() -> None:
     """As nohup wants it of the hang-up."""
     program = (
-        "import os, signal; from cli.interruption import interruptible\n"
+        "import os, signal; from flumen.cli.interruption import interruptible\n"
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
         "with interruptible() as one: os.kill(os.getpid(), signal.SIGHUP); print(one.has_come())"
     )

@@ -6,10 +6,10 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from typer.testing import CliRunner
 
-import streams
-from cli.main import app
-from streams.errors import BadSetting, ClientFailed, WorkerIdTaken
-from streams.kafka_errors import (
+import flumen.streams
+from flumen.cli.main import app
+from flumen.streams.errors import BadSetting, ClientFailed, WorkerIdTaken
+from flumen.streams.kafka_errors import (
     failed_for_good,
     is_fatal,
     make_admin,
@@ -24,7 +24,7 @@ NOBODY = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}
 SOURCES = [
     path
     for folder in ("streams", "cli", "replay")
-    for path in Path(streams.__file__).parent.parent.glob(f"{folder}/**/*.py")
+    for path in Path(flumen.streams.__file__).parent.parent.glob(f"{folder}/**/*.py")
 ]
 
 

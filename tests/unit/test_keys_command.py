@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
-from streams.control.keys import Keyring, key_id, new_key_pair
-from streams.control.pen import make_signer
-from streams.errors import BadKey
-from streams.settings import load_settings
+from flumen.cli.main import app
+from flumen.streams.control.keys import Keyring, key_id, new_key_pair
+from flumen.streams.control.pen import make_signer
+from flumen.streams.errors import BadKey
+from flumen.streams.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from stores.errors import DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
-from stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
-from stores.kudu.driver import check_listening, native_is_installed, open_driver, row_failures, status_error
+from flumen.stores.errors import DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
+from flumen.stores.kudu.driver import (
+    check_listening,
+    native_is_installed,
+    open_driver,
+    row_failures,
+    status_error,
+)
 
 OPTIONS = KuduOptions(masters="kudu.example:7051")
 TOO_LARGE = (

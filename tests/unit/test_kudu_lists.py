@@ -2,11 +2,11 @@
 
 import pyarrow as pa
 
-from interceptor.columns import Column, Kind
-from stores.kudu import columns_of
-from stores.kudu.lists import json_arrays
-from stores.kudu.rows import build
-from stores.kudu.schema import images_table
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.kudu import columns_of
+from flumen.stores.kudu.lists import json_arrays
+from flumen.stores.kudu.rows import build
+from flumen.stores.kudu.schema import images_table
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

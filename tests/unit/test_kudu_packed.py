@@ -6,7 +6,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.kudu.packed import pack, unpack
+from flumen.stores.kudu.packed import pack, unpack
 
 SCHEMA = pa.schema(
     {

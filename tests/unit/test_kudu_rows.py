@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stores.kudu.driver import FLUSH_BYTES, FLUSH_ROWS, Write
-from stores.kudu.rows import MAX_TIMESTAMP, MIN_TIMESTAMP, Part, build, flushes
-from stores.kudu.schema import MAX_CELL_BYTES, MAX_KEY_BYTES, Table, TableColumn, predictions_table
+from flumen.stores.kudu.driver import FLUSH_BYTES, FLUSH_ROWS, Write
+from flumen.stores.kudu.rows import MAX_TIMESTAMP, MIN_TIMESTAMP, Part, build, flushes
+from flumen.stores.kudu.schema import MAX_CELL_BYTES, MAX_KEY_BYTES, Table, TableColumn, predictions_table
 
 TABLE = Table(
     "t",

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch, StoreError
-from stores.kudu import KuduOptions
-from stores.kudu.rows import build
-from stores.kudu.schema import (
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch, StoreError
+from flumen.stores.kudu import KuduOptions
+from flumen.stores.kudu.rows import build
+from flumen.stores.kudu.schema import (
     ARROW_TYPES,
     KUDU_TYPES,
     Table,

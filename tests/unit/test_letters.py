@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from streams.dead_letters import attempt_of
-from streams.letters import Wanted, original_headers, parse_moment, parse_place, read_letter
-from streams.wire import Headers, RawMessage
+from flumen.streams.dead_letters import attempt_of
+from flumen.streams.letters import Wanted, original_headers, parse_moment, parse_place, read_letter
+from flumen.streams.wire import Headers, RawMessage
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 SAID: Headers = (
@@ -16,7 +16,7 @@ SAID: Headers = (
     ("__connect.errors.partition", b"3"),
     ("__connect.errors.offset", b"1024"),
     ("__connect.errors.stage", b"decode"),
-    ("__connect.errors.exception.class.name", b"interceptor.errors.NotAnImage"),
+    ("__connect.errors.exception.class.name", b"flumen.interceptor.errors.NotAnImage"),
     ("__connect.errors.exception.message", b"Cannot identify IMAGE file"),
     ("flumen.attempt", b"2"),
     ("flumen.model", b"mnist@7"),

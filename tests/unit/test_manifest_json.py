@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_files import LABELS, PIXELS, small_model
 
-from interceptor.classifier import Preprocess
-from models.errors import ManifestInvalid
-from models.manifest import (
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.errors import ManifestInvalid
+from flumen.models.manifest import (
     Golden,
     Manifest,
     ModelInput,

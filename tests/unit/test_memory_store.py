@@ -2,10 +2,10 @@
 
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.errors import StoreClosed, StoreUnavailable
-from stores.memory import MemoryReader, MemorySink, MemoryStore
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import StoreClosed, StoreUnavailable
+from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
 
 COLUMNS = (Column("id", Kind.STRING, "", nullable=False), Column("model", Kind.STRING, "", nullable=False))
 

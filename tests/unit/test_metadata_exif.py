@@ -25,9 +25,9 @@ from images import batch, context, encoded
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
-from interceptor.decode import Decode
-from interceptor.metadata.header import Header
-from interceptor.metadata.step import Metadata, read_metadata
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.metadata.header import Header
+from flumen.interceptor.metadata.step import Metadata, read_metadata
 
 Directories = dict[int, dict[int, Raw]]
 

@@ -6,8 +6,8 @@ import pytest
 from exif_blocks import ASCII, DOUBLE, EXIF_IFD, GPS_IFD, LONG, RATIONAL, SHORT, SRATIONAL, Raw, block, value
 from test_metadata_exif import EXPECTED, everything, read
 
-from interceptor.metadata.header import Header
-from interceptor.metadata.step import read_metadata
+from flumen.interceptor.metadata.header import Header
+from flumen.interceptor.metadata.step import read_metadata
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,13 @@ from PIL import Image
 from test_metadata_exif import everything
 from test_metadata_texts import IPTC, PACKET, icc
 
-from interceptor.columns import Kind
-from interceptor.decode import Decode
-from interceptor.metadata.findings import MAX_ERRORS
-from interceptor.metadata.header import Header
-from interceptor.metadata.step import Metadata, read_metadata
-from interceptor.metadata.words import MAX_CHARACTERS, MAX_WORDS
-from stores.memory.schema import refusal
+from flumen.interceptor.columns import Kind
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.metadata.findings import MAX_ERRORS
+from flumen.interceptor.metadata.header import Header
+from flumen.interceptor.metadata.step import Metadata, read_metadata
+from flumen.interceptor.metadata.words import MAX_CHARACTERS, MAX_WORDS
+from flumen.stores.memory.schema import refusal
 
 without_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EXIF_BYTES = 2_000

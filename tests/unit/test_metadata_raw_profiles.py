@@ -14,8 +14,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from test_metadata_texts import IPTC, PACKET, TEXTS, columns_of
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import decode_image
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import decode_image
 
 EXIF = block({0: {272: entry("<", ASCII, b"M10\0"), 274: entry("<", SHORT, 6)}})
 XMP = PACKET.encode()

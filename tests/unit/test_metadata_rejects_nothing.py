@@ -14,10 +14,10 @@ from images import encoded
 from PIL import Image
 from test_metadata_exif import everything
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import Decoded, decode_image
-from interceptor.metadata.bare import without_metadata
-from interceptor.metadata.segments import png_chunks
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import Decoded, decode_image
+from flumen.interceptor.metadata.bare import without_metadata
+from flumen.interceptor.metadata.segments import png_chunks
 
 PNG_KINDS = b"iCCP zTXt iTXt tEXt eXIf tIME gAMA cHRM pHYs sRGB sBIT bKGD hIST sPLT cICP oFFs vpAg".split()
 PILLOWS_NOTES = [

@@ -12,13 +12,13 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from interceptor.decode import Decode
-from interceptor.metadata.findings import Findings
-from interceptor.metadata.header import Header
-from interceptor.metadata.icc import profile_name
-from interceptor.metadata.iptc import read_iptc
-from interceptor.metadata.step import Metadata, read_metadata
-from interceptor.metadata.xmp import MAX_BYTES, read_xmp
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.metadata.findings import Findings
+from flumen.interceptor.metadata.header import Header
+from flumen.interceptor.metadata.icc import profile_name
+from flumen.interceptor.metadata.iptc import read_iptc
+from flumen.interceptor.metadata.step import Metadata, read_metadata
+from flumen.interceptor.metadata.xmp import MAX_BYTES, read_xmp
 
 PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">

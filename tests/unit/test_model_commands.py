@@ -10,10 +10,10 @@ from model_files import small_model
 from test_training_small import write_idx
 from typer.testing import CliRunner
 
-from cli import models, train
-from models.errors import ModelNotFound
-from models.repository import CHAMPION, Repository
-from models.shipped import seed
+from flumen.cli import models, train
+from flumen.models.errors import ModelNotFound
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.shipped import seed
 
 app = typer.Typer()
 app.command("train")(train.train)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from model_files import IMAGES, LABELS, expected_probabilities, small_model
 
-from models.evaluation import evaluate, score
-from models.idx import read_idx
-from models.runtime import OnnxClassifier
+from flumen.models.evaluation import evaluate, score
+from flumen.models.idx import read_idx
+from flumen.models.runtime import OnnxClassifier
 
 DIGITS = tuple("0123456789")
 TEST_LABELS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-labels-idx1-ubyte.gz"

@@ -23,10 +23,10 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from cli.models import app
-from interceptor.preprocess import to_tensor
-from models.describing import MADE_IMAGES
-from models.errors import (
+from flumen.cli.models import app
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.describing import MADE_IMAGES
+from flumen.models.errors import (
     BadModelName,
     CustomOperator,
     ExternalData,
@@ -43,8 +43,8 @@ from models.errors import (
     WrongLabelCount,
     WrongSignature,
 )
-from models.manifest import to_json
-from models.repository import CHAMPION, Repository
+from flumen.models.manifest import to_json
+from flumen.models.repository import CHAMPION, Repository
 
 FACTS = ("--name", "shapes", "--labels", ",".join(LABELS), "--size", f"{WIDTH}x{HEIGHT}", "--threshold", "30")
 CONTENT, MANIFEST = small_model()

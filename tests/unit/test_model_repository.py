@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_files import LABELS, small_model
 
-from models.errors import (
+from flumen.models.errors import (
     AliasInvalid,
     BadModelName,
     ManifestInvalid,
@@ -20,9 +20,9 @@ from models.errors import (
     ModelTooLarge,
     RepositoryUnavailable,
 )
-from models.manifest import to_json
-from models.names import as_version, check_name, parse_reference
-from models.repository import Repository
+from flumen.models.manifest import to_json
+from flumen.models.names import as_version, check_name, parse_reference
+from flumen.models.repository import Repository
 
 CONTENT, MANIFEST = small_model()
 

@@ -14,9 +14,9 @@ from model_files import (
     small_model,
 )
 
-from interceptor.preprocess import to_tensor
-from models.errors import InferenceFailed, NotRunnable, RepositoryUnavailable, TooSlow
-from models.runtime import OnnxClassifier
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.errors import InferenceFailed, NotRunnable, RepositoryUnavailable, TooSlow
+from flumen.models.runtime import OnnxClassifier
 
 CONTENT, MANIFEST = small_model()
 TENSOR = to_tensor(IMAGES, MANIFEST.input.preprocess)

@@ -5,16 +5,16 @@ import onnx
 import pytest
 from images import FORMATS, encoded
 
-from interceptor import Limits
-from interceptor.decoding import decode_image, raster_shape
-from interceptor.preprocess import to_tensor
-from models.making import make_model
-from models.repository import Repository
-from models.runtime import OnnxClassifier
-from models.shapes import LABELS, PARAMETERS, PREPROCESS, draw_dataset, draw_photo
-from models.shipped import SHIPPED
-from models.training import Epoch
-from models.verify import verify
+from flumen.interceptor import Limits
+from flumen.interceptor.decoding import decode_image, raster_shape
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.making import make_model
+from flumen.models.repository import Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.shapes import LABELS, PARAMETERS, PREPROCESS, draw_dataset, draw_photo
+from flumen.models.shipped import SHIPPED
+from flumen.models.training import Epoch
+from flumen.models.verify import verify
 
 
 @pytest.fixture(scope="module")

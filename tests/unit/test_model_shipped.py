@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from model_files import small_model
 
-from models.dataset import read_dataset
-from models.evaluation import Evaluation, evaluate
-from models.repository import CHAMPION, Repository
-from models.runtime import OnnxClassifier
-from models.shipped import SHIPPED, seed
+from flumen.models.dataset import read_dataset
+from flumen.models.evaluation import Evaluation, evaluate
+from flumen.models.repository import CHAMPION, Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.shipped import SHIPPED, seed
 
 DATA = Path(__file__).parents[2] / "data" / "mnist"
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from model_files import small_model
 
-from models.runtime import OnnxClassifier
-from models.slot import CurrentSlot, Serving
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.slot import CurrentSlot, Serving
 
 CONTENT, MANIFEST = small_model()
 

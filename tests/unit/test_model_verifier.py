@@ -19,8 +19,8 @@ from model_files import (
     small_model,
 )
 
-from cli.testing import wait_until
-from models.errors import (
+from flumen.cli.testing import wait_until
+from flumen.models.errors import (
     GoldenMismatch,
     ModelCorrupt,
     ModelError,
@@ -30,11 +30,11 @@ from models.errors import (
     VerifierDied,
     VerifierUnavailable,
 )
-from models.limits import DEFAULT_LIMITS, VerifyLimits
-from models.repository import Repository
-from models.runtime import OnnxClassifier
-from models.structure import read_signature
-from models.verifier import Verifier
+from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.models.repository import Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.structure import read_signature
+from flumen.models.verifier import Verifier
 
 CONTENT, MANIFEST = small_model()
 MEBIBYTE = 1024 * 1024

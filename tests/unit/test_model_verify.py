@@ -24,9 +24,9 @@ from model_files import (
 )
 from onnx import TensorProto, helper, numpy_helper
 
-from interceptor.classifier import Preprocess
-from interceptor.preprocess import to_tensor
-from models.errors import (
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.errors import (
     CustomOperator,
     ExternalData,
     GoldenMismatch,
@@ -42,9 +42,9 @@ from models.errors import (
     WrongLabelCount,
     WrongSignature,
 )
-from models.manifest import ModelInput, ModelOutput
-from models.runtime import OnnxClassifier
-from models.verify import MAX_BATCH_S, verify
+from flumen.models.manifest import ModelInput, ModelOutput
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.verify import MAX_BATCH_S, verify
 
 CONTENT, MANIFEST = small_model()
 

@@ -12,19 +12,19 @@ from pathlib import Path
 import pytest
 from model_files import small_model
 
-from interceptor.open_files import exhausted
-from models.errors import RepositoryUnavailable
-from models.repository import Repository
-from models.runtime import OnnxClassifier
-from models.shipped import SHIPPED
-from stores import StoreUnavailable
-from stores.kudu import KuduOptions
-from stores.kudu.driver import check_listening, status_error
-from stores.solr import SolrOptions, SolrSink
-from streams.errors import KafkaUnavailable
-from streams.health import Pulse
-from streams.metrics import Metrics
-from streams.patience import Patience
+from flumen.interceptor.open_files import exhausted
+from flumen.models.errors import RepositoryUnavailable
+from flumen.models.repository import Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.models.shipped import SHIPPED
+from flumen.stores import StoreUnavailable
+from flumen.stores.kudu import KuduOptions
+from flumen.stores.kudu.driver import check_listening, status_error
+from flumen.stores.solr import SolrOptions, SolrSink
+from flumen.streams.errors import KafkaUnavailable
+from flumen.streams.health import Pulse
+from flumen.streams.metrics import Metrics
+from flumen.streams.patience import Patience
 
 WORDS = r"this process has no file or connection left to open .*ulimit -n"
 

@@ -17,7 +17,7 @@ from PIL import Image
 from test_metadata_exif import EXPECTED, columns_of, everything
 from test_metadata_texts import PACKET, TEXTS
 
-from interceptor.statistics.step import measure
+from flumen.interceptor.statistics.step import measure
 
 
 def run(program: str, *arguments: str) -> str:

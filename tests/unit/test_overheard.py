@@ -11,13 +11,13 @@ import pytest
 from images import encoded
 from PIL import Image
 
-from interceptor import ImageMessage, Limits, Preprocess, Reject
-from interceptor.errors import BrokenImage
-from interceptor.reasons import about
-from streams.dead_letters import reason_headers
-from streams.decoder import GuardedDecoder
-from streams.overheard import Overheard
-from streams.wire import RawMessage
+from flumen.interceptor import ImageMessage, Limits, Preprocess, Reject
+from flumen.interceptor.errors import BrokenImage
+from flumen.interceptor.reasons import about
+from flumen.streams.dead_letters import reason_headers
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.overheard import Overheard
+from flumen.streams.wire import RawMessage
 
 SEEN = Preprocess(width=28, height=28)
 

@@ -8,10 +8,10 @@ import pytest
 from images import encoded, grey
 from PIL import Image
 
-from interceptor import Batch, Column, Context, Intercepted, Kind
-from interceptor.errors import UnknownInterceptor
-from models.errors import ModelError
-from streams.pipeline import Pipeline
+from flumen.interceptor import Batch, Column, Context, Intercepted, Kind
+from flumen.interceptor.errors import UnknownInterceptor
+from flumen.models.errors import ModelError
+from flumen.streams.pipeline import Pipeline
 
 
 class Number:
@@ -99,5 +99,7 @@ def test_a_second_close_does_nothing() -> None:
 
 def test_no_client_of_a_server_is_loaded() -> None:
     clients = "('confluent_kafka', 'faust', 'jpype', 'pysolr')"
-    loaded = f"import sys, streams.pipeline; print([name for name in {clients} if name in sys.modules])"
-    assert subprocess.check_output([sys.executable, "-P", "-c", loaded]) == b"[]\n"
+    loaded = (
+        f"import sys, flumen.streams.pipeline; print([name for name in {clients} if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", loaded]) == b"[]\n"

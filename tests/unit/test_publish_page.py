@@ -1,4 +1,4 @@
-"""docs/publish.md: its Python runs, and what every example sets is what `streams.events` reads."""
+"""docs/publish.md: its Python runs, and what every example sets is what `flumen.streams.events` reads."""
 
 import re
 from collections.abc import Callable
@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from streams.events import _READ_HEADERS
-from streams.settings import Settings
-from streams.wire import RawMessage, to_image
+from flumen.streams.events import _READ_HEADERS
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage, to_image
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "publish.md").read_text()

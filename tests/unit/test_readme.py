@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import typer
 
-from cli.main import app
+from flumen.cli.main import app
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()

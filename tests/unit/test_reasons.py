@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from images import FORMATS, encoded
 from PIL import Image
 
-from interceptor import Limits, Preprocess
-from interceptor.decoding import decode_image
-from interceptor.errors import (
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import decode_image
+from flumen.interceptor.errors import (
     BrokenImage,
     FormatNotAllowed,
     NotAnImage,

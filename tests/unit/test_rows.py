@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.rows import Rows
+from flumen.cli.rows import Rows
 
 AT = "2026-11-28T02:50:01Z"
 ID = "photos/2026/november/camera-17/a-very-long-name-of-a-file-0001.jpeg"

@@ -15,19 +15,19 @@ from confluent_kafka import KafkaException, Producer
 from marked import MARKER, SECRETS, all_secrets, value_of
 from PIL import Image
 
-from cli.background import environment_of
-from interceptor import Limits, Preprocess
-from models.errors import NotOnnx
-from models.limits import VerifyLimits
-from models.urls import without_passwords
-from models.verifier import Verifier
-from streams.decoder import GuardedDecoder
-from streams.errors import BadSetting
-from streams.kafka_options import KafkaOptions
-from streams.reader import ReaderOptions
-from streams.secrets import FILE_SUFFIX, is_secret_property, revealed, shown
-from streams.settings import Settings, load_settings
-from streams.watch import Target
+from flumen.cli.background import environment_of
+from flumen.interceptor import Limits, Preprocess
+from flumen.models.errors import NotOnnx
+from flumen.models.limits import VerifyLimits
+from flumen.models.urls import without_passwords
+from flumen.models.verifier import Verifier
+from flumen.streams.decoder import GuardedDecoder
+from flumen.streams.errors import BadSetting
+from flumen.streams.kafka_options import KafkaOptions
+from flumen.streams.reader import ReaderOptions
+from flumen.streams.secrets import FILE_SUFFIX, is_secret_property, revealed, shown
+from flumen.streams.settings import Settings, load_settings
+from flumen.streams.watch import Target
 
 PROPERTIES = (
     "sasl.password",

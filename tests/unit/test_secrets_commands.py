@@ -13,9 +13,9 @@ from marked import MARKER, all_secrets
 from recorder import Recorder, serving
 from typer.testing import CliRunner
 
-from cli.main import app
-from streams.settings import load_settings
-from streams.worker import run_worker
+from flumen.cli.main import app
+from flumen.streams.settings import load_settings
+from flumen.streams.worker import run_worker
 
 
 @pytest.fixture(autouse=True)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from marked import MARKER
 
-from cli.background import environment_of
-from streams.errors import BadSetting
-from streams.settings import load_settings
+from flumen.cli.background import environment_of
+from flumen.streams.errors import BadSetting
+from flumen.streams.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

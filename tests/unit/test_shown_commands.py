@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import typer
 
-from cli.demo import IMAGES
-from cli.demo_photos import photo_settings
-from cli.demo_report import ARTICLE_QUERIES, farewell, next_commands
-from cli.invocation import as_typed, program
-from cli.main import app
-from streams.settings import Settings
+from flumen.cli.demo import IMAGES
+from flumen.cli.demo_photos import photo_settings
+from flumen.cli.demo_report import ARTICLE_QUERIES, farewell, next_commands
+from flumen.cli.invocation import as_typed, program
+from flumen.cli.main import app
+from flumen.streams.settings import Settings
 
 PROGRAM = Path(sys.executable).with_name("flumen")
 

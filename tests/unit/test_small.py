@@ -11,9 +11,9 @@ from images import FORMATS, animation, encoded, gradient, png_of_header, sample,
 from large_images import endless_jpeg, tiff_of_a_tile
 from PIL import Image
 
-from interceptor.errors import Unclassifiable
-from interceptor.formats import formats, identify, open_header
-from interceptor.small import SMALL_BYTES, SMALL_PIXELS, small_size
+from flumen.interceptor.errors import Unclassifiable
+from flumen.interceptor.formats import formats, identify, open_header
+from flumen.interceptor.small import SMALL_BYTES, SMALL_PIXELS, small_size
 
 PLAIN = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
 

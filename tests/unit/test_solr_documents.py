@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from interceptor.batch import Batch, ImageMessage
-from interceptor.columns import Column, Kind
-from stores.solr.documents import build_documents, int32_overflows
-from stores.solr.schema import index_fields
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.solr.documents import build_documents, int32_overflows
+from flumen.stores.solr.schema import index_fields
 
 FIELDS = index_fields(
     [

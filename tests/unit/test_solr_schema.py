@@ -5,12 +5,12 @@ from xml.etree import ElementTree
 
 import pytest
 
-from interceptor import load_chain, merge_columns
-from interceptor.columns import Column, Kind
-from stores.errors import SchemaMismatch, StoreError
-from stores.solr import SolrOptions
-from stores.solr.additions import added, lines_to_add
-from stores.solr.schema import (
+from flumen.interceptor import load_chain, merge_columns
+from flumen.interceptor.columns import Column, Kind
+from flumen.stores.errors import SchemaMismatch, StoreError
+from flumen.stores.solr import SolrOptions
+from flumen.stores.solr.additions import added, lines_to_add
+from flumen.stores.solr.schema import (
     CONFIGSET,
     check_schema,
     check_what_stays,

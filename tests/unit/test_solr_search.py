@@ -3,8 +3,8 @@
 import orjson
 import pytest
 
-from stores.errors import StoreRefused
-from stores.solr.search import Near, Search, parse_near, read_facets, to_index
+from flumen.stores.errors import StoreRefused
+from flumen.stores.solr.search import Near, Search, parse_near, read_facets, to_index
 
 FIELDS = {"label": "label", "knownlabel": "known_label", "ink": "ink_f"}
 

@@ -3,9 +3,9 @@
 import pysolr
 import pytest
 
-from stores.errors import StoreError, StoreRefused, StoreUnavailable
-from stores.solr import SolrOptions
-from stores.solr.server import Refusal, SolrServer, read_error, shorten
+from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr import SolrOptions
+from flumen.stores.solr.server import Refusal, SolrServer, read_error, shorten
 
 OPTIONS = SolrOptions(url="http://host:8983/solr/", core="a core/1")
 

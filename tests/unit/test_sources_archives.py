@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.errors import SourceUnreadable
-from streams.sources import SourceOptions, count_images, find_files, read_images
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources import SourceOptions, count_images, find_files, read_images
 
 LIMIT = 100_000
 MEMBERS = {

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.errors import SourceUnreadable
-from streams.sources import FoundFile, SourceOptions, count_images, find_files, read_images
-from streams.wire import SourceImage
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources import FoundFile, SourceOptions, count_images, find_files, read_images
+from flumen.streams.wire import SourceImage
 
 
 def refuse(error: SourceUnreadable) -> None:

@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from streams.errors import SourceUnreadable
-from streams.sources import SourceOptions, count_images, find_files, read_images
-from streams.wire import SourceImage
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources import SourceOptions, count_images, find_files, read_images
+from flumen.streams.wire import SourceImage
 
 MNIST = Path(__file__).parents[2] / "data" / "mnist"
 PIXELS = np.arange(3 * 4 * 5, dtype=np.uint8).reshape(3, 4, 5)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from clocks import Clock
 
-from streams.errors import SourceUnreadable
-from streams.sources.spool import RECORD, UNFINISHED, Spool
+from flumen.streams.errors import SourceUnreadable
+from flumen.streams.sources.spool import RECORD, UNFINISHED, Spool
 
 
 @pytest.fixture

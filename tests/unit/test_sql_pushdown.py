@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from replay.pushdown import Call, Field, Literal, parse, push_down
-from stores.kudu import Predicate
+from flumen.replay.pushdown import Call, Field, Literal, parse, push_down
+from flumen.stores.kudu import Predicate
 
 SCHEMA = pa.schema(
     {

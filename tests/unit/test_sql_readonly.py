@@ -6,8 +6,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from replay.errors import BadQuery
-from replay.readonly import check_read_only
+from flumen.replay.errors import BadQuery
+from flumen.replay.readonly import check_read_only
 
 
 @pytest.fixture

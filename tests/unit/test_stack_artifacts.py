@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from stack import artifacts
-from stack.artifacts import Artifact
-from stack.download import CHUNK_BYTES, Source, fetch
-from stack.errors import ArtifactError
-from stack.session import describe
+from flumen.stack import artifacts
+from flumen.stack.artifacts import Artifact
+from flumen.stack.download import CHUNK_BYTES, Source, fetch
+from flumen.stack.errors import ArtifactError
+from flumen.stack.session import describe
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB, several pieces
 

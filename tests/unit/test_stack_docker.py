@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from stack import docker
-from stack.docker import COMPOSE_FILE
-from stack.errors import DockerUnavailable
-from stack.layout import Endpoints
+from flumen.stack import docker
+from flumen.stack.docker import COMPOSE_FILE
+from flumen.stack.errors import DockerUnavailable
+from flumen.stack.layout import Endpoints
 
 SERVERS = {"kafka", "kudu-master", "kudu-tserver", "solr"}
 
@@ -59,7 +59,7 @@ def test_solr_gets_the_projects_config_set(compose: dict[str, Any]) -> None:
 
 
 def test_messages_may_be_as_large_as_on_the_local_stack(compose: dict[str, Any]) -> None:
-    from stack.kafka import MAX_MESSAGE_BYTES
+    from flumen.stack.kafka import MAX_MESSAGE_BYTES
 
     environment = compose["services"]["kafka"]["environment"]
     assert environment["KAFKA_MESSAGE_MAX_BYTES"] == str(MAX_MESSAGE_BYTES)

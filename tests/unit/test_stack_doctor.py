@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from stack import doctor, readings
-from stack.doctor import BLOCKING, GIB, MIB, Finding, examine
-from stack.errors import MachineUnfit
-from stack.layout import Layout, State
-from stack.readings import Readings, read
+from flumen.stack import doctor, readings
+from flumen.stack.doctor import BLOCKING, GIB, MIB, Finding, examine
+from flumen.stack.errors import MachineUnfit
+from flumen.stack.layout import Layout, State
+from flumen.stack.readings import Readings, read
 
 GOOD = Readings(
     python=(3, 11),

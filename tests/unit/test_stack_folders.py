@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
-from models.repository import Repository
-from models.shipped import seed
-from stack import local
-from stack.artifacts import resolve
-from stack.errors import FolderUnusable, MachineUnfit, StackError
-from stack.filelock import exclusive
-from stack.folders import is_writable
-from stack.process import spawn
+from flumen.cli.main import app
+from flumen.models.repository import Repository
+from flumen.models.shipped import seed
+from flumen.stack import local
+from flumen.stack.artifacts import resolve
+from flumen.stack.errors import FolderUnusable, MachineUnfit, StackError
+from flumen.stack.filelock import exclusive
+from flumen.stack.folders import is_writable
+from flumen.stack.process import spawn
 
 NOWHERE = Path("/proc/flumen")
 """Where nobody can make a folder, whoever he is."""

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from stack import launch
-from stack.errors import ServerFailed
-from stack.launch import Launch
-from stack.layout import Layout, State
-from stack.process import stop
-from stack.progress import silent
-from stack.server import Command, Server
+from flumen.stack import launch
+from flumen.stack.errors import ServerFailed
+from flumen.stack.launch import Launch
+from flumen.stack.layout import Layout, State
+from flumen.stack.process import stop
+from flumen.stack.progress import silent
+from flumen.stack.server import Command, Server
 
 LIVES = "import time; time.sleep(600)"
 DIES = "print('its last words')"

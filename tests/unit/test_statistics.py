@@ -9,11 +9,11 @@ from images import batch, context, encoded, gradient
 from numpy.typing import NDArray
 from PIL import Image
 
-from interceptor import Batch
-from interceptor.decode import Decode
-from interceptor.errors import InterceptorError
-from interceptor.statistics.colours import colour_name
-from interceptor.statistics.step import Statistics, measure
+from flumen.interceptor import Batch
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.errors import InterceptorError
+from flumen.interceptor.statistics.colours import colour_name
+from flumen.interceptor.statistics.step import Statistics, measure
 
 
 def measured(pixels: NDArray[np.uint8]) -> dict[str, Any]:

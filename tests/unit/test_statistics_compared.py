@@ -15,10 +15,10 @@ from skimage.color import deltaE_cie76, rgb2lab
 from skimage.filters import threshold_otsu
 from skimage.measure import label, shannon_entropy
 
-from interceptor.statistics.colours import colour_name
-from interceptor.statistics.light import histograms, luminance, otsu
-from interceptor.statistics.shapes import count_objects, foreground
-from interceptor.statistics.step import measure
+from flumen.interceptor.statistics.colours import colour_name
+from flumen.interceptor.statistics.light import histograms, luminance, otsu
+from flumen.interceptor.statistics.shapes import count_objects, foreground
+from flumen.interceptor.statistics.step import measure
 
 without_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -10,13 +10,13 @@ import onnx
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from interceptor.preprocess import to_tensor
-from models.dataset import Dataset, Labelled, read_dataset
-from models.errors import BadModelName, DatasetInvalid, IdxInvalid, TrainingFailed
-from models.making import export, make_model
-from models.repository import Repository
-from models.training import Epoch, Parameters, preprocess_of, train
-from models.verify import verify
+from flumen.interceptor.preprocess import to_tensor
+from flumen.models.dataset import Dataset, Labelled, read_dataset
+from flumen.models.errors import BadModelName, DatasetInvalid, IdxInvalid, TrainingFailed
+from flumen.models.making import export, make_model
+from flumen.models.repository import Repository
+from flumen.models.training import Epoch, Parameters, preprocess_of, train
+from flumen.models.verify import verify
 
 DATA = Path(__file__).parents[2] / "data" / "mnist"
 FEW = Parameters(epochs=2, batch_size=100)

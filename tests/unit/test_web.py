@@ -9,10 +9,10 @@ import pytest
 import requests
 from clocks import Clock
 
-from streams.errors import BadSetting
-from streams.health import Pulse
-from streams.metrics import Metrics
-from streams.web import WebOptions, serving
+from flumen.streams.errors import BadSetting
+from flumen.streams.health import Pulse
+from flumen.streams.metrics import Metrics
+from flumen.streams.web import WebOptions, serving
 
 HALF = b"GET /metrics HTTP/1.1\r\nHost: worker\r\n"
 

@@ -3,7 +3,7 @@ from io import BytesIO
 import pytest
 from PIL import Image
 
-from streams.wire import content_type_of
+from flumen.streams.wire import content_type_of
 
 
 @pytest.mark.parametrize(

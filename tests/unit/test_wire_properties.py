@@ -6,8 +6,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interceptor import ImageMessage
-from streams.wire import Identity, RawMessage, SourceImage, to_image, to_images, to_message
+from flumen.interceptor import ImageMessage
+from flumen.streams.wire import Identity, RawMessage, SourceImage, to_image, to_images, to_message
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 strings = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]))

@@ -7,8 +7,8 @@ from hashlib import sha256
 import orjson
 import pytest
 
-from interceptor import ImageMessage
-from streams.wire import UNREADABLE_HEADERS, RawMessage, to_image, to_images
+from flumen.interceptor import ImageMessage
+from flumen.streams.wire import UNREADABLE_HEADERS, RawMessage, to_image, to_images
 
 IMAGE = b"\x89PNG\r\n\x1a\n and so on"
 HASH = sha256(IMAGE).hexdigest()

@@ -8,12 +8,12 @@ import pytest
 from model_files import small_model
 from rich.console import Console
 
-from cli import worse_score
-from cli.worse_score import accept_score
-from models.manifest import Manifest, Scores
-from models.repository import Repository
-from streams.control.records import ModelRef
-from streams.errors import ScoresWorse
+from flumen.cli import worse_score
+from flumen.cli.worse_score import accept_score
+from flumen.models.manifest import Manifest, Scores
+from flumen.models.repository import Repository
+from flumen.streams.control.records import ModelRef
+from flumen.streams.errors import ScoresWorse
 
 DATA, OTHER_DATA = "a" * 64, "b" * 64
 

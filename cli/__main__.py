@@ -1,5 +1,0 @@
-"""`python -m cli` is `flumen`."""
-
-from cli.main import run
-
-run()

@@ -1,0 +1,5 @@
+"""`python -m flumen` is `flumen`."""
+
+from flumen.cli.main import run
+
+run()
