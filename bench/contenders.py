@@ -15,7 +15,7 @@ import psutil
 from bench.setting import SAME_WORK, Setting
 from flumen.cli.background import environment_of
 from flumen.models.repository import Repository
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.settings import Settings
 
 _PATIENCE_S = 300.0

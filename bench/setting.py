@@ -15,10 +15,10 @@ from flumen.models.shipped import seed
 from flumen.stack import artifacts, local
 from flumen.stores.kudu import KuduSink
 from flumen.stores.solr import SolrSink
-from flumen.streams.publish import publish
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
+from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.sources import SourceOptions, find_files, read_images
-from flumen.streams.topics import ensure_topics
 
 SAME_WORK = ("envelope", "decode", "classify")
 """The interceptors whose work the hand-written loop does as well."""

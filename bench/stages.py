@@ -14,7 +14,7 @@ from flumen.interceptor.envelope import Envelope
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
 from flumen.models.repository import Repository
-from flumen.streams.received import raw_message
+from flumen.streams.kafka.received import raw_message
 from flumen.streams.wire import RawMessage, to_images
 
 

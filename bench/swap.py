@@ -1,7 +1,7 @@
 """Swaps under full load: how soon the last worker classifies by the new model, and what preparing one costs meanwhile.
 
 Workers read a backlog as fast as they can. The clock of a swap runs from when the new champion is written, once
-every worker is ready, until the last worker takes its first batch on it, by the times in the audit trail. Throughput is
+every worker is ready, until the last worker takes its first batch on it, by the times in the audit log. Throughput is
 counted by acknowledged images, in turns while nothing is prepared, and while versions are, one after another without
 a pause: small ones, as the digits' is, and ones as large as those for photos. Nothing else should run meanwhile.
 """
@@ -25,12 +25,12 @@ from bench.setting import prepare, publish_images
 from bench.swap_fleet import Pair, fresh, register_pairs, run_workers
 from flumen.cli.output import print_json
 from flumen.models.repository import Repository
-from flumen.streams.control.fleet import Fleet, FleetView
-from flumen.streams.control.pen import Pen, Wish, make_signer
+from flumen.streams.control.operator.audit_log import read_audit_log
+from flumen.streams.control.operator.fleet import Fleet, FleetView
+from flumen.streams.control.operator.rollout import Order, Rollout
+from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer
 from flumen.streams.control.records import Command, ModelRef
-from flumen.streams.control.rollout import Order, Rollout
-from flumen.streams.control.trail import read_trail
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.settings import Settings
 
 _PATIENCE_S = 120.0
@@ -93,7 +93,7 @@ class _Measurement:
         self._fleet = fleet
         self._options = options
         self._observer = TopicObserver(settings)
-        self._pen = Pen(settings, settings.model_name, make_signer(settings))
+        self._pen = StateWriter(settings, settings.model_name, make_signer(settings))
         first = repository.manifest(settings.model_name, 1)
         self._first = ModelRef(first.version, first.sha256)
 
@@ -137,7 +137,7 @@ class _Measurement:
         assert state is not None
 
         def effects() -> list[float]:
-            return [_seconds(one.at) for one in read_trail(self._settings, state.model)[-1].effects]
+            return [_seconds(one.at) for one in read_audit_log(self._settings, state.model)[-1].effects]
 
         self._until(lambda: len(effects()) == self._options.workers, "every worker's first batch")
         return (max(effects()) - _seconds(state.at)) * 1000
@@ -145,7 +145,7 @@ class _Measurement:
     def _prepare_next(self, refs: Iterator[ModelRef], seconds: list[float]) -> None:
         """Let every worker prepare another version than the one before, which is given up by that."""
         started = time.monotonic()
-        wish = Wish(
+        change = DesiredChange(
             command=Command.ACTIVATE,
             model=self._settings.model_name,
             champion=self._first,
@@ -154,7 +154,7 @@ class _Measurement:
             actor="bench",
             reason="",
         )
-        state = self._pen.write(wish, self._view().desired)
+        state = self._pen.write(change, self._view().desired)
         self._until(
             lambda: all(
                 (one.prepared, one.revision) == (state.prepare, state.revision) for one in self._view().live

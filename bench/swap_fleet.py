@@ -15,8 +15,8 @@ from flumen.cli.background import environment_of
 from flumen.models.manifest import Manifest
 from flumen.models.repository import MODEL_FILE, Repository
 from flumen.streams.control.records import ModelRef
+from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_control_topics
 
 _PATIENCE_S = 120.0
 

@@ -11,11 +11,11 @@ from rich.text import Text
 
 from flumen.cli.actor import actor
 from flumen.cli.output import AsJson, console, print_facts, print_json, print_rows, printable, save_bytes
+from flumen.streams.dead_letters.dead_letter import Wanted, parse_moment, to_text
+from flumen.streams.dead_letters.queue import DeadLetterQueue, Entry, Outcome, ReplayRules
+from flumen.streams.dead_letters.queue import park as park_letters
+from flumen.streams.dead_letters.queue import replay as replay_letters
 from flumen.streams.errors import NotSaved
-from flumen.streams.graveyard import Grave, Graveyard, Outcome, ReplayRules
-from flumen.streams.graveyard import park as park_letters
-from flumen.streams.graveyard import replay as replay_letters
-from flumen.streams.letters import Wanted, parse_moment, to_text
 from flumen.streams.settings import load_settings
 
 app = typer.Typer(
@@ -69,8 +69,8 @@ def list_letters(
         reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
     )
     settings = load_settings()
-    with Graveyard(settings) as graveyard:
-        rows = [_row(grave) for grave in graveyard.find(wanted)]
+    with DeadLetterQueue(settings) as queue:
+        rows = [_row(entry) for entry in queue.find(wanted)]
     rows.sort(key=lambda row: str(row["time"]), reverse=True)
     shown = rows[:limit]
     if as_json:
@@ -93,23 +93,23 @@ def show_letter(
     as_json: AsJson = False,
 ) -> None:
     """Show all that is known of one dead letter, and every header; with --save, keep its bytes."""
-    with Graveyard(load_settings()) as graveyard:
-        grave = graveyard.get(letter)
+    with DeadLetterQueue(load_settings()) as queue:
+        entry = queue.get(letter)
     if save is not None:
-        _save(grave, save, force)
-    facts = _row(grave) | {
-        "error": grave.letter.error_class,
-        "sha256": grave.letter.sha256,
-        "marked_at": grave.mark.at or None,
-        "marked_by": grave.mark.actor or None,
+        _save(entry, save, force)
+    facts = _row(entry) | {
+        "error": entry.letter.error_class,
+        "sha256": entry.letter.sha256,
+        "marked_at": entry.mark.at or None,
+        "marked_by": entry.mark.actor or None,
         "saved_as": str(save) if save else None,
     }
     if as_json:
-        print_json(facts | {"headers": [_exact(name, value) for name, value in grave.raw.headers]})
+        print_json(facts | {"headers": [_exact(name, value) for name, value in entry.raw.headers]})
         return
     lines = {name.replace("_", " "): str(fact) for name, fact in facts.items() if fact is not None}
     print_facts(lines.items(), "Dead letter")
-    headers = [(name, "null" if value is None else to_text(value)) for name, value in grave.raw.headers]
+    headers = [(name, "null" if value is None else to_text(value)) for name, value in entry.raw.headers]
     print_facts(headers, "Headers")
 
 
@@ -139,9 +139,9 @@ def replay(
     _check_selection(letters, matching, wanted)
     settings = load_settings()
     rules = ReplayRules(max_attempts=max_attempts, again=again, dry_run=dry_run)
-    with Graveyard(settings) as graveyard:
-        graves = _select(graveyard, letters, wanted)
-        outcomes = list(replay_letters(graves, settings, rules, actor()))
+    with DeadLetterQueue(settings) as queue:
+        entries = _select(queue, letters, wanted)
+        outcomes = list(replay_letters(entries, settings, rules, actor()))
     _report(outcomes, "would be replayed" if dry_run else "replayed", as_json)
 
 
@@ -165,8 +165,8 @@ def park(
     )
     _check_selection(letters, matching, wanted)
     settings = load_settings()
-    with Graveyard(settings) as graveyard:
-        outcomes = list(park_letters(_select(graveyard, letters, wanted), settings, actor()))
+    with DeadLetterQueue(settings) as queue:
+        outcomes = list(park_letters(_select(queue, letters, wanted), settings, actor()))
     _report(outcomes, "parked", as_json)
 
 
@@ -177,10 +177,10 @@ def _check_selection(letters: list[str] | None, matching: bool, wanted: Wanted) 
         raise typer.BadParameter("filters choose among all letters; leave them out, or give --matching")
 
 
-def _select(graveyard: Graveyard, letters: list[str] | None, wanted: Wanted) -> Iterable[Grave]:
+def _select(queue: DeadLetterQueue, letters: list[str] | None, wanted: Wanted) -> Iterable[Entry]:
     if not letters:
-        return graveyard.find(wanted)
-    return [graveyard.get(place) for place in dict.fromkeys(letters)]
+        return queue.find(wanted)
+    return [queue.get(place) for place in dict.fromkeys(letters)]
 
 
 def _report(outcomes: list[Outcome], done: str, as_json: bool) -> None:
@@ -207,18 +207,18 @@ def _report(outcomes: list[Outcome], done: str, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _row(grave: Grave) -> dict[str, Any]:
-    letter = grave.letter
+def _row(entry: Entry) -> dict[str, Any]:
+    letter = entry.letter
     return {
         "letter": letter.place,
-        "time": letter.buried_at.isoformat(timespec="milliseconds"),
+        "time": letter.failed_at.isoformat(timespec="milliseconds"),
         "key": letter.key,
         "reason": letter.reason,
         "stage": letter.stage,
         "model": letter.model,
         "origin": letter.origin,
         "attempt": letter.attempt,
-        "state": str(grave.mark.state),
+        "state": str(entry.mark.state),
         "size_bytes": letter.size_bytes,
     }
 
@@ -259,12 +259,12 @@ def _exact(name: str, value: bytes | None) -> dict[str, str | None]:
         return {"name": name, "text": None, "hex": value.hex()}
 
 
-def _save(grave: Grave, path: Path, force: bool) -> None:
-    if grave.raw.value is None:
+def _save(entry: Entry, path: Path, force: bool) -> None:
+    if entry.raw.value is None:
         why = (
             "they were too many for a letter"
-            if grave.letter.left_out_bytes
+            if entry.letter.left_out_bytes
             else "its message was a tombstone"
         )
-        raise NotSaved(f"the letter {grave.letter.place} has no bytes: {why}")
-    save_bytes(grave.raw.value, path, force)
+        raise NotSaved(f"the letter {entry.letter.place} has no bytes: {why}")
+    save_bytes(entry.raw.value, path, force)

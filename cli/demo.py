@@ -24,11 +24,11 @@ from flumen.stack import artifacts, local
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.errors import SourceUnreadable, StreamError
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.publish import PublishReport, publish
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import PublishReport, publish
+from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.sources import SourceOptions, find_files, read_images
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 IMAGES = Path(__file__).resolve().parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"

@@ -20,10 +20,10 @@ from flumen.models.shapes import LABELS, draw_photo
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.search import Search, parse_near
 from flumen.streams.errors import StreamError
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.publish import PublishReport, publish
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import PublishReport, publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 MODEL = "shapes"

@@ -17,8 +17,8 @@ from flumen.models.repository import Repository
 from flumen.replay.sql import query
 from flumen.stores.kudu import KuduReader, Predicate
 from flumen.stores.solr import SolrReader
-from flumen.streams.letters import read_letter
-from flumen.streams.offsets import Progress, TopicObserver
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.observer import Progress, TopicObserver
 from flumen.streams.settings import Settings
 
 ARTICLE_QUERIES = (
@@ -169,8 +169,8 @@ def show_dead_letter(run: Run) -> None:
     """Print what was refused in this run, and why."""
     rows = [
         {"image": letter.key, "stage": letter.stage, "from": letter.origin, "reason": letter.reason}
-        for letter in map(read_letter, run.observer.read(run.settings.dead_topic))
-        if letter.buried_at >= run.began
+        for letter in map(read_dead_letter, run.observer.read(run.settings.dead_topic))
+        if letter.failed_at >= run.began
     ]
     print_rows(rows, as_json=False, title="Dead letters: one image was broken on purpose")
 

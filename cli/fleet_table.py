@@ -10,7 +10,7 @@ from rich.text import Text
 
 from flumen.cli.output import console, printable
 from flumen.cli.rows import Rows
-from flumen.streams.control.fleet import FleetView, Seen
+from flumen.streams.control.operator.fleet import FleetView, Seen
 from flumen.streams.control.records import ModelRef
 
 COLUMNS = ("worker", "state", "model", "prepared", "challenger", "revision", "images/s", "age s", "problem")

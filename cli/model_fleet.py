@@ -10,9 +10,9 @@ from rich.live import Live
 
 from flumen.cli.fleet_table import fleet_table, worker_row
 from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole
-from flumen.streams.control.fleet import Fleet
+from flumen.streams.control.operator.audit_log import Change, describe_change, read_audit_log
+from flumen.streams.control.operator.fleet import Fleet
 from flumen.streams.control.records import Effective
-from flumen.streams.control.trail import Change, describe_change, read_trail
 from flumen.streams.settings import load_settings
 
 _SHOWN_WORKERS = 3
@@ -54,7 +54,7 @@ def history(
 ) -> None:
     """Show who changed a model, when and why, and on which workers that took effect; the newest first."""
     settings = load_settings()
-    changes = read_trail(settings, name or settings.model_name)[::-1][:limit]
+    changes = read_audit_log(settings, name or settings.model_name)[::-1][:limit]
     if as_json:
         print_json([_change(change) for change in changes])
         return

@@ -13,9 +13,9 @@ from flumen.models.describing import Look, complete_look, describe_model, make_i
 from flumen.models.errors import FileUnreadable
 from flumen.models.labels import labels_of, repeated_labels
 from flumen.models.manifest import Manifest, check_preprocess, from_json
+from flumen.models.processes.verifier import SHARED
 from flumen.models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
 from flumen.models.structure import Signature
-from flumen.models.verifier import SHARED
 from flumen.models.verify import MAX_MODEL_BYTES, check_size
 from flumen.streams.settings import load_settings
 

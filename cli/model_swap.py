@@ -16,14 +16,14 @@ from flumen.models.errors import ModelError
 from flumen.models.names import parse_reference
 from flumen.models.repository import CHAMPION, Repository
 from flumen.models.shipped import seed
-from flumen.streams.control.fleet import Fleet, FleetView, forget
-from flumen.streams.control.pen import Pen, Signer, make_signer, read_newest
+from flumen.streams.control.operator.audit_log import champion_before, read_audit_log
+from flumen.streams.control.operator.fleet import Fleet, FleetView, forget
+from flumen.streams.control.operator.rollout import Order, Outcome, Rollout, standing_champion
+from flumen.streams.control.operator.writer import Signer, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import Command, ModelRef
-from flumen.streams.control.rollout import Order, Outcome, Rollout, standing_champion
-from flumen.streams.control.trail import champion_before, read_trail
 from flumen.streams.errors import NothingBefore, StreamError
+from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.topics import ensure_control_topics
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
 Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds that each phase may take.")]
@@ -84,7 +84,7 @@ def rollback(
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Go back to the champion before the present one, by the audit trail. Once more goes back further."""
+    """Go back to the champion before the present one, by the audit log. Once more goes back further."""
     with interruptible() as interruption:
         settings, repository, signer = _open(root)
         name = name or settings.model_name
@@ -97,7 +97,7 @@ def rollback(
                 raise NothingBefore(
                     f"nobody has swapped {view.model} yet; choose with `flumen models activate`"
                 )
-            ref = champion_before(read_trail(settings, view.model), view.model, view.desired.champion)
+            ref = champion_before(read_audit_log(settings, view.model), view.model, view.desired.champion)
             repository.verify(view.model, ref.version, sha256=ref.sha256)
             return ref
 
@@ -136,7 +136,7 @@ def shadow(
             fleet.settle()
             view, elsewhere = fleet.view(name), fleet.elsewhere(name)
             interruption.hold()
-            rollout = Rollout(fleet, Pen(settings, name, signer), order, show, interruption.has_come)
+            rollout = Rollout(fleet, StateWriter(settings, name, signer), order, show, interruption.has_come)
             outcome = rollout.shadow(view, ref, standing_champion(view, repository))
         what = (
             f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
@@ -153,8 +153,8 @@ def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef
         ref = choose(view)
         standing = standing_champion(view, repository)
         interruption.hold()
-        pen = Pen(settings, order.model, means.signer)
-        rollout = Rollout(fleet, pen, order, show, interruption.has_come)
+        writer = StateWriter(settings, order.model, means.signer)
+        rollout = Rollout(fleet, writer, order, show, interruption.has_come)
         try:
             outcome = rollout.activate(view, ref, standing)
         except BaseException:

@@ -13,12 +13,12 @@ from rich.markup import escape
 
 from flumen.cli.output import AsJson, errors, print_json, print_rows, printable, progress_bar
 from flumen.streams.errors import SourceUnreadable
-from flumen.streams.publish import SHOWN_FAILURES, PublishReport, publish
+from flumen.streams.publishing.publisher import SHOWN_FAILURES, PublishReport, publish
+from flumen.streams.publishing.sources import SourceOptions, count_images, find_files, read_images
+from flumen.streams.publishing.sources.spool import Spool
+from flumen.streams.publishing.watching import Target, Watched
+from flumen.streams.publishing.watching import watch as watch_spool
 from flumen.streams.settings import load_settings
-from flumen.streams.sources import SourceOptions, count_images, find_files, read_images
-from flumen.streams.sources.spool import Spool
-from flumen.streams.watch import Target, Watched
-from flumen.streams.watch import watch as watch_spool
 
 _INTERRUPTED = 130  # what shells expect after Ctrl-C
 

@@ -15,12 +15,12 @@ from typing import Any
 from flumen.cli.background import environment_of
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
-from flumen.streams.letters import read_letter
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.pipeline import Outcome
-from flumen.streams.publish import publish
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage, content_type_of
 
 DEADLINE_S = 120.0
@@ -132,7 +132,8 @@ class FlumenWorker:
         wait_until(self._is_done, f"{self._sent} images to be stored or refused", self.process.check)
         raw = self._observer.read(self.settings.dead_topic)
         letters = {
-            letter.key: letter for letter in sorted(map(read_letter, raw), key=lambda each: each.buried_at)
+            letter.key: letter
+            for letter in sorted(map(read_dead_letter, raw), key=lambda each: each.failed_at)
         }
         outcomes = []
         for image_id in ids or self._published:

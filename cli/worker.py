@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from flumen.stack import artifacts
+from flumen.streams.live.stopping import StopRequest
 from flumen.streams.logs import configure_logs
 from flumen.streams.settings import load_settings
-from flumen.streams.stopping import StopRequest
 
 
 def worker(
@@ -17,7 +17,7 @@ def worker(
 ) -> None:
     """Classify what arrives, until stopped by SIGTERM or Ctrl-C."""
     stop = StopRequest()  # before all that takes its time
-    from flumen.streams.worker import run_worker
+    from flumen.streams.live.worker import run_worker
 
     settings = load_settings(http_port=http_port)
     configure_logs(settings.log_level)

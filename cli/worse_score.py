@@ -8,7 +8,7 @@ from flumen.cli.output import errors
 from flumen.models.errors import ModelError
 from flumen.models.manifest import Manifest
 from flumen.models.repository import CHAMPION, Repository
-from flumen.streams.control.pen import read_newest
+from flumen.streams.control.operator.writer import read_newest
 from flumen.streams.control.records import ModelRef
 from flumen.streams.errors import ScoresWorse
 from flumen.streams.settings import Settings

@@ -26,8 +26,8 @@ from flumen.models.manifest import (
     tensor_shape,
 )
 from flumen.models.names import check_name
+from flumen.models.processes.verifier import SHARED, Verifier
 from flumen.models.structure import Signature
-from flumen.models.verifier import SHARED, Verifier
 
 MADE_IMAGES = 8
 _SEED = 20_170_301

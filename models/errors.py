@@ -1,4 +1,4 @@
-"""The errors of the models.
+"""The errors of the models, and of the processes that look into what arrives.
 
 ModelError
 ├── BadModelName           a name, version or alias that may not be one
@@ -11,6 +11,7 @@ ModelError
 ├── DatasetInvalid         images and labels that do not belong together
 ├── TrainingFailed         the network's weights left the range of numbers
 ├── VerifierUnavailable    the process that verifies models does not start; retriable
+├── DecoderUnavailable     the process that decodes large images does not start
 ├── InferenceFailed        a verified model could not classify a batch
 └── ModelRefused           a model file that is not safe, or not what its manifest says
     ├── ModelTooLarge      more bytes than the limit
@@ -82,6 +83,10 @@ class VerifierUnavailable(ModelError):
     """The process that verifies models does not start, or is stopping with the worker."""
 
     retriable: ClassVar[bool] = True
+
+
+class DecoderUnavailable(ModelError):
+    """The process that decodes large images does not start, or is not wanted any more."""
 
 
 class InferenceFailed(ModelError):

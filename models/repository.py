@@ -15,9 +15,9 @@ from flumen.models.errors import (
 from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
 from flumen.models.manifest import Manifest, from_json, to_json
 from flumen.models.names import as_version, check_name, check_version, parse_reference
+from flumen.models.processes.verifier import SHARED, Verifier
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.storage import FolderTaken, open_storage
-from flumen.models.verifier import SHARED, Verifier
 from flumen.models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES, warm_up
 
 CHAMPION = "champion"

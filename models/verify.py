@@ -1,6 +1,6 @@
 """Is a model file safe to load, and what its manifest says? Asked at every load, cheap questions first.
 
-Asked here, a file may take any time and memory: `flumen.models.verifier` asks in a process of its own.
+Asked here, a file may take any time and memory: `flumen.models.processes.verifier` asks in a process of its own.
 """
 
 import hashlib

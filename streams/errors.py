@@ -10,11 +10,10 @@ StreamError
 ├── PublishFailed       the broker did not acknowledge a message
 ├── TopicMissing        a topic that must exist does not, and may not be created
 ├── TopicTooSmall       a topic does not take messages as large as those that it must take
-├── NoSuchLetter        there is no dead letter at the place that was named
+├── NoSuchDeadLetter    there is no dead letter at the place that was named
 ├── NotSaved            an image's bytes cannot be written to a file
 ├── SourceUnreadable    a folder, file or archive to publish cannot be read
 ├── NotRemembered       a watched folder's record of what was published cannot be written
-├── DecoderUnavailable  the process that decodes large images does not start
 ├── StateChanged        somebody else changed what the workers shall run
 ├── RolloutFailed       the workers did not all do what they were told; the subclass is the reason
 │   ├── WorkerRefused       a worker refused it
@@ -29,8 +28,8 @@ StreamError
 │   ├── RecordMalformed     not JSON, or not as docs/control.md says
 │   ├── RecordForged        unsigned, or signed by nobody who may
 │   ├── RecordStale         its revision is not above the one that counts
-│   ├── RecordConflict      the audit trail has another state of that revision
-│   ├── RecordUnrecorded    the audit trail does not have it
+│   ├── RecordConflict      the audit log has another state of that revision
+│   ├── RecordUnrecorded    the audit log does not have it
 │   ├── RecordOutOfLine     its revision is not the next one
 │   └── RecordMisplaced     it is about another model than its key
 └── Stalled             the worker got nothing done for too long, and no server explains it
@@ -101,7 +100,7 @@ class SourceUnreadable(StreamError):
     """A folder, file or archive to publish cannot be read."""
 
 
-class NoSuchLetter(StreamError):
+class NoSuchDeadLetter(StreamError):
     """There is no dead letter at the place that was named."""
 
 
@@ -111,10 +110,6 @@ class NotSaved(StreamError):
 
 class NotRemembered(StreamError):
     """A watched folder's record of what was published cannot be written: it would be published over and over."""
-
-
-class DecoderUnavailable(StreamError):
-    """The process that decodes large images does not start, or is not wanted any more."""
 
 
 class StateChanged(StreamError):
@@ -146,7 +141,7 @@ class ScoresWorse(StreamError):
 
 
 class NothingBefore(StreamError):
-    """The audit trail knows no champion before the present one."""
+    """The audit log knows no champion before the present one."""
 
 
 class NoModel(StreamError):
@@ -174,15 +169,15 @@ class RecordStale(ControlRefused):
 
 
 class RecordConflict(ControlRefused):
-    """The audit trail has another state of the record's revision: this one was given up, or is nobody's."""
+    """The audit log has another state of the record's revision: this one was given up, or is nobody's."""
 
 
 class RecordUnrecorded(ControlRefused):
-    """The audit trail does not have the record: it was never committed there."""
+    """The audit log does not have the record: it was never committed there."""
 
 
 class RecordOutOfLine(ControlRefused):
-    """The revision of an entry of the audit trail is not the next one."""
+    """The revision of an entry of the audit log is not the next one."""
 
 
 class RecordMisplaced(ControlRefused):

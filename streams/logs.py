@@ -48,9 +48,7 @@ def configure_logs(level: str) -> None:
     for noisy in ("faust", "mode", "aiokafka", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     logging.getLogger("PIL").setLevel(logging.CRITICAL)  # what is wrong with an image, its dead letter says
-    logging.getLogger("pysolr").setLevel(
-        logging.CRITICAL
-    )  # a line for each retry; `patience` has one for all
+    logging.getLogger("pysolr").setLevel(logging.CRITICAL)  # a line for each retry; `retry` has one for all
     logging.getLogger("librdkafka").addFilter(_is_worth_a_line)
 
 

@@ -19,14 +19,14 @@ from flumen.interceptor import (
     load_chain,
     merge_columns,
 )
+from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.repository import Repository
 from flumen.models.shipped import SHIPPED
 from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
-from flumen.streams.decoder import GuardedDecoder
-from flumen.streams.deliver import Delivery
-from flumen.streams.health import Pulse
-from flumen.streams.metrics import Metrics
-from flumen.streams.patience import Patience
+from flumen.streams.live.delivery import Delivery
+from flumen.streams.live.health import Pulse
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.retry import Retry
 from flumen.streams.wire import RawMessage, to_images
 
 _TOPIC = "images"
@@ -76,7 +76,7 @@ class Pipeline:
         metrics = Metrics()
         columns = merge_columns(step.columns for step in self._chain)
         sinks = [MemorySink(self.store, columns)]
-        self._delivery = Delivery(sinks, metrics, Patience(metrics, Pulse(_STALLED_AFTER_S)))
+        self._delivery = Delivery(sinks, metrics, Retry(metrics, Pulse(_STALLED_AFTER_S)))
         self._loop = asyncio.Runner()
         self._loop.run(self._delivery.connect())
 

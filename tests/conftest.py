@@ -91,7 +91,7 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
 @pytest.fixture
 def observer(settings: Any) -> Iterator[Any]:
     """Looks at the test's topics from outside."""
-    from flumen.streams.offsets import TopicObserver
+    from flumen.streams.kafka.observer import TopicObserver
 
     observer = TopicObserver(settings)
     yield observer

@@ -33,7 +33,7 @@ class SolrAnswers:
             self._server = SolrServer(self._options)
 
     def write(self, batch: Batch) -> None:
-        """Mark every document that is there."""
+        """Resolution every document that is there."""
         if self._server is None:
             raise StoreClosed("the Solr store is not connected: call connect() first")
         updates = [

@@ -1,8 +1,8 @@
-"""What counts: the changes that the audit trail has committed, in one line; the control topic is held against it.
+"""What counts: the changes that the audit log has committed, in one line; the control topic is held against it.
 
 A record alone proves nothing: one that was signed for a transaction that was given up lies in the log, for whoever may
-read that to send it again. The trail is never compacted, and has one order. So all who read it come to the same line:
-each state is one revision above the one before, and the first that claims a revision has it.
+read that to send it again. The audit log is never compacted, and has one order. So all who read it come to the same
+line: each state is one revision above the one before, and the first that claims a revision has it.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ from flumen.streams.settings import Settings
 from flumen.streams.wire import UNREADABLE_HEADERS, RawMessage
 
 RECORDED_WITHIN_S = 5.0
-"""How long the line of a control record in the audit trail may take: committed together, they are read apart."""
+"""How long the line of a control record in the audit log may take: committed together, they are read apart."""
 
 SETTLED_WITHIN_S = 2.0
 """How long one who has read both topics to their ends goes on reading for such a line."""
@@ -44,12 +44,12 @@ _ANEW = "`flumen models activate` writes the state anew"
 
 
 class Line:
-    """The states of one model that count, by the audit trail."""
+    """The states of one model that count, by the audit log."""
 
     def __init__(self, model: str, keyring: Keyring) -> None:
         self.newest: DesiredState | None = None
         self.highest_said = NO_REVISION
-        """The highest revision that a trail may begin with and that anybody has claimed, whether that counts or not."""
+        """The highest revision that an audit log may begin with and that anybody claimed, whether it counts or not."""
         self._model = model
         self._keyring = keyring
         self._digests: dict[int, bytes] = {}
@@ -95,7 +95,7 @@ class Line:
         agrees, newest = self.agrees(state), self.revision
         if agrees is False:
             raise RecordConflict(
-                f"the audit trail has another state of revision {state.revision} before this one (by {state.actor}), "
+                f"the audit log has another state of revision {state.revision} before this one (by {state.actor}), "
                 f"and the first one counts. {_ANEW}"
             )
         if agrees or (newest and state.revision < newest):
@@ -109,8 +109,8 @@ class Line:
             )
         if state.revision > MAX_FIRST_REVISION:
             raise RecordOutOfLine(
-                f"the entry has revision {state.revision}, and a trail begins with {MAX_FIRST_REVISION:,} at most. "
-                f"{_ANEW}"
+                f"the entry has revision {state.revision}, and an audit log begins with {MAX_FIRST_REVISION:,} "
+                f"at most. {_ANEW}"
             )
         self.newest = state
         self._digests[state.revision] = _digest(state)
@@ -118,14 +118,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A control record whose line in the audit trail has not come, and since when."""
+    """A control record whose line in the audit log has not come, and since when."""
 
     state: DesiredState
     since: float
 
 
 class Gate:
-    """Lets through what may change the workers of one model, from the control topic and from the audit trail."""
+    """Lets through what may change the workers of one model, from the control topic and from the audit log."""
 
     def __init__(
         self, settings: Settings, model: str, keyring: Keyring, clock: Callable[[], float] = time.monotonic
@@ -153,7 +153,7 @@ class Gate:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether a control record waits for its line in the audit trail."""
+        """Whether a control record waits for its line in the audit log."""
         return any(self._line.agrees(waiting.state) is None for waiting in self._waiting)
 
     @property
@@ -168,13 +168,11 @@ class Gate:
 
     @property
     def conflict(self) -> str | None:
-        """Say in what the control topic is not as the audit trail; None where the two agree."""
+        """Say in what the control topic is not as the audit log; None where the two agree."""
         if self._refused is not None:
             return f"{type(self._refused).__name__}: {self._refused}"
         if self.has_lost:
-            return (
-                f"the control topic lacks revision {self._line.revision}, which the audit trail has. {_ANEW}"
-            )
+            return f"the control topic lacks revision {self._line.revision}, which the audit log has. {_ANEW}"
         return None
 
     def admit(self, raw: RawMessage) -> DesiredState | None:
@@ -200,7 +198,7 @@ class Gate:
     def overdue(self, wait_s: float = RECORDED_WITHIN_S) -> list[ControlRefused]:
         """Return why control records that waited do not count, once that is known; once for each.
 
-        `wait_s`: how long a record's line in the audit trail may take.
+        `wait_s`: how long a record's line in the audit log may take.
         """
         self._settle(wait_s)
         refused, self._refused_late = self._refused_late, []
@@ -233,16 +231,16 @@ class Gate:
             self._judge(state)
 
     def _judge(self, state: DesiredState) -> None:
-        """Hold a control record against the audit trail, which has been read as far as it goes."""
+        """Hold a control record against the audit log, which has been read as far as it goes."""
         agrees, newest = self._line.agrees(state), self._line.revision
         if agrees is False:
             raise RecordConflict(
-                f"the record is another state of revision {state.revision} (by {state.actor}) than the audit trail "
+                f"the record is another state of revision {state.revision} (by {state.actor}) than the audit log "
                 f"has, which counts. It was given up, or nobody's; {_ANEW}"
             )
         if agrees is None and state.revision > newest:
             raise RecordUnrecorded(
-                f"the record has revision {state.revision} (by {state.actor}), and the audit trail ends with {newest}: "
+                f"the record has revision {state.revision} (by {state.actor}), and the audit log ends with {newest}: "
                 f"it was never committed there, and changes nothing. {_ANEW}"
             )
         if state.revision <= self._announced or agrees is None:

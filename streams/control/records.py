@@ -22,7 +22,7 @@ MAX_REVISION = 2**53
 """The largest whole number that every reader of JSON keeps exactly."""
 
 MAX_FIRST_REVISION = 1_000_000
-"""The largest revision that an audit trail may begin with: from there, one for each change, nobody reaches the last."""
+"""The largest revision that an audit log may begin with: from there, one for each change, nobody reaches the last."""
 
 NO_REVISION = 0
 """The revision of a worker that no control record has told anything."""

@@ -8,8 +8,8 @@ from pathlib import Path
 import requests
 
 from flumen.stores.kudu import KuduReader
-from flumen.streams.letters import read_letter
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 60
@@ -47,7 +47,7 @@ def find(settings: Settings, kudu_classpath: Iterable[Path]) -> Found:
     observer = TopicObserver(settings)
     try:
         raws = observer.read(settings.dead_topic)
-        letters = [(letter.origin, letter.key) for letter in map(read_letter, raws)]
+        letters = [(letter.origin, letter.key) for letter in map(read_dead_letter, raws)]
     finally:
         observer.close()
     distinct = Counter(key for _origin, key in set(letters))

@@ -17,10 +17,10 @@ from PIL import Image
 from flumen.models.idx import read_idx
 from flumen.stack.layout import Endpoints
 from flumen.streams.errors import KafkaUnavailable
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.publish import publish
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 POISON = b"this is no image"

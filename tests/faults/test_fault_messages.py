@@ -15,8 +15,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from fault_report import LONG
 from fault_scene import Scene
 
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.topics import ensure_topics
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
 
 IMAGES = 20_000 if LONG else 2_000
 DELETED = 20

@@ -25,10 +25,10 @@ from raw_records import publish_raw
 
 from flumen.cli.background import environment_of
 from flumen.streams.control.keys import new_key_pair
-from flumen.streams.letters import read_letter
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_marks_topic, ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_marks_topic, ensure_topics
 from flumen.streams.wire import to_image
 
 SEED = int(os.environ.get("FLUMEN_SEED", "20261128"))
@@ -136,7 +136,9 @@ def judge(scene: Scene, taken: set[int]) -> None:
     settings = scene.settings
     observer = TopicObserver(settings)
     ours = f"{settings.images_topic}/0/"
-    letters = [letter for letter in map(read_letter, observer.read(settings.dead_topic)) if letter.sha256]
+    letters = [
+        letter for letter in map(read_dead_letter, observer.read(settings.dead_topic)) if letter.sha256
+    ]
     dead = {int(letter.origin.removeprefix(ours)) for letter in letters if letter.origin.startswith(ours)}
     messages = [to_image(raw, 0) for raw in observer.read(settings.images_topic)]
     observer.close()

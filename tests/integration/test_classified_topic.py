@@ -14,10 +14,10 @@ from flumen.interceptor import Batch, Column, ImageMessage, Kind
 from flumen.replay.sql import query
 from flumen.stores import StoreClosed, StoreUnavailable
 from flumen.stores.kudu import KuduReader
-from flumen.streams.classified import ClassifiedTopic
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.live.classified import ClassifiedTopic
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

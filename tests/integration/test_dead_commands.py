@@ -12,9 +12,9 @@ from typer.testing import CliRunner, Result
 
 from flumen.cli.dead import app
 from flumen.stores.kudu import KuduReader
-from flumen.streams.errors import NoSuchLetter, NotSaved
+from flumen.streams.errors import NoSuchDeadLetter, NotSaved
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 Run = Callable[..., Result]
 Wait = Callable[..., None]
@@ -100,7 +100,7 @@ def test_list_filters_and_show(two_letters: Any, run: Run, settings: Settings, t
 def test_letters_that_are_not_there(two_letters: Any, run: Run) -> None:
     for place in ("0/999", "99/0", "first"):
         result = run("show", place)
-        assert isinstance(result.exception, NoSuchLetter), result.output
+        assert isinstance(result.exception, NoSuchDeadLetter), result.output
         assert "flumen dead list --all" in str(result.exception)
     assert run("replay").exit_code == 2
     assert run("replay", "0/0", "--matching").exit_code == 2

@@ -7,11 +7,11 @@ import pytest
 from produce_topics import create_topic
 
 from flumen.interceptor import ImageMessage, Reject
-from flumen.streams.dead_letters import DeadLetters
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.dead_letters.queue import Entry, ReplayRules, refusal
+from flumen.streams.dead_letters.resolutions import UNRESOLVED
+from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import TopicTooSmall
-from flumen.streams.graveyard import Grave, ReplayRules, refusal
-from flumen.streams.letters import read_letter
-from flumen.streams.marks import UNMARKED
 from flumen.streams.settings import Settings
 from flumen.streams.wire import RawMessage
 
@@ -31,7 +31,7 @@ def noise(size_bytes: int) -> bytes:
 
 def test_letters_that_each_fit_are_taken_together(settings: Settings, observer: Any) -> None:
     create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "60000"})
-    letters = DeadLetters(settings.dead_topic, settings.producer_config())
+    letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
     model: Any = Model()
     letters.publish([reject(offset, noise(30_000)) for offset in range(10)], model)
     assert len(list(observer.read(settings.dead_topic))) == 10
@@ -47,15 +47,15 @@ def test_what_came_packed_is_buried_packed_and_what_is_too_large_even_so_without
 ) -> None:
     create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "60000"})
     config = settings.producer_config() | {"message.max.bytes": 50_000}  # what a message may have
-    letters = DeadLetters(settings.dead_topic, config)
+    letters = DeadLetterWriter(settings.dead_topic, config)
     model: Any = Model()
     letters.publish([reject(1, bytes(5_000_000)), reject(2, noise(30_000)), reject(3, noise(70_000))], model)
     raws = {raw.key: raw for raw in observer.read(settings.dead_topic)}
     assert raws[b"key-1"].value == bytes(5_000_000)
     assert raws[b"key-2"].value == noise(30_000)
     assert raws[b"key-3"].value is None
-    letter = read_letter(raws[b"key-3"])
+    letter = read_dead_letter(raws[b"key-3"])
     assert (letter.origin, letter.reason, letter.left_out_bytes) == ("images/0/3", "bad", 70_006)
     assert "own" not in dict(raws[b"key-3"].headers)
-    grave = Grave(letter, UNMARKED, raws[b"key-3"])
-    assert "70,006 bytes" in refusal(grave, ReplayRules(), frozenset({"images"}))
+    entry = Entry(letter, UNRESOLVED, raws[b"key-3"])
+    assert "70,006 bytes" in refusal(entry, ReplayRules(), frozenset({"images"}))

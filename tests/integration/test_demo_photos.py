@@ -14,9 +14,9 @@ from flumen.cli.background import environment_of
 from flumen.cli.demo_photos import photo_settings, photo_worker, show_photos
 from flumen.cli.demo_report import ARTICLE_QUERIES, next_commands
 from flumen.cli.invocation import as_typed
-from flumen.streams.publish import publish
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 DIGITS = 5

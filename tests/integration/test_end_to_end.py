@@ -15,10 +15,10 @@ from flumen.models.idx import read_idx
 from flumen.models.repository import Repository
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
-from flumen.streams.publish import publish
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
+from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
 from flumen.streams.settings import Settings
-from flumen.streams.sources import SourceOptions, find_files, read_images
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 Offline = NDArray[np.int64]

@@ -16,9 +16,9 @@ import pytest
 
 from flumen.cli.background import environment_of
 from flumen.interceptor import load_chain, merge_columns
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.live.worker import make_sinks
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
-from flumen.streams.worker import make_sinks
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
 IMAGES = "data/mnist/t10k-images-idx3-ubyte.gz"

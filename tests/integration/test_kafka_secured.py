@@ -13,12 +13,12 @@ from certificates import Authority
 from secured_broker import NOBODY, NOBODYS_PASSWORD, PASSWORD, USER, SecuredBroker, secured_broker
 
 from flumen.cli.background import environment_of
-from flumen.streams.control.follower import Follower
 from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.publish import publish
+from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics, existing_topics
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.topics import ensure_topics, existing_topics
 
 MARKER = "this-is-no-password-of-anybodys"
 

@@ -13,8 +13,8 @@ from flumen.stores.errors import SchemaMismatch, StoreRefused
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
 from flumen.stores.kudu.java import acquire_client, java, release_client, start
 from flumen.stores.kudu.schema import CHUNK_BYTES
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),

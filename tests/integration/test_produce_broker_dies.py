@@ -11,7 +11,7 @@ from produce_topics import create_topic, published
 from flumen.stack.layout import Layout
 from flumen.stack.ports import choose
 from flumen.streams.errors import PublishFailed
-from flumen.streams.publish import publish
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.wire import SourceImage
 
 

@@ -10,7 +10,7 @@ from produce_topics import create_topic, published
 from flumen.stack.layout import Endpoints
 from flumen.stack.pytest_plugin import Names
 from flumen.streams.errors import BadSetting, KafkaUnavailable, TopicMissing
-from flumen.streams.publish import SHOWN_FAILURES, PublishReport, publish
+from flumen.streams.publishing.publisher import SHOWN_FAILURES, PublishReport, publish
 from flumen.streams.wire import SourceImage
 
 

@@ -13,10 +13,10 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from mode import CrashingSupervisor
 
-from flumen.streams.app import build_app
-from flumen.streams.brokers import group_config
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.live.app import build_app
+from flumen.streams.live.brokers import group_config
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 
 def run(settings: Settings, scenario: Callable[[faust.App], Any]) -> Any:

@@ -16,8 +16,8 @@ from flumen.models.repository import CHAMPION, Repository
 from flumen.models.shipped import seed
 from flumen.stores.kudu import KuduReader, KuduSink
 from flumen.stores.solr import SolrReader, SolrSink
+from flumen.streams.kafka.topics import ensure_topics, existing_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics, existing_topics
 
 ROUNDS = range(3)
 WORKERS = 4

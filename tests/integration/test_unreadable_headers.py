@@ -11,10 +11,10 @@ import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from raw_records import RawRecord, publish_raw
 
-from flumen.streams.letters import read_letter
-from flumen.streams.received import raw_message
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.received import raw_message
+from flumen.streams.kafka.topics import ensure_marks_topic, ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_marks_topic, ensure_topics
 from flumen.streams.wire import UNREADABLE_HEADERS
 
 WARM = 600
@@ -90,7 +90,7 @@ def test_a_worker_and_every_command_go_on(
         publish_warm(settings, topics[name], model)
     wait_until_acknowledged(WARM + 4, worker)
 
-    letters = [read_letter(raw) for raw in observer.read(topics["dead"])]
+    letters = [read_dead_letter(raw) for raw in observer.read(topics["dead"])]
     assert [letter.origin for letter in letters] == [
         f"{topics['images']}/0/{first_bad + behind}" for behind in (0, 2, 3)
     ]

@@ -14,9 +14,9 @@ from PIL import Image
 
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
-from flumen.streams.letters import read_letter
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage, to_message
 
 
@@ -95,7 +95,7 @@ def test_bad_among_good(
     assert producer.flush(60) == 0
     wait_until_acknowledged(len(GOOD) + len(BAD) + 2, worker)
 
-    letters = {letter.key: letter for letter in map(read_letter, observer.read(settings.dead_topic))}
+    letters = {letter.key: letter for letter in map(read_dead_letter, observer.read(settings.dead_topic))}
     assert sorted(letters) == sorted([*BAD, "broken headers"])
     for key, (_, stage) in BAD.items():
         assert letters[key].stage == stage

@@ -10,10 +10,10 @@ from confluent_kafka import ConsumerGroupType
 from confluent_kafka.admin import AdminClient
 
 from flumen.stores.kudu import KuduReader
-from flumen.streams.letters import read_letter
-from flumen.streams.publish import publish
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 IMAGES = 3000
@@ -57,7 +57,7 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
     kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
     assert kudu.count() == IMAGES - IMAGES // POISON_EVERY
     kudu.close()
-    letters = [read_letter(raw).key for raw in observer.read(settings.dead_topic)]
+    letters = [read_dead_letter(raw).key for raw in observer.read(settings.dead_topic)]
     assert sorted(letters) == sorted(f"digit-{i}" for i in range(0, IMAGES, POISON_EVERY))
 
 

@@ -15,8 +15,8 @@ from confluent_kafka import Producer
 from PIL import Image
 
 from flumen.streams.control.records import WorkerState, parse_status
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 MIB = 1024 * 1024
 

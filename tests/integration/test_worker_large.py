@@ -24,12 +24,12 @@ from large_images import (
 from produce_topics import create_topic
 
 from flumen.stores.kudu import KuduReader
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
 from flumen.streams.errors import TopicTooSmall
-from flumen.streams.letters import read_letter
-from flumen.streams.publish import publish
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
+from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
 from flumen.streams.settings import Settings
-from flumen.streams.sources import SourceOptions, find_files, read_images
-from flumen.streams.topics import ensure_topics
 
 MEGABYTES = 1024 * 1024
 LIMIT = 24 * MEGABYTES
@@ -94,7 +94,7 @@ def test_over_the_limit_and_over_time_is_buried_whole(
     wait_until_acknowledged(2 * len(sent), worker)
     assert worker.stop() == 0
     raws = list(observer.read(settings.dead_topic))
-    letters = [read_letter(raw) for raw in raws]
+    letters = [read_dead_letter(raw) for raw in raws]
     assert sorted({letter.key for letter in letters}) == [
         "far too many bytes",
         "takes too long",
@@ -136,7 +136,7 @@ def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
     wait_until_acknowledged(len(hostile) + len(good), worker)
     assert psutil.Process(worker.process.pid).memory_info().rss < 900 * MEGABYTES
     assert worker.stop() == 0
-    letters = [read_letter(raw) for raw in observer.read(settings.dead_topic)]
+    letters = [read_dead_letter(raw) for raw in observer.read(settings.dead_topic)]
     assert [(letter.key, letter.error_class.rpartition(".")[2]) for letter in letters] == [
         ("tile", "ImageTooManyPixels")
     ]

@@ -11,10 +11,10 @@ from PIL import Image
 from flumen.models.shapes import LABELS, draw_photo
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
-from flumen.streams.publish import publish
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
+from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
 from flumen.streams.settings import Settings
-from flumen.streams.sources import SourceOptions, find_files, read_images
-from flumen.streams.topics import ensure_topics
 
 KINDS = (("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp"), ("GIF", "gif"), ("TIFF", "tif"), ("BMP", "bmp"))
 SIZES = ((640, 480), (480, 640), (200, 200), (900, 300))

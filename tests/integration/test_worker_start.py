@@ -13,8 +13,8 @@ import requests
 from gate import Gate
 
 from flumen.streams.control.records import WorkerState, parse_status
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 WAITING = "server does not answer; waiting"
 

@@ -14,9 +14,9 @@ import pytest
 
 from flumen.cli.background import environment_of
 from flumen.stores.kudu import KuduReader
-from flumen.streams.publish import publish
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SourceImage
 
 
@@ -89,8 +89,8 @@ def test_a_table_that_lacks_columns_stops_the_start_with_what_to_do(
 @pytest.mark.parametrize(
     "flaw",
     [
-        "flumen.streams.control.reader.ControlReader.follow",
-        "flumen.streams.control.preparation.Preparation.run",
+        "flumen.streams.control.worker.reader.ControlReader.follow",
+        "flumen.streams.control.worker.preparation.Preparation.run",
     ],
 )
 def test_what_nobody_foresaw_in_a_thread_beside_the_live_path_stops_the_worker(

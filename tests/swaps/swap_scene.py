@@ -30,10 +30,10 @@ from flumen.streams.control.records import (
     parse_status,
     to_json,
 )
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.publish import publish
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import SentHeaders, SourceImage
 
 Check = Callable[[WorkerStatus], bool]

@@ -24,7 +24,7 @@ from flumen.cli.main import app
 from flumen.models.errors import ModelCorrupt
 from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
 from flumen.streams.control.keys import new_key_pair
-from flumen.streams.control.pen import read_newest
+from flumen.streams.control.operator.writer import read_newest
 from flumen.streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
 from flumen.streams.errors import (
     BadKey,
@@ -34,8 +34,8 @@ from flumen.streams.errors import (
     WorkerRefused,
     WorkerSilent,
 )
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 
 Start = Callable[..., Any]
 

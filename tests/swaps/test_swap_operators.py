@@ -15,8 +15,9 @@ from swap_models import register
 
 from flumen.cli.background import environment_of
 from flumen.models.repository import Repository
-from flumen.streams.control.fleet import Fleet, forget
-from flumen.streams.control.pen import Pen, Wish, make_signer, read_newest
+from flumen.streams.control.operator.fleet import Fleet, forget
+from flumen.streams.control.operator.rollout import Order, Outcome, Rollout
+from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import (
     MAX_REVISION,
     Command,
@@ -30,14 +31,13 @@ from flumen.streams.control.records import (
     parse_desired,
     to_json,
 )
-from flumen.streams.control.rollout import Order, Outcome, Rollout
 from flumen.streams.errors import RolloutTimedOut, StateChanged
-from flumen.streams.offsets import TopicObserver
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import RawMessage
 
-WISH = Wish(
+WISH = DesiredChange(
     command=Command.ACTIVATE,
     model="mnist",
     champion=ModelRef(1, "1" * 64),
@@ -77,16 +77,16 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def pen(settings: Settings) -> Callable[[], Pen]:
-    """Give one more operator a pen."""
-    return lambda: Pen(settings, "mnist", make_signer(settings))
+def writer(settings: Settings) -> Callable[[], StateWriter]:
+    """Give one more operator a writer."""
+    return lambda: StateWriter(settings, "mnist", make_signer(settings))
 
 
 @pytest.fixture
 def read_back(
     settings: Settings, observer: TopicObserver, wait_until: Callable[..., Any]
 ) -> Callable[[int], list[DesiredState]]:
-    """Read so many states, which stand in the control topic and in the audit trail alike.
+    """Read so many states, which stand in the control topic and in the audit log alike.
 
     A broker says that a transaction is committed before readers see it, and they see it in one topic before the other.
     """
@@ -116,9 +116,9 @@ def say(settings: Settings, status: WorkerStatus) -> None:
 
 
 def test_who_comes_later_is_refused_and_told_what_changed(
-    pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+    writer: Callable[[], StateWriter], read_back: Callable[[int], list[DesiredState]]
 ) -> None:
-    alice, bob = pen(), pen()
+    alice, bob = writer(), writer()
     first = alice.write(replace(WISH, prepare=SECOND), None)
     with pytest.raises(StateChanged) as refused:
         bob.write(replace(WISH, actor="bob@home"), None)
@@ -142,13 +142,13 @@ def test_who_comes_later_is_refused_and_told_what_changed(
 
 
 def test_many_at_once_write_one_after_another(
-    settings: Settings, pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+    settings: Settings, writer: Callable[[], StateWriter], read_back: Callable[[int], list[DesiredState]]
 ) -> None:
     written: list[DesiredState] = []
     start = threading.Barrier(4)
 
     def operate() -> None:
-        own = pen()
+        own = writer()
         start.wait()
         for _ in range(3):
             while True:
@@ -169,7 +169,7 @@ def test_many_at_once_write_one_after_another(
 
 
 def test_of_twenty_at_once_one_wins_and_all_others_are_told(
-    pen: Callable[[], Pen], read_back: Callable[[int], list[DesiredState]]
+    writer: Callable[[], StateWriter], read_back: Callable[[int], list[DesiredState]]
 ) -> None:
     """All have looked at the same: nothing. Each takes the right from another, and somebody has to write at last."""
     written: list[DesiredState] = []
@@ -177,7 +177,7 @@ def test_of_twenty_at_once_one_wins_and_all_others_are_told(
     start = threading.Barrier(20)
 
     def operate(number: int) -> None:
-        own = pen()
+        own = writer()
         start.wait()
         try:
             written.append(own.write(replace(WISH, actor=f"operator-{number}"), None))
@@ -198,7 +198,7 @@ def test_of_twenty_at_once_one_wins_and_all_others_are_told(
 @pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._FENCED])
 @pytest.mark.parametrize("committed", [[True], [False], [False, False, True]], ids=str)
 def test_an_answer_that_says_nothing_is_looked_into(
-    pen: Callable[[], Pen],
+    writer: Callable[[], StateWriter],
     read_back: Callable[[int], list[DesiredState]],
     monkeypatch: pytest.MonkeyPatch,
     code: int,
@@ -215,8 +215,8 @@ def test_an_answer_that_says_nothing_is_looked_into(
             if is_committed is not None:
                 raise KafkaException(KafkaError(code))
 
-    monkeypatch.setattr("flumen.streams.control.pen.Producer", Doubtful)
-    own = pen()
+    monkeypatch.setattr("flumen.streams.control.operator.writer.Producer", Doubtful)
+    own = writer()
     first = own.write(WISH, None)
     second = own.write(replace(WISH, champion=SECOND), first)
     assert (first.revision, second.revision, second.champion) == (1, 2, SECOND)
@@ -224,20 +224,20 @@ def test_an_answer_that_says_nothing_is_looked_into(
 
 
 def test_a_topic_that_was_made_anew_goes_on_above_what_workers_know(
-    settings: Settings, pen: Callable[[], Pen]
+    settings: Settings, writer: Callable[[], StateWriter]
 ) -> None:
     say(settings, replace(GHOST, champion=SECOND, revision=41))
     order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=0.1, force=True)
     with Fleet(settings) as fleet:
         view = fleet.view("mnist")
-        outcome = Rollout(fleet, pen(), order, lambda *_: None).shadow(view, None, SECOND)
+        outcome = Rollout(fleet, writer(), order, lambda *_: None).shadow(view, None, SECOND)
         assert (outcome.state, outcome.workers) == (None, ("ghost",))
-    state = pen().write(WISH, view.desired, max(status.revision for status in view.live))
+    state = writer().write(WISH, view.desired, max(status.revision for status in view.live))
     assert state.revision == 42
 
 
 def test_who_waits_learns_that_somebody_else_decided(
-    settings: Settings, pen: Callable[[], Pen], wait_until: Callable[..., Any]
+    settings: Settings, writer: Callable[[], StateWriter], wait_until: Callable[..., Any]
 ) -> None:
     say(settings, GHOST)
     ended: list[Outcome | StateChanged] = []
@@ -246,7 +246,7 @@ def test_who_waits_learns_that_somebody_else_decided(
         order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=120)
         with Fleet(settings) as fleet:
             try:
-                rollout = Rollout(fleet, pen(), order, lambda *_: None)
+                rollout = Rollout(fleet, writer(), order, lambda *_: None)
                 ended.append(rollout.activate(fleet.view("mnist"), SECOND, WISH.champion))
             except StateChanged as error:
                 ended.append(error)
@@ -255,7 +255,7 @@ def test_who_waits_learns_that_somebody_else_decided(
     alice.start()
     prepared = wait_until(lambda: read_newest(settings, "mnist"), "what alice prepares")
     assert prepared.prepare == SECOND
-    decided = pen().write(replace(WISH, champion=THIRD, actor="bob"), prepared)
+    decided = writer().write(replace(WISH, champion=THIRD, actor="bob"), prepared)
     alice.join()
     assert isinstance(ended[0], StateChanged)
     assert "bob changed mnist to revision 2" in str(ended[0])
@@ -263,32 +263,34 @@ def test_who_waits_learns_that_somebody_else_decided(
 
 
 def test_what_a_worker_said_before_it_heard_of_a_change_is_no_answer(
-    settings: Settings, pen: Callable[[], Pen]
+    settings: Settings, writer: Callable[[], StateWriter]
 ) -> None:
     """It had the version ready for a try that was given up, and has let go of it."""
     say(settings, replace(GHOST, prepared=SECOND))
     order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=1)
     with Fleet(settings) as fleet, pytest.raises(RolloutTimedOut, match="not so far: ghost"):
-        Rollout(fleet, pen(), order, lambda *_: None).activate(fleet.view("mnist"), SECOND, WISH.champion)
+        Rollout(fleet, writer(), order, lambda *_: None).activate(fleet.view("mnist"), SECOND, WISH.champion)
 
 
-def test_what_is_chosen_on_an_older_state_is_not_written(settings: Settings, pen: Callable[[], Pen]) -> None:
+def test_what_is_chosen_on_an_older_state_is_not_written(
+    settings: Settings, writer: Callable[[], StateWriter]
+) -> None:
     order = Order(command=Command.ROLLBACK, model="mnist", actor="alice", reason="", timeout_s=60)
     with Fleet(settings) as fleet:
         view = fleet.view("mnist")
-        decided = pen().write(replace(WISH, champion=THIRD, actor="bob"), None)
+        decided = writer().write(replace(WISH, champion=THIRD, actor="bob"), None)
         with pytest.raises(StateChanged, match="bob changed mnist"):
-            Rollout(fleet, pen(), order, lambda *_: None).activate(view, SECOND, WISH.champion)
+            Rollout(fleet, writer(), order, lambda *_: None).activate(view, SECOND, WISH.champion)
     assert read_newest(settings, "mnist") == decided
 
 
 def test_a_revision_that_nobody_can_have_reached_uses_none_up(
-    settings: Settings, pen: Callable[[], Pen]
+    settings: Settings, writer: Callable[[], StateWriter]
 ) -> None:
     say(settings, replace(GHOST, heard=MAX_REVISION, revision=MAX_REVISION, challenger=SECOND))
     order = Order(command=Command.SHADOW, model="mnist", actor="alice", reason="", timeout_s=60)
     with Fleet(settings) as fleet:
-        rollout = Rollout(fleet, pen(), order, lambda *_: None)
+        rollout = Rollout(fleet, writer(), order, lambda *_: None)
         outcome = rollout.shadow(fleet.view("mnist"), SECOND, WISH.champion)
     assert outcome.state is not None
     assert outcome.state.revision == 1

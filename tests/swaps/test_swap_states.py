@@ -14,15 +14,15 @@ from swap_scene import Operator, Scene, signer, stored_rows
 from flumen.models.repository import MODEL_FILE
 from flumen.replay.sql import query
 from flumen.stores.kudu import KuduReader
-from flumen.streams.control.fleet import Fleet
 from flumen.streams.control.keys import new_key_pair, read_private_key
-from flumen.streams.control.pen import Pen, Wish, make_signer
+from flumen.streams.control.operator.audit_log import read_audit_log
+from flumen.streams.control.operator.fleet import Fleet
+from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer
 from flumen.streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
-from flumen.streams.control.trail import read_trail
-from flumen.streams.offsets import TopicObserver
-from flumen.streams.sending import Outgoing, Sender
+from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.sending import Outgoing, Sender
+from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.topics import ensure_topics
 from flumen.streams.wire import RawMessage
 
 TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
@@ -205,8 +205,8 @@ def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene
     key.write_bytes(pair.private)
     keys: dict[str, Any] = {"control_public_keys": [pair.public]}
     settings = scene.settings.model_copy(update={**keys, "control_private_key_file": key})
-    pen = Pen(settings, "mnist", make_signer(settings))
-    wish = Wish(
+    writer = StateWriter(settings, "mnist", make_signer(settings))
+    change = DesiredChange(
         command=Command.ACTIVATE,
         model="mnist",
         champion=scene.shipped,
@@ -215,8 +215,8 @@ def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene
         actor="alice",
         reason="",
     )
-    first = pen.write(wish, None)
-    second = pen.write(replace(wish, champion=scene.model(2)), first)
+    first = writer.write(change, None)
+    second = writer.write(replace(change, champion=scene.model(2)), first)
 
     _make_anew(scene, settings.control_topic)
     operator = Operator(scene.settings)
@@ -224,14 +224,14 @@ def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene
     operator.send(old, headers=make_signer(settings)(settings.control_topic, b"mnist", old))
     operator.send(None)
     worker = scene.start(**keys)
-    scene.wait_for_status(lambda status: status.revision == second.revision, "the state of the audit trail")
+    scene.wait_for_status(lambda status: status.revision == second.revision, "the state of the audit log")
     (status,) = scene.statuses()
     assert status.champion == second.champion
     assert status.refused is not None
     assert status.refused.reason == "RecordForged"
     with Fleet(settings) as fleet:
         assert fleet.view("mnist").desired == second
-    third = pen.write(wish, second)
+    third = writer.write(change, second)
     assert third.revision == 3
     scene.wait_for_status(lambda status: status.champion == scene.shipped, "the next state")
     assert sum(line["event"].startswith("the control topic has lost") for line in worker.lines()) == 1
@@ -251,7 +251,7 @@ def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Sce
     in_control, in_trail = _given_up(scene)
     _send_again(settings, in_control)
     scene.wait_for_status(
-        lambda status: status.refused is not None, "what has no line in the trail is refused"
+        lambda status: status.refused is not None, "what has no line in the audit log is refused"
     )
     assert scene.statuses()[0].champion == scene.shipped
     operator.revision = 1
@@ -269,7 +269,7 @@ def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Sce
         view = fleet.view("mnist")
     assert view.desired is not None
     assert (view.desired.champion, view.conflict and view.conflict[:15]) == (second, "RecordConflict:")
-    changes = read_trail(settings, "mnist")
+    changes = read_audit_log(settings, "mnist")
     assert [(change.state.champion, change.refused) for change in changes] == [
         (scene.shipped, None),
         (second, None),
@@ -301,7 +301,7 @@ def test_a_late_start_with_a_broken_model(scene: Scene, kudu: KuduReader, broken
 
 
 def _refused_records(worker: Any, at_least: int) -> list[dict[str, Any]]:
-    """The records that were refused; not those whose line in the audit trail came late, as on a busy machine."""
+    """The records that were refused; not those whose line in the audit log came late, as on a busy machine."""
     lines = [
         line
         for line in worker.lines()

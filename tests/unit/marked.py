@@ -3,7 +3,7 @@
 from typing import Any
 
 from flumen.streams.settings import Settings
-from flumen.streams.wrong_settings import is_secret
+from flumen.streams.settings.wrong import is_secret
 
 MARKER = "hunter2-is-on-no-screen"
 KNOWN_TO_LIBRDKAFKA = ("sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password")

@@ -4,9 +4,9 @@ import pytest
 from clocks import Clock
 from confluent_kafka import KafkaError, KafkaException
 
-from flumen.streams.brokers import Brokers, callback, group_config
 from flumen.streams.errors import ClientFailed, TopicMissing, WorkerIdTaken
-from flumen.streams.health import Pulse
+from flumen.streams.live.brokers import Brokers, callback, group_config
+from flumen.streams.live.health import Pulse
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from flumen.streams.commits import Commits
-from flumen.streams.ledger import OffsetLedger, Partition, Receipt
+from flumen.streams.live.commits import Commits
+from flumen.streams.live.ledger import OffsetLedger, Partition, Receipt
 
 PARTITION: Partition = ("images", 0)
 REFUSED = KafkaError(KafkaError.ILLEGAL_GENERATION)

@@ -1,4 +1,4 @@
-"""Which records may change a worker: those of the audit trail, in one line; and what is said of all others."""
+"""Which records may change a worker: those of the audit log, in one line; and what is said of all others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -141,15 +141,15 @@ def test_what_was_given_up_and_is_sent_again_is_a_conflict_and_never_served(sign
 
 
 def test_whatever_order_the_two_topics_are_read_in_all_come_to_the_same_state() -> None:
-    """One has heard of what was given up before the trail's own, one after it, one never."""
+    """One has heard of what was given up before the audit log's own, one after it, one never."""
     committed, given_up = [state(1, 1), state(2, 2)], state(2, 3)
-    trail = list(map(audit, committed))
+    audit_log = list(map(audit, committed))
     orders: Sequence[Sequence[RawMessage]] = (
-        [*trail, *map(control, committed), control(given_up)],
-        [control(committed[0]), control(given_up), *trail],
-        [*trail, control(given_up)],
-        [control(given_up), trail[0], audit(committed[1]), control(committed[1])],
-        trail,
+        [*audit_log, *map(control, committed), control(given_up)],
+        [control(committed[0]), control(given_up), *audit_log],
+        [*audit_log, control(given_up)],
+        [control(given_up), audit_log[0], audit(committed[1]), control(committed[1])],
+        audit_log,
     )
     for order in orders:
         tested = gate()
@@ -174,7 +174,7 @@ def test_a_record_that_the_trail_does_not_get_is_told_in_time() -> None:
     assert "ends with 1" in str(refused)
     assert tested.overdue() == [], "once"
     assert tested.state == state(1, 1)
-    assert tested.admit(audit(state(2, 2))) == state(2, 2), "a trail that is late is followed"
+    assert tested.admit(audit(state(2, 2))) == state(2, 2), "an audit log that is late is followed"
 
 
 def test_a_line_that_comes_late_ends_the_conflict() -> None:

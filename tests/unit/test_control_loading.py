@@ -12,10 +12,10 @@ from model_files import folding_file, manifest_for, small_model
 from flumen.models.errors import TooSlow, VerifierUnavailable
 from flumen.models.manifest import to_json
 from flumen.models.repository import CHAMPION, MANIFEST_FILE, MODEL_FILE, Repository
-from flumen.streams.control.loading import Loader
 from flumen.streams.control.records import ModelRef
+from flumen.streams.control.worker.loading import Loader
 from flumen.streams.errors import NoModel
-from flumen.streams.metrics import Metrics
+from flumen.streams.live.metrics import Metrics
 from flumen.streams.settings import Settings
 
 GOOD, SLOW = 1, 2

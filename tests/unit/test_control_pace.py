@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flumen.streams.control.pace import Pace
+from flumen.streams.control.worker.pace import Pace
 
 
 @dataclass

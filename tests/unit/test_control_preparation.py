@@ -12,8 +12,8 @@ from images import Brightness
 
 from flumen.models.errors import ModelCorrupt, RepositoryUnavailable
 from flumen.models.slot import CurrentSlot, Serving
-from flumen.streams.control.preparation import Listeners, Preparation
 from flumen.streams.control.records import ModelRef, Refused, WorkerState
+from flumen.streams.control.worker.preparation import Listeners, Preparation
 from flumen.streams.errors import RecordStale
 
 DEADLINE_S = 60

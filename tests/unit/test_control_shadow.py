@@ -17,8 +17,8 @@ from flumen.interceptor.batch import joined
 from flumen.interceptor.classify import Classify
 from flumen.interceptor.decode import Decode
 from flumen.stores.memory import MemoryAnswers, MemoryStore
-from flumen.streams.control.shadow import Shadow
-from flumen.streams.metrics import Metrics
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.shadow import Shadow
 
 DEADLINE_S = 60
 SIZES = Preprocess(width=28, height=28), Preprocess(width=14, height=14)

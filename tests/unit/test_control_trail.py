@@ -1,4 +1,4 @@
-"""The audit trail: what took effect beside what asked for it, the way back, and a change in a few words."""
+"""The audit log: what took effect beside what asked for it, the way back, and a change in a few words."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,8 +7,8 @@ import pytest
 from desired_states import ref, state
 
 from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key, sign
+from flumen.streams.control.operator.audit_log import Change, champion_before, describe_change, join_audit_log
 from flumen.streams.control.records import Command, Desired, DesiredState, Effective, to_json
-from flumen.streams.control.trail import Change, champion_before, describe_change, join_trail
 from flumen.streams.errors import NothingBefore
 from flumen.streams.wire import RawMessage
 
@@ -20,8 +20,8 @@ def raw(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> RawMessage:
     return RawMessage(TOPIC, 0, 0, b"mnist", value, tuple(headers), 0)
 
 
-def trail(*champions: int) -> list[Change]:
-    """Return a trail of activations; a negative version is a rollback to it."""
+def audit_log(*champions: int) -> list[Change]:
+    """Return an audit log of activations; a negative version is a rollback to it."""
     return [
         Change(Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, ())
         for number, version in enumerate(champions, 1)
@@ -39,7 +39,9 @@ def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
         replace(effect, worker="w2"),
         replace(effect, worker="w3", revision=9),
     ]
-    first, second = join_trail([raw(b"{}"), *(raw(to_json(entry)) for entry in entries)], "mnist", ANYBODY)
+    first, second = join_audit_log(
+        [raw(b"{}"), *(raw(to_json(entry)) for entry in entries)], "mnist", ANYBODY
+    )
     assert (first.state, first.former, first.effects) == (state(1, 1), None, ())
     assert [effect.worker for effect in second.effects] == ["w1", "w2"]
     assert second.effects[0].offsets == {"0": 17}
@@ -61,7 +63,7 @@ def test_what_a_worker_says_that_contradicts_the_trail_is_left_out() -> None:
         replace(said, worker="of-the-conflict", champion=ref(5)),
         said,
     ]
-    changes = join_trail([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    changes = join_audit_log([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
     assert [(change.refused, [one.worker for one in change.effects]) for change in changes] == [
         (None, ["w1"]),
         ("RecordConflict", []),
@@ -73,7 +75,7 @@ def test_each_change_that_does_not_count_says_why() -> None:
         Desired(command=Command.ACTIVATE, state=state(revision, champion), former=None)
         for revision, champion in ((1, 1), (2, 2), (1, 1), (2, 3), (4, 4), (2**53, 5), (3, 6))
     ]
-    changes = join_trail([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    changes = join_audit_log([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
     assert [change.refused for change in changes] == [
         None,
         None,
@@ -102,17 +104,17 @@ def test_each_change_that_does_not_count_says_why() -> None:
     ],
 )
 def test_a_rollback_is_no_step_forward(champions: tuple[int, ...], before: int) -> None:
-    assert champion_before(trail(*champions), "mnist", ref(abs(champions[-1]))) == ref(before)
+    assert champion_before(audit_log(*champions), "mnist", ref(abs(champions[-1]))) == ref(before)
 
 
 @pytest.mark.parametrize("champions", [(), (1,), (1, 1), (1, 2, -1), (1, 2, 3, -2, -1)])
 def test_there_is_an_end_to_going_back(champions: tuple[int, ...]) -> None:
     with pytest.raises(NothingBefore, match="flumen models activate"):
-        champion_before(trail(*champions), "mnist", ref(1))
+        champion_before(audit_log(*champions), "mnist", ref(1))
 
 
 def test_a_champion_that_the_trail_does_not_know_is_one_step_further() -> None:
-    assert champion_before(trail(1, 2), "mnist", ref(5)) == ref(2)
+    assert champion_before(audit_log(1, 2), "mnist", ref(5)) == ref(2)
 
 
 def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
@@ -129,7 +131,7 @@ def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
         raw(foreign, sign(private, "models.control", b"mnist", foreign)),
         raw(latest, sign(private, TOPIC, b"mnist", latest)),
     ]
-    changes = join_trail(signed, "mnist", Keyring([pair.public]))
+    changes = join_audit_log(signed, "mnist", Keyring([pair.public]))
     assert [change.is_signed for change in changes] == [True, False, True]
     assert champion_before(changes, "mnist", ref(2)) == ref(1)
 
@@ -143,7 +145,7 @@ def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
         for n, champion in enumerate((1, 6, 2), 1)
     ]
     signed = [raw(value, sign(private, TOPIC, b"mnist", value)) for value in values]
-    changes = join_trail([*signed, signed[1]], "mnist", Keyring([pair.public]))
+    changes = join_audit_log([*signed, signed[1]], "mnist", Keyring([pair.public]))
     assert [change.counts for change in changes] == [True, True, True, False]
     assert champion_before(changes, "mnist", ref(2)) == ref(6)
     assert all(change.is_signed for change in changes)

@@ -7,8 +7,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from flumen.interceptor import ImageMessage, Reject
-from flumen.streams import dead_letters
-from flumen.streams.dead_letters import DeadLetters
+from flumen.streams.dead_letters import writer as dead_letters
+from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import DeadLettersUnavailable
 from flumen.streams.wire import RawMessage
 
@@ -41,10 +41,10 @@ class StandIn:
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> DeadLetters:
+def letters(monkeypatch: pytest.MonkeyPatch) -> DeadLetterWriter:
     StandIn.made = []
     monkeypatch.setattr(dead_letters, "make_producer", StandIn)
-    return DeadLetters("images.dead", {})
+    return DeadLetterWriter("images.dead", {})
 
 
 def reject(offset: int, timestamp_ms: int = 1) -> Reject:
@@ -52,21 +52,21 @@ def reject(offset: int, timestamp_ms: int = 1) -> Reject:
     return Reject(ImageMessage(f"key-{offset}", b"no image", 0, origin=raw), "decode", ValueError("no image"))
 
 
-def test_a_message_that_is_delivered_again_is_not_buried_again(letters: DeadLetters) -> None:
+def test_a_message_that_is_delivered_again_is_not_buried_again(letters: DeadLetterWriter) -> None:
     model: Any = Model()
     letters.publish([reject(1), reject(2)], model)
     letters.publish([reject(2), reject(3)], model)
     assert StandIn.made[0].sent == [b"key-1", b"key-2", b"key-3"]
 
 
-def test_an_offset_of_a_topic_made_anew_is_another_message(letters: DeadLetters) -> None:
+def test_an_offset_of_a_topic_made_anew_is_another_message(letters: DeadLetterWriter) -> None:
     model: Any = Model()
     letters.publish([reject(1, timestamp_ms=1)], model)
     letters.publish([reject(1, timestamp_ms=2)], model)
     assert StandIn.made[0].sent == [b"key-1", b"key-1"]
 
 
-def test_a_producer_that_failed_for_good_is_made_anew(letters: DeadLetters) -> None:
+def test_a_producer_that_failed_for_good_is_made_anew(letters: DeadLetterWriter) -> None:
     model: Any = Model()
     StandIn.made[0].fatal = True
     with pytest.raises(DeadLettersUnavailable, match=r"1 dead letters are not acknowledged .*out of order"):

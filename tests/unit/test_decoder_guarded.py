@@ -30,9 +30,9 @@ from flumen.interceptor.errors import (
     NotAnImage,
 )
 from flumen.interceptor.small import SMALL_BYTES, SMALL_PIXELS
-from flumen.streams import decoder as guarded
-from flumen.streams.decoder import GuardedDecoder
-from flumen.streams.errors import DecoderUnavailable
+from flumen.models.errors import DecoderUnavailable
+from flumen.models.processes import decoder as guarded
+from flumen.models.processes.decoder import GuardedDecoder
 
 COLOUR = Preprocess(width=32, height=24, channels=3)
 

@@ -8,11 +8,11 @@ from flumen.interceptor import Batch, Column, ImageMessage, Kind
 from flumen.interceptor.batch import joined
 from flumen.stores import Failure, SchemaMismatch, Sink, StoreClosed, StoreUnavailable
 from flumen.stores.memory import MemorySink, MemoryStore
-from flumen.streams.deliver import Delivery
-from flumen.streams.health import Pulse
-from flumen.streams.ledger import OffsetLedger
-from flumen.streams.metrics import Metrics
-from flumen.streams.patience import Patience
+from flumen.streams.live.delivery import Delivery
+from flumen.streams.live.health import Pulse
+from flumen.streams.live.ledger import OffsetLedger
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.retry import Retry
 
 COLUMNS = (Column("id", Kind.STRING, "the id", nullable=False), Column("prediction", Kind.INT32, "the class"))
 
@@ -51,7 +51,7 @@ class Named:
 
 def delivery_to(sinks: Sequence[Sink]) -> Delivery:
     metrics = Metrics()
-    return Delivery(sinks, metrics, Patience(metrics, Pulse(60), first_pause_s=0.001))
+    return Delivery(sinks, metrics, Retry(metrics, Pulse(60), first_pause_s=0.001))
 
 
 async def delivered(sinks: Sequence[Sink], *batches: Batch) -> list[list[str]]:

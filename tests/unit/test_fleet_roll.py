@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from flumen.streams.control.fleet import FleetView, Roll
+from flumen.streams.control.operator.fleet import FleetView, Roster
 from flumen.streams.control.records import ModelRef, WorkerState, WorkerStatus, to_json
 from flumen.streams.wire import RawMessage
 
@@ -48,63 +48,65 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def roll(clock: Clock) -> Roll:
-    return Roll(HEARTBEAT_S, clock, lambda: NOW)
+def roster(clock: Clock) -> Roster:
+    return Roster(HEARTBEAT_S, clock, lambda: NOW)
 
 
-def view(roll: Roll) -> FleetView:
-    return FleetView("mnist", None, roll.workers("mnist"))
+def view(roster: Roster) -> FleetView:
+    return FleetView("mnist", None, roster.workers("mnist"))
 
 
-def test_a_worker_that_beats_is_live_and_one_that_does_not_becomes_silent(roll: Roll, clock: Clock) -> None:
-    roll.hear(message(STATUS), is_news=True)
+def test_a_worker_that_beats_is_live_and_one_that_does_not_becomes_silent(
+    roster: Roster, clock: Clock
+) -> None:
+    roster.hear(message(STATUS), is_news=True)
     clock.s += 5 * HEARTBEAT_S
-    assert [status.worker for status in view(roll).live] == ["w1"]
+    assert [status.worker for status in view(roster).live] == ["w1"]
     clock.s += 0.1
-    assert [seen.status.worker for seen in view(roll).silent] == ["w1"]
-    assert view(roll).live == ()
-    roll.hear(message(STATUS), is_news=True)
-    assert view(roll).silent == ()
+    assert [seen.status.worker for seen in view(roster).silent] == ["w1"]
+    assert view(roster).live == ()
+    roster.hear(message(STATUS), is_news=True)
+    assert view(roster).silent == ()
 
 
-def test_an_old_word_is_doubted_before_it_is_believed(roll: Roll, clock: Clock) -> None:
-    roll.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
-    assert roll.has_doubts()
-    assert view(roll).silent == ()
-    assert view(roll).workers[0].age_s == pytest.approx(3600)
+def test_an_old_word_is_doubted_before_it_is_believed(roster: Roster, clock: Clock) -> None:
+    roster.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
+    assert roster.has_doubts()
+    assert view(roster).silent == ()
+    assert view(roster).workers[0].age_s == pytest.approx(3600)
     clock.s += 2 * HEARTBEAT_S
-    assert not roll.has_doubts()
-    assert [seen.status.worker for seen in view(roll).silent] == ["w1"]
+    assert not roster.has_doubts()
+    assert [seen.status.worker for seen in view(roster).silent] == ["w1"]
 
 
-def test_a_worker_whose_clock_is_behind_is_believed_when_it_speaks(roll: Roll, clock: Clock) -> None:
-    roll.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
+def test_a_worker_whose_clock_is_behind_is_believed_when_it_speaks(roster: Roster, clock: Clock) -> None:
+    roster.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
     clock.s += HEARTBEAT_S
-    roll.hear(message(STATUS, said_at=NOW - 3600 + HEARTBEAT_S), is_news=True)
-    assert not roll.has_doubts()
+    roster.hear(message(STATUS, said_at=NOW - 3600 + HEARTBEAT_S), is_news=True)
+    assert not roster.has_doubts()
     clock.s += HEARTBEAT_S
-    assert view(roll).silent == ()
+    assert view(roster).silent == ()
 
 
-def test_a_dead_worker_whose_clock_was_ahead_is_found_out(roll: Roll, clock: Clock) -> None:
-    roll.hear(message(STATUS, said_at=NOW + 3600), is_news=False)
-    assert view(roll).workers[0].age_s == 0
+def test_a_dead_worker_whose_clock_was_ahead_is_found_out(roster: Roster, clock: Clock) -> None:
+    roster.hear(message(STATUS, said_at=NOW + 3600), is_news=False)
+    assert view(roster).workers[0].age_s == 0
     clock.s += 5 * HEARTBEAT_S + 0.1
-    assert [seen.status.worker for seen in view(roll).silent] == ["w1"]
+    assert [seen.status.worker for seen in view(roster).silent] == ["w1"]
 
 
 def test_who_stops_in_order_is_gone_and_who_was_stopped_by_an_error_is_shown_and_not_waited_for(
-    roll: Roll, clock: Clock
+    roster: Roster, clock: Clock
 ) -> None:
-    roll.hear(message(STATUS), is_news=False)
-    roll.hear(message(replace(STATUS, worker="w2", state=WorkerState.STOPPED), "w2"), is_news=False)
-    roll.hear(message(None), is_news=True)
+    roster.hear(message(STATUS), is_news=False)
+    roster.hear(message(replace(STATUS, worker="w2", state=WorkerState.STOPPED), "w2"), is_news=False)
+    roster.hear(message(None), is_news=True)
     clock.s += 3600
-    assert not roll.has_doubts()
-    assert [(seen.status.worker, seen.is_silent, seen.is_live) for seen in view(roll).workers] == [
+    assert not roster.has_doubts()
+    assert [(seen.status.worker, seen.is_silent, seen.is_live) for seen in view(roster).workers] == [
         ("w2", False, False)
     ]
-    assert (view(roll).live, view(roll).silent) == ((), ())
+    assert (view(roster).live, view(roster).silent) == ((), ())
 
 
 @pytest.mark.parametrize(
@@ -118,15 +120,15 @@ def test_who_stops_in_order_is_gone_and_who_was_stopped_by_an_error_is_shown_and
     ],
 )
 def test_what_is_no_status_of_the_worker_that_it_names_changes_nothing(
-    roll: Roll, record: RawMessage
+    roster: Roster, record: RawMessage
 ) -> None:
-    roll.hear(message(STATUS), is_news=False)
-    roll.hear(record, is_news=True)
-    assert [seen.status for seen in view(roll).workers] == [STATUS]
+    roster.hear(message(STATUS), is_news=False)
+    roster.hear(record, is_news=True)
+    assert [seen.status for seen in view(roster).workers] == [STATUS]
 
 
-def test_workers_of_other_models_are_another_fleet(roll: Roll) -> None:
-    roll.hear(message(STATUS), is_news=False)
-    roll.hear(message(replace(STATUS, worker="w2", model="flowers"), "w2"), is_news=False)
-    assert [seen.status.worker for seen in roll.workers("flowers")] == ["w2"]
-    assert sorted(roll.models()) == ["flowers", "mnist"]
+def test_workers_of_other_models_are_another_fleet(roster: Roster) -> None:
+    roster.hear(message(STATUS), is_news=False)
+    roster.hear(message(replace(STATUS, worker="w2", model="flowers"), "w2"), is_news=False)
+    assert [seen.status.worker for seen in roster.workers("flowers")] == ["w2"]
+    assert sorted(roster.models()) == ["flowers", "mnist"]

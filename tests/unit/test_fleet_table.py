@@ -10,7 +10,7 @@ from rich.console import Console
 from flumen.cli import fleet_table
 from flumen.cli.fleet_table import headline, watching, worker_row
 from flumen.cli.main import run
-from flumen.streams.control.fleet import FleetView, Seen
+from flumen.streams.control.operator.fleet import FleetView, Seen
 from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus
 
 FIRST, SECOND = ModelRef(1, "1" * 64), ModelRef(2, "2" * 64)

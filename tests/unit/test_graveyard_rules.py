@@ -5,24 +5,30 @@ from dataclasses import replace
 import pytest
 from test_letters import SAID, message
 
-from flumen.streams.graveyard import Grave, ReplayRules, refusal
-from flumen.streams.letters import read_letter
-from flumen.streams.marks import UNMARKED, Mark, State, mark_message, parse_mark
+from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.dead_letters.queue import Entry, ReplayRules, refusal
+from flumen.streams.dead_letters.resolutions import (
+    UNRESOLVED,
+    Resolution,
+    State,
+    parse_resolution,
+    resolution_message,
+)
 
 TOPICS = frozenset({"images", "images.dead"})
-REPLAYED = Mark(State.REPLAYED, "2030-01-31T12:00:00.000+00:00", "me@here")
+REPLAYED = Resolution(State.REPLAYED, "2030-01-31T12:00:00.000+00:00", "me@here")
 
 
-def grave(attempt: bytes = b"2", mark: Mark = UNMARKED, **changes: str) -> Grave:
+def entry(attempt: bytes = b"2", mark: Resolution = UNRESOLVED, **changes: str) -> Entry:
     raw = message((*SAID, ("flumen.attempt", attempt)))
-    return Grave(replace(read_letter(raw), **changes), mark, raw)
+    return Entry(replace(read_dead_letter(raw), **changes), mark, raw)
 
 
 def test_a_mark_is_read_as_it_was_written() -> None:
-    letter = grave().letter
-    sent = mark_message("images.dead.marks", letter, REPLAYED)
+    letter = entry().letter
+    sent = resolution_message("images.dead.marks", letter, REPLAYED)
     assert (sent.topic, sent.key) == ("images.dead.marks", b"0/17")
-    assert parse_mark(sent.value) == (letter.identity, REPLAYED)
+    assert parse_resolution(sent.value) == (letter.identity, REPLAYED)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_a_mark_is_read_as_it_was_written() -> None:
     ],
 )
 def test_what_is_no_mark_is_left_out(value: bytes | None) -> None:
-    assert parse_mark(value) is None
+    assert parse_resolution(value) is None
 
 
 @pytest.mark.parametrize(
@@ -49,24 +55,24 @@ def test_what_is_no_mark_is_left_out(value: bytes | None) -> None:
     [(b"0", 1, True), (b"1", 1, False), (b"2", 3, True), (b"3", 3, False), (b"4", 3, False), (b"4", 5, True)],
 )
 def test_a_letter_at_the_cap_is_not_replayed(attempt: bytes, most: int, may: bool) -> None:
-    assert (refusal(grave(attempt), ReplayRules(max_attempts=most), TOPICS) == "") is may
+    assert (refusal(entry(attempt), ReplayRules(max_attempts=most), TOPICS) == "") is may
 
 
 @pytest.mark.parametrize(
     ("found", "why"),
     [
-        (grave(b"3"), "--max-attempts is 3"),
-        (grave(mark=REPLAYED), "replayed on 2030-01-31T12:00:00.000+00:00 by me@here; --again"),
-        (grave(mark=replace(REPLAYED, state=State.PARKED)), "parked"),
-        (grave(origin=""), "dead show --save"),
-        (grave(origin="gone/0/1"), "no topic 'gone'"),
+        (entry(b"3"), "--max-attempts is 3"),
+        (entry(mark=REPLAYED), "replayed on 2030-01-31T12:00:00.000+00:00 by me@here; --again"),
+        (entry(mark=replace(REPLAYED, state=State.PARKED)), "parked"),
+        (entry(origin=""), "dead show --save"),
+        (entry(origin="gone/0/1"), "no topic 'gone'"),
     ],
 )
-def test_a_refusal_says_why_and_what_to_do(found: Grave, why: str) -> None:
+def test_a_refusal_says_why_and_what_to_do(found: Entry, why: str) -> None:
     assert why in refusal(found, ReplayRules(), TOPICS)
 
 
 def test_again_lets_marked_letters_through_and_not_those_at_the_cap() -> None:
     again = ReplayRules(again=True)
-    assert refusal(grave(mark=REPLAYED), again, TOPICS) == ""
-    assert "--max-attempts" in refusal(grave(b"3", REPLAYED), again, TOPICS)
+    assert refusal(entry(mark=REPLAYED), again, TOPICS) == ""
+    assert "--max-attempts" in refusal(entry(b"3", REPLAYED), again, TOPICS)

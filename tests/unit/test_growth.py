@@ -33,7 +33,7 @@ from flumen.interceptor.metadata.iptc import read_iptc
 from flumen.interceptor.metadata.step import read_metadata
 from flumen.interceptor.metadata.xmp import read_xmp
 from flumen.interceptor.small import SMALL_BYTES, small_size
-from flumen.streams.decoder import GuardedDecoder
+from flumen.models.processes.decoder import GuardedDecoder
 
 GREY = Preprocess(width=28, height=28)
 TIMES = 4

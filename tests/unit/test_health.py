@@ -6,9 +6,9 @@ from clocks import Clock
 
 from flumen.stores import StoreClosed, StoreUnavailable
 from flumen.streams.errors import Stalled
-from flumen.streams.health import Pulse, watch
-from flumen.streams.metrics import Metrics
-from flumen.streams.patience import Patience
+from flumen.streams.live.health import Pulse, watch
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.retry import Retry
 
 
 @pytest.fixture
@@ -106,12 +106,12 @@ def failing(times: int, error: Exception) -> Callable[[], Awaitable[str]]:
 
 def test_patience_outlasts_a_server_that_is_down(pulse: Pulse) -> None:
     metrics = Metrics()
-    patience = Patience(metrics, pulse, first_pause_s=0.001)
-    assert asyncio.run(patience.outlast("kudu", failing(3, StoreUnavailable("down")))) == "done"
+    retry = Retry(metrics, pulse, first_pause_s=0.001)
+    assert asyncio.run(retry.until_done("kudu", failing(3, StoreUnavailable("down")))) == "done"
     assert metrics.registry.get_sample_value("flumen_retries_total", {"server": "kudu"}) == 3
 
 
 def test_patience_ends_where_a_retry_changes_nothing(pulse: Pulse) -> None:
-    patience = Patience(Metrics(), pulse, first_pause_s=0.001)
+    retry = Retry(Metrics(), pulse, first_pause_s=0.001)
     with pytest.raises(StoreClosed):
-        asyncio.run(patience.outlast("kudu", failing(1, StoreClosed("gone"))))
+        asyncio.run(retry.until_done("kudu", failing(1, StoreClosed("gone"))))

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from flumen.streams.errors import ClientFailed, KafkaRefused, KafkaUnavailable, StreamError
-from flumen.streams.kafka_connection import Connection, refusal
+from flumen.streams.kafka.connection import Connection, refusal
 
 DOWN = KafkaError(KafkaError._TRANSPORT, "Failed to get metadata: Local: Broker transport failure")
 AFTER = "(after 302ms in state AUTH_REQ)"

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import flumen.streams
 from flumen.cli.main import app
 from flumen.streams.errors import BadSetting, ClientFailed, WorkerIdTaken
-from flumen.streams.kafka_errors import (
+from flumen.streams.kafka.errors import (
     failed_for_good,
     is_fatal,
     make_admin,

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from flumen.cli.main import app
 from flumen.streams.control.keys import Keyring, key_id, new_key_pair
-from flumen.streams.control.pen import make_signer
+from flumen.streams.control.operator.writer import make_signer
 from flumen.streams.errors import BadKey
 from flumen.streams.settings import load_settings
 

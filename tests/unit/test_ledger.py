@@ -3,7 +3,7 @@ import threading
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flumen.streams.ledger import OffsetLedger
+from flumen.streams.live.ledger import OffsetLedger
 
 A, B = ("images", 0), ("images", 1)
 

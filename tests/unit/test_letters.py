@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from flumen.streams.dead_letters import attempt_of
-from flumen.streams.letters import Wanted, original_headers, parse_moment, parse_place, read_letter
+from flumen.streams.dead_letters.dead_letter import (
+    Wanted,
+    original_headers,
+    parse_moment,
+    parse_place,
+    read_dead_letter,
+)
+from flumen.streams.dead_letters.writer import attempt_of
 from flumen.streams.wire import Headers, RawMessage
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
@@ -30,8 +36,8 @@ def message(headers: Headers = SAID, offset: int = 17) -> RawMessage:
 
 
 def test_a_letter_says_what_its_headers_say() -> None:
-    letter = read_letter(message())
-    assert (letter.place, letter.key, letter.buried_at) == ("0/17", "a/b.png", NOON)
+    letter = read_dead_letter(message())
+    assert (letter.place, letter.key, letter.failed_at) == ("0/17", "a/b.png", NOON)
     assert (letter.origin, letter.origin_topic) == ("images/3/1024", "images")
     assert (letter.stage, letter.reason) == ("decode", "Cannot identify IMAGE file")
     assert (letter.model, letter.attempt, letter.sha256) == ("mnist@7", 2, "ab12")
@@ -40,7 +46,7 @@ def test_a_letter_says_what_its_headers_say() -> None:
 
 def test_what_the_worker_wrote_wins_over_what_the_sender_forged() -> None:
     forged = (("__connect.errors.topic", b"secrets"), ("flumen.attempt", b"0"), *SAID)
-    assert read_letter(message(forged)) == read_letter(message())
+    assert read_dead_letter(message(forged)) == read_dead_letter(message())
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, 2**62])
@@ -48,13 +54,13 @@ def test_a_message_that_is_no_letter_of_ours_is_read_all_the_same(timestamp_ms: 
     raw = RawMessage(
         "images.dead", 1, 5, b"\xff", None, (("own", None), ("flumen.model", None)), timestamp_ms
     )
-    letter = read_letter(raw)
+    letter = read_dead_letter(raw)
     assert (letter.key, letter.origin, letter.origin_topic, letter.attempt) == ("\\xff", "", "", 0)
     assert letter.identity == "1/5"
 
 
 def test_letters_of_one_image_at_one_attempt_are_the_same() -> None:
-    first, twice = read_letter(message()), read_letter(message(offset=18))
+    first, twice = read_dead_letter(message()), read_dead_letter(message(offset=18))
     assert first.identity == twice.identity
     for other in (
         replace(first, attempt=3),
@@ -86,7 +92,7 @@ def test_letters_of_one_image_at_one_attempt_are_the_same() -> None:
     ],
 )
 def test_a_filter_takes_what_it_names(wanted: dict[str, Any], takes: bool) -> None:
-    assert Wanted(**wanted).takes(read_letter(message())) is takes
+    assert Wanted(**wanted).takes(read_dead_letter(message())) is takes
 
 
 def test_an_image_goes_back_with_its_own_headers_and_its_count() -> None:

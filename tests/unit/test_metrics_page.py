@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from flumen.streams.metrics import Metrics
+from flumen.streams.live.metrics import Metrics
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "metrics.md").read_text()
 TABLE = {

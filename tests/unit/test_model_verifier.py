@@ -31,10 +31,10 @@ from flumen.models.errors import (
     VerifierUnavailable,
 )
 from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.models.processes.verifier import Verifier
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.structure import read_signature
-from flumen.models.verifier import Verifier
 
 CONTENT, MANIFEST = small_model()
 MEBIBYTE = 1024 * 1024

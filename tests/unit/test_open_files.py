@@ -22,9 +22,9 @@ from flumen.stores.kudu import KuduOptions
 from flumen.stores.kudu.driver import check_listening, status_error
 from flumen.stores.solr import SolrOptions, SolrSink
 from flumen.streams.errors import KafkaUnavailable
-from flumen.streams.health import Pulse
-from flumen.streams.metrics import Metrics
-from flumen.streams.patience import Patience
+from flumen.streams.live.health import Pulse
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.retry import Retry
 
 WORDS = r"this process has no file or connection left to open .*ulimit -n"
 
@@ -112,7 +112,7 @@ def test_kudu_and_kafka_are_not_blamed() -> None:
 
 def test_the_live_path_waits_until_there_are_files_again() -> None:
     pulse = Pulse(60)
-    patience = Patience(Metrics(), pulse, first_pause_s=0.001)
+    retry = Retry(Metrics(), pulse, first_pause_s=0.001)
     errors: list[Exception] = [OSError(errno.EMFILE, "raw"), StoreUnavailable("Too many open files")]
     seen = []
 
@@ -122,8 +122,8 @@ def test_the_live_path_waits_until_there_are_files_again() -> None:
         seen.append(pulse.unready())
         return "done"
 
-    assert asyncio.run(patience.outlast("kudu", call)) == "done"
+    assert asyncio.run(retry.until_done("kudu", call)) == "done"
     assert "waiting for kudu for 0 s (this process has no file" in str(seen)
     errors.append(OSError(errno.EACCES, "another"))
     with pytest.raises(PermissionError):
-        asyncio.run(patience.outlast("kudu", call))
+        asyncio.run(retry.until_done("kudu", call))

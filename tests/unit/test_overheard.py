@@ -14,9 +14,9 @@ from PIL import Image
 from flumen.interceptor import ImageMessage, Limits, Preprocess, Reject
 from flumen.interceptor.errors import BrokenImage
 from flumen.interceptor.reasons import about
-from flumen.streams.dead_letters import reason_headers
-from flumen.streams.decoder import GuardedDecoder
-from flumen.streams.overheard import Overheard
+from flumen.models.processes.decoder import GuardedDecoder
+from flumen.models.processes.overheard import Overheard
+from flumen.streams.dead_letters.writer import reason_headers
 from flumen.streams.wire import RawMessage
 
 SEEN = Preprocess(width=28, height=28)

@@ -3,7 +3,7 @@
 import time
 from typing import Any, cast
 
-from flumen.streams.polling import poll
+from flumen.streams.kafka.polling import poll
 
 
 class Queue:

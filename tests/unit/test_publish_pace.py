@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flumen.streams.publish import Pace
+from flumen.streams.publishing.publisher import Pace
 
 
 def test_turns_come_at_even_intervals() -> None:

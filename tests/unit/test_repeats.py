@@ -5,8 +5,8 @@ from clocks import Clock
 from structlog.testing import capture_logs
 
 from flumen.interceptor import Batch, ImageMessage
-from flumen.streams.metrics import Metrics
-from flumen.streams.repeats import Repeats
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.repeats import Repeats
 
 
 def batch(*images: tuple[str, str]) -> Batch:
@@ -67,7 +67,7 @@ def test_it_is_told_once_a_minute(metrics: Metrics) -> None:
 
 
 def test_only_so_many_are_remembered(metrics: Metrics, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flumen.streams.repeats._REMEMBERED", 10)
+    monkeypatch.setattr("flumen.streams.live.repeats._REMEMBERED", 10)
     repeats = Repeats(metrics.images_replaced, Clock())
     for row in range(100):
         repeats.look(batch((str(row), "x")))

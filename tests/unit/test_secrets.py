@@ -19,15 +19,15 @@ from flumen.cli.background import environment_of
 from flumen.interceptor import Limits, Preprocess
 from flumen.models.errors import NotOnnx
 from flumen.models.limits import VerifyLimits
+from flumen.models.processes.decoder import GuardedDecoder
+from flumen.models.processes.verifier import Verifier
 from flumen.models.urls import without_passwords
-from flumen.models.verifier import Verifier
-from flumen.streams.decoder import GuardedDecoder
 from flumen.streams.errors import BadSetting
-from flumen.streams.kafka_options import KafkaOptions
-from flumen.streams.reader import ReaderOptions
+from flumen.streams.kafka.options import KafkaOptions
+from flumen.streams.live.reader import ReaderOptions
+from flumen.streams.publishing.watching import Target
 from flumen.streams.secrets import FILE_SUFFIX, is_secret_property, revealed, shown
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.watch import Target
 
 PROPERTIES = (
     "sasl.password",

@@ -14,8 +14,8 @@ from recorder import Recorder, serving
 from typer.testing import CliRunner
 
 from flumen.cli.main import app
+from flumen.streams.live.worker import run_worker
 from flumen.streams.settings import load_settings
-from flumen.streams.worker import run_worker
 
 
 @pytest.fixture(autouse=True)

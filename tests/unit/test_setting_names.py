@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from flumen.streams.environment import OTHER_NAMES
-from flumen.streams.health import Pulse
-from flumen.streams.metrics import Metrics
+from flumen.streams.live.health import Pulse
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.web import WebOptions, serving
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.web import WebOptions, serving
+from flumen.streams.settings.environment import OTHER_NAMES
 
 ROOT = Path(__file__).parent.parent.parent
 PROSE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -83,7 +83,7 @@ def test_composes_worker_is_set_by_settings_that_there_are(
 
 
 def test_compose_gives_a_worker_the_time_that_a_stop_may_take(worker: dict[str, Any]) -> None:
-    from flumen.streams.worker import _CLOSE_S
+    from flumen.streams.live.worker import _CLOSE_S
 
     assert worker["init"] is True
     stop_s = Settings.model_fields["stop_timeout_s"].default + _CLOSE_S
@@ -91,7 +91,7 @@ def test_compose_gives_a_worker_the_time_that_a_stop_may_take(worker: dict[str, 
 
 
 def test_the_examples_for_production_give_a_worker_that_time_too() -> None:
-    from flumen.streams.worker import _CLOSE_S
+    from flumen.streams.live.worker import _CLOSE_S
 
     page = (ROOT / "docs" / "deploy.md").read_text()
     given = re.findall(r"(?:TimeoutStopSec=|--stop-timeout |terminationGracePeriodSeconds: )(\d+)", page)

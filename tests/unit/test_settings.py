@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from flumen.streams.environment import OTHER_NAMES
 from flumen.streams.errors import BadSetting
 from flumen.streams.settings import Settings, load_settings
-from flumen.streams.wrong_settings import PATTERNS
+from flumen.streams.settings.environment import OTHER_NAMES
+from flumen.streams.settings.wrong import PATTERNS
 
 
 @pytest.fixture(autouse=True)

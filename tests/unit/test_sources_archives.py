@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from flumen.streams.errors import SourceUnreadable
-from flumen.streams.sources import SourceOptions, count_images, find_files, read_images
+from flumen.streams.publishing.sources import SourceOptions, count_images, find_files, read_images
 
 LIMIT = 100_000
 MEMBERS = {

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from flumen.streams.errors import SourceUnreadable
-from flumen.streams.sources import FoundFile, SourceOptions, count_images, find_files, read_images
+from flumen.streams.publishing.sources import FoundFile, SourceOptions, count_images, find_files, read_images
 from flumen.streams.wire import SourceImage
 
 

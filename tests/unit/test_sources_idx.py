@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flumen.streams.errors import SourceUnreadable
-from flumen.streams.sources import SourceOptions, count_images, find_files, read_images
+from flumen.streams.publishing.sources import SourceOptions, count_images, find_files, read_images
 from flumen.streams.wire import SourceImage
 
 MNIST = Path(__file__).parents[2] / "data" / "mnist"

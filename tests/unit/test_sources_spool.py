@@ -8,7 +8,7 @@ import pytest
 from clocks import Clock
 
 from flumen.streams.errors import SourceUnreadable
-from flumen.streams.sources.spool import RECORD, UNFINISHED, Spool
+from flumen.streams.publishing.sources.spool import RECORD, UNFINISHED, Spool
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import requests
 from clocks import Clock
 
 from flumen.streams.errors import BadSetting
-from flumen.streams.health import Pulse
-from flumen.streams.metrics import Metrics
-from flumen.streams.web import WebOptions, serving
+from flumen.streams.live.health import Pulse
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.web import WebOptions, serving
 
 HALF = b"GET /metrics HTTP/1.1\r\nHost: worker\r\n"
 

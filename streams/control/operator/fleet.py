@@ -1,0 +1,208 @@
+"""The fleet from an operator's side: what its workers shall run, what they run, and who is still there."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+
+from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
+from flumen.streams.control.keys import Keyring
+from flumen.streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
+from flumen.streams.errors import ControlRefused
+from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.received import is_readable
+from flumen.streams.kafka.sending import Outgoing, Sender
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
+
+MISSED_HEARTBEATS = 5
+"""A worker is silent after so many heartbeats that did not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One worker: what it said last, how many seconds ago, and whether that is too long ago for one that runs."""
+
+    status: WorkerStatus
+    age_s: float
+    is_silent: bool
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it runs. One that an error has stopped said so with its last word."""
+        return not self.is_silent and self.status.state is not WorkerState.STOPPED
+
+
+@dataclass(frozen=True, slots=True)
+class FleetView:
+    """The fleet of one model at one moment.
+
+    `desired` is None where nobody has written a state yet. `conflict` says in what the control topic is not as the
+    audit log, which is what counts.
+    """
+
+    model: str
+    desired: DesiredState | None
+    workers: tuple[Seen, ...]
+    conflict: str | None = None
+
+    @property
+    def live(self) -> tuple[WorkerStatus, ...]:
+        """What the workers say that run."""
+        return tuple(seen.status for seen in self.workers if seen.is_live)
+
+    @property
+    def silent(self) -> tuple[Seen, ...]:
+        """The workers that may be dead."""
+        return tuple(seen for seen in self.workers if seen.is_silent)
+
+    @property
+    def revision(self) -> int:
+        """The revision of the desired state; 0 where there is none."""
+        return self.desired.revision if self.desired else NO_REVISION
+
+
+class Roster:
+    """Keeps what each worker said last, and when that was heard.
+
+    Machines disagree about the time. So what a worker says while somebody listens is dated by the listener's clock;
+    what was said before is taken to be as old as it says, and the worker has two heartbeats' time to say something new.
+    """
+
+    def __init__(
+        self,
+        heartbeat_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._heartbeat_s = heartbeat_s
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._started = clock()
+        self._said: dict[str, tuple[WorkerStatus, float]] = {}
+
+    def hear(self, raw: RawMessage, is_news: bool) -> None:
+        """Take a record of the status topic. One that is no status is left out: it is about nobody."""
+        if not is_readable(raw):
+            return
+        worker = (raw.key or b"").decode(errors="replace")
+        if raw.value is None:
+            self._said.pop(worker, None)
+            return
+        try:
+            status = parse_status(raw.value)
+        except ControlRefused:
+            return
+        if status.worker == worker:
+            age_s = 0.0 if is_news else max(0.0, self._wall_clock() - raw.timestamp_ms / 1000)
+            self._said[worker] = (status, self._clock() - age_s)
+
+    def workers(self, model: str) -> tuple[Seen, ...]:
+        """Return the workers of a model, by name. One that has stopped in order is not among them."""
+        has_listened = self._clock() - self._started >= 2 * self._heartbeat_s
+        return tuple(
+            Seen(status, self._clock() - heard_at, has_listened and self._is_old(status, heard_at))
+            for _, (status, heard_at) in sorted(self._said.items())
+            if status.model == model
+        )
+
+    def has_doubts(self) -> bool:
+        """Say whether somebody's last word is old, and it was not listened for long enough to call them silent."""
+        if self._clock() - self._started >= 2 * self._heartbeat_s:
+            return False
+        return any(self._is_old(status, heard_at) for status, heard_at in self._said.values())
+
+    def models(self) -> Iterable[str]:
+        """Return the models that some worker runs."""
+        return {status.model for status, _ in self._said.values()}
+
+    def _is_old(self, status: WorkerStatus, heard_at: float) -> bool:
+        silent_after_s = MISSED_HEARTBEATS * self._heartbeat_s
+        return status.state is not WorkerState.STOPPED and self._clock() - heard_at > silent_after_s
+
+
+class Fleet:
+    """Follows the topics of control, audit and status."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Read all three topics to their ends.
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            TopicMissing: one of the topics is not there.
+        """
+        self._settings = settings
+        self._keyring = Keyring(settings.control_public_keys)
+        self._gates: dict[str, Gate] = {}
+        self._roster = Roster(settings.heartbeat_s)
+        self._follower = Follower(
+            settings, (settings.control_topic, settings.audit_topic, settings.status_topic)
+        )
+        try:
+            for raw in self._follower.read_to_end():
+                self._take(raw, is_news=False)
+        except BaseException:
+            self._follower.close()
+            raise
+
+    def __enter__(self) -> "Fleet":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._follower.close()
+
+    def view(self, model: str) -> FleetView:
+        """Return the fleet of a model as it was last heard of."""
+        gate = self._gate(model)
+        return FleetView(model, gate.state, self._roster.workers(model), gate.conflict)
+
+    def models(self) -> list[str]:
+        """Return every model that somebody wants or runs, by name."""
+        wanted = {model for model, gate in self._gates.items() if gate.state is not None}
+        return sorted({*wanted, *self._roster.models()})
+
+    def elsewhere(self, model: str) -> dict[str, list[str]]:
+        """Return the workers that run, by name, of every other model than this one."""
+        others = (other for other in self._roster.models() if other != model)
+        live = {other: [status.worker for status in self.view(other).live] for other in others}
+        return {other: workers for other, workers in sorted(live.items()) if workers}
+
+    def listen(self, timeout_s: float) -> None:
+        """Take what is new; wait for at most so many seconds where nothing is."""
+        for raw in self._follower.news(timeout_s):
+            self._take(raw, is_news=True)
+        for gate in self._gates.values():
+            gate.overdue()
+
+    def settle(self) -> None:
+        """Listen until it is known who is silent: two heartbeats where somebody's last word is old, else no time.
+
+        Likewise until the control topic and the audit log agree, for a moment: one is read before the other.
+        """
+        until = time.monotonic() + SETTLED_WITHIN_S
+        while self._roster.has_doubts() or (self._disagrees() and time.monotonic() < until):
+            self.listen(min(0.5, self._settings.heartbeat_s / 4))
+        for gate in self._gates.values():
+            gate.overdue(wait_s=0)
+
+    def _take(self, raw: RawMessage, is_news: bool) -> None:
+        if raw.topic == self._settings.status_topic:
+            self._roster.hear(raw, is_news)
+            return
+        model = (raw.key or b"").decode(errors="replace")
+        with suppress(ControlRefused):  # as every worker does; their statuses say so
+            self._gate(model).admit(raw)
+
+    def _disagrees(self) -> bool:
+        return any(gate.is_waiting or gate.has_lost for gate in self._gates.values())
+
+    def _gate(self, model: str) -> Gate:
+        return self._gates.setdefault(model, Gate(self._settings, model, self._keyring))
+
+
+def forget(settings: Settings, workers: Sequence[str]) -> None:
+    """Take dead workers off the status topic. One that lives after all is back with its next heartbeat."""
+    Sender(settings).send([Outgoing(settings.status_topic, worker.encode(), None, []) for worker in workers])

@@ -1,0 +1,283 @@
+"""Writing the desired state: by one operator at a time, and together with its line in the audit log.
+
+The exclusive right is Kafka's: a producer with a transactional id shuts out whoever used the same id before. Who has it
+reads the newest state and writes the next one; whoever writes between the two has shut him out, and his transaction
+fails. So two operators can never both write the same revision. Many at once shut one another out before any has
+written: each waits for a time that chance decides, and looks before it tries again.
+
+A broker need not say what became of a transaction: it may die first, or answer that it does not know, as Kafka 4.4 does
+to one who ends a transaction while he is being shut out. Whoever takes the right next waits until that is decided, and
+the audit log, which the transaction writes as well, then says how.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from flumen.streams.control.gate import Gate
+from flumen.streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
+from flumen.streams.control.operator.audit_log import MARK_HEADER, describe_change, written_by
+from flumen.streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
+from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
+from flumen.streams.kafka.connection import Connection
+from flumen.streams.kafka.errors import make_producer
+from flumen.streams.kafka.follower import Follower
+from flumen.streams.settings import Settings
+from flumen.streams.wire import SentHeaders
+
+_TIMEOUT_S = 30.0
+_ATTEMPTS = 3
+"""So often a write is tried again whose answer said nothing."""
+
+_CONTEND_S = 60.0
+"""So long it is tried to get the exclusive right, where others take it as well."""
+
+_PAUSE_S = 0.25
+_LONGEST_PAUSE_S = 8.0
+_SHUT_OUT = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
+
+_SILENCE = logging.Logger("librdkafka")
+"""To be shut out is an error to librdkafka, that it prints as critical; here it is what tells two operators apart."""
+
+_SILENCE.addHandler(logging.NullHandler())
+
+Signer = Callable[[str, bytes, bytes], SentHeaders]
+"""Returns the headers of a record, from its topic, its key and its value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DesiredChange:
+    """A desired state without its revision and its time, which it gets when it is written; and the command."""
+
+    command: Command
+    model: str
+    champion: ModelRef
+    challenger: ModelRef | None
+    prepare: ModelRef | None
+    actor: str
+    reason: str
+
+
+def make_signer(settings: Settings) -> Signer:
+    """Return what signs records, or what does not where no key is set.
+
+    Raises:
+        BadKey: the workers want signed records, and there is no private key, or it is not one of theirs.
+    """
+    public_keys = settings.control_public_keys
+    if settings.control_private_key_file is None:
+        if public_keys:
+            raise BadKey(
+                "the workers take signed records only (control_public_keys is set), and there is no key to sign with: "
+                "set FLUMEN_CONTROL_PRIVATE_KEY_FILE to the file that `flumen keys new` wrote"
+            )
+        return lambda *_: []
+    private = read_private_key(settings.control_private_key_file)
+    if public_keys and public_key(private) not in public_keys:
+        known = ", ".join(map(key_id, public_keys))
+        raise BadKey(
+            f"the key in {settings.control_private_key_file} ({key_id(public_key(private))}) is not one that the "
+            f"workers take ({known}): use another, or add {public_key(private)} to control_public_keys, theirs as well"
+        )
+    return lambda topic, key, value: sign(private, topic, key, value)
+
+
+class _ShutOut(Exception):
+    """Somebody else has taken the exclusive right."""
+
+
+class _InDoubt(Exception):
+    """The broker has not said what became of a transaction, but something else."""
+
+
+class StateWriter:
+    """The exclusive right to change what the workers of one model shall run. Taken with the first change."""
+
+    def __init__(self, settings: Settings, model: str, signer: Signer) -> None:
+        self._settings = settings
+        self._model = model
+        self._signer = signer
+        self._producer: Producer | None = None
+        self._newest: DesiredState | None = None
+        self._next_revision = NO_REVISION + 1
+
+    def write(
+        self, change: DesiredChange, seen: DesiredState | None, at_least: int = NO_REVISION
+    ) -> DesiredState:
+        """Write a state, if the newest is still the one that was seen; return it with its revision.
+
+        `at_least`: a revision that the first one of an audit log has to be above, where workers know a higher one.
+
+        Raises:
+            StateChanged: it is another, and nothing was written; or others take the right again and again.
+            KafkaUnavailable: no broker answers. Whether the state was written then shows `flumen models status`.
+        """
+        mark = secrets.token_hex(16)
+        doubts = turns_lost = 0
+        doubt: _InDoubt | None = None
+        until = time.monotonic() + _CONTEND_S
+        while True:
+            try:
+                producer = self._taken(seen)
+                if (doubts or turns_lost) and (written := self._written(mark)):
+                    self._let_go()  # others may have written since
+                    return written
+                if doubt is not None and doubts == _ATTEMPTS:
+                    raise KafkaUnavailable.at(self._settings.kafka_servers, str(doubt)) from doubt
+                return self._write(producer, change, seen, at_least, mark)
+            except _InDoubt as error:
+                self._let_go()
+                doubts += 1
+                doubt = error
+            except _ShutOut:
+                self._let_go()
+                turns_lost += 1
+                self._wait_for_a_turn(turns_lost, seen, mark, until)
+
+    def _wait_for_a_turn(self, turns_lost: int, seen: DesiredState | None, mark: str, until: float) -> None:
+        """Wait for a while that chance decides and each turn lost doubles; then look whether another turn has a use.
+
+        Who has lost for good need not shut out who is about to write: so of many at once, somebody wins.
+
+        Raises:
+            StateChanged: the newest state is another than the one that was seen, and this writer wrote none.
+        """
+        longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**turns_lost)
+        time.sleep(secrets.SystemRandom().uniform(0, longest))
+        newest = read_gate(self._settings, self._model).state
+        if newest != seen and not self._written(mark):
+            raise StateChanged(_tell(self._model, newest, seen))
+        if time.monotonic() > until:
+            raise StateChanged(
+                f"others want to change what {self._model} shall run all the time: for {_CONTEND_S:.0f} s this had no "
+                "turn. Look at `flumen models status` for what stands, then try again"
+            )
+
+    def _written(self, mark: str) -> DesiredState | None:
+        return written_by(mark, self._settings, self._model)
+
+    def _write(
+        self, producer: Producer, change: DesiredChange, seen: DesiredState | None, at_least: int, mark: str
+    ) -> DesiredState:
+        former = self._newest
+        if former != seen:
+            raise StateChanged(_tell(self._model, former, seen))
+        state = DesiredState(
+            model=change.model,
+            champion=change.champion,
+            challenger=change.challenger,
+            prepare=change.prepare,
+            revision=self._next_revision if former else max(self._next_revision, at_least + 1),
+            actor=change.actor,
+            reason=change.reason,
+            at=now(),
+        )
+        self._commit(producer, Desired(command=change.command, state=state, former=former), mark)
+        self._newest, self._next_revision = state, state.revision + 1
+        return state
+
+    def _taken(self, seen: DesiredState | None) -> Producer:
+        """Take the exclusive right, and only then read the newest state: nobody else can change it from now on.
+
+        It is kept for the next change, unless what this writer read is older than what was seen, or newer.
+        """
+        if self._newest != seen:
+            self._let_go()
+        if self._producer is None:
+            config = self._settings.producer_config()
+            connection = Connection(config)
+            producer = make_producer(
+                {
+                    **config,
+                    "error_cb": connection.hear,
+                    "transactional.id": f"flumen-{self._settings.control_topic}",
+                    "transaction.timeout.ms": int(_TIMEOUT_S * 1000),
+                    "linger.ms": 0,
+                },
+                _SILENCE,
+            )
+            try:
+                producer.init_transactions(_TIMEOUT_S)
+            except KafkaException as error:
+                if _is_shut_out(error):
+                    raise _ShutOut from error
+                producer.poll(0)  # hands over why
+                raise connection.failure(error.args[0]) from error
+            gate = read_gate(self._settings, self._model)
+            self._newest, self._next_revision = gate.state, gate.next_revision
+            self._producer = producer
+        return self._producer
+
+    def _let_go(self) -> None:
+        """Give the right up, and what was not committed with it; never while something sent is unanswered.
+
+        An answer that says `fenced` while librdkafka (2.16) takes a producer apart frees its message a second time.
+        A fatal error is told twice: by the call that met it, and by whichever comes next.
+        """
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return
+        try:
+            producer.flush(_TIMEOUT_S)
+        except KafkaException:
+            producer.flush(_TIMEOUT_S)
+
+    def _commit(self, producer: Producer, entry: Desired, mark: str) -> None:
+        """Write the state and its line in the audit log: both or none."""
+        key = self._model.encode()
+        records = {
+            self._settings.control_topic: to_json(entry.state),
+            self._settings.audit_topic: to_json(entry),
+        }
+        try:
+            producer.begin_transaction()
+            for topic, value in records.items():
+                headers = [*self._signer(topic, key, value), (MARK_HEADER, mark.encode())]
+                producer.produce(topic, key=key, value=value, headers=headers)
+            producer.commit_transaction(_TIMEOUT_S)
+        except KafkaException as error:
+            if _is_shut_out(error):
+                raise _ShutOut from error  # which may be the answer to a repeated question, after the first was heard
+            raise _InDoubt(error.args[0].str()) from error
+
+
+def read_newest(settings: Settings, model: str) -> DesiredState | None:
+    """Return the newest state of a model that workers with these settings take, None if there is none.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: there is no control topic.
+    """
+    return read_gate(settings, model).state
+
+
+def read_gate(settings: Settings, model: str) -> Gate:
+    """Return a gate that has seen all that lies in the control topic and the audit log. Raises as `read_newest`."""
+    gate = Gate(settings, model, Keyring(settings.control_public_keys))
+    follower = Follower(settings, (settings.control_topic, settings.audit_topic))
+    try:
+        for raw in follower.read_to_end():
+            with suppress(ControlRefused):
+                gate.admit(raw)
+    finally:
+        follower.close()
+    return gate
+
+
+def _is_shut_out(error: KafkaException) -> bool:
+    return error.args[0].code() in _SHUT_OUT
+
+
+def _tell(model: str, newest: DesiredState | None, seen: DesiredState | None) -> str:
+    if newest is None:
+        return f"the state of {model} is gone from the control topic. Look at `flumen models status`, then try again"
+    return (
+        f"{newest.actor} changed {model} to revision {newest.revision} at {newest.at}: {describe_change(newest, seen)} "
+        f"({newest.reason or 'no reason given'}). That stands, and nothing was written over it. "
+        "Look at `flumen models history`, then decide anew"
+    )

@@ -1,0 +1,1 @@
+"""A worker under control: what it follows, prepares, runs, and says of itself."""

@@ -1,0 +1,138 @@
+"""A worker under control: what it follows, what it runs and what it says of itself, from start to stop."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, InvalidStateError
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from flumen.models.slot import CurrentSlot, Serving
+from flumen.streams.control.worker.loading import Loader
+from flumen.streams.control.worker.pace import Pace
+from flumen.streams.control.worker.preparation import Listeners, Preparation, stay_behind
+from flumen.streams.control.worker.reader import ControlReader
+from flumen.streams.control.worker.status import StatusReporter, worker_id
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.shadow import Shadow
+from flumen.streams.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_END_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What the live path sees of it. `broken` fails with what nobody foresaw in one of the threads."""
+
+    slot: CurrentSlot
+    reporter: StatusReporter
+    broken: "Future[None]"
+
+
+@contextmanager
+def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str]) -> Iterator[Control]:
+    """Read the control topic to its end and load the model it names; then follow it for the block.
+
+    Threads that do not end with it, such as one that waits for a model's answer, are added to `hanging` by their names.
+
+    Raises:
+        NoModel: there is no verified model to classify with.
+        KafkaUnavailable, TopicMissing: the control topic cannot be read.
+    """
+    if not settings.control_public_keys:
+        log.warning(
+            "control records are taken unsigned: whoever may write to the control topic or the audit log chooses "
+            "the model; `flumen keys new` makes keys for FLUMEN_CONTROL_PUBLIC_KEYS",
+            topic=settings.control_topic,
+        )
+    broken: Future[None] = Future()
+    thread = partial(_thread, broken, hanging)
+    reporter = StatusReporter(settings, worker_id(settings), metrics.stored, time.monotonic)
+    with ExitStack() as stack:
+        stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind is None))
+        stack.enter_context(thread("status", reporter.run, reporter.end))
+        reader = ControlReader(settings)
+        stack.callback(reader.close)
+        state, refused = reader.read_to_end()
+        loader = Loader(settings, metrics)
+        stack.callback(loader.close)
+        first = loader.first(state)
+        metrics.serve(first.serving.classifier)
+        slot = CurrentSlot(first.serving)
+        listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
+        stopping = threading.Event()
+        pace = Pace(settings.prepare_share, stopping.wait, loader.worked_s)
+        preparation = Preparation(partial(loader.load, pace=pace), slot, listeners)
+        if state is not None:
+            preparation.want(state)
+            if first.refused is not None:
+                preparation.refuse(state.champion, first.refused)
+        if refused is not None:
+            preparation.refuse_record(refused)
+        del first  # else it would keep the first model in memory for ever
+        reporter.show(preparation.picture)
+        behind = partial(stay_behind, settings.inference_threads)
+        stack.enter_context(thread("shadow", shadow.run, shadow.end, behind))
+        loader.stay_behind()
+        end_preparing = partial(_end_preparing, preparation, loader)
+        stack.enter_context(thread("prepare", preparation.run, end_preparing, behind))
+        stack.callback(stopping.set)  # before that thread is waited for: it may be resting
+        follow = partial(reader.follow, preparation.want, preparation.refuse_record)
+        stack.enter_context(thread("control", follow, reader.end))
+        yield Control(slot, reporter, broken)
+
+
+def _end_preparing(preparation: Preparation, loader: Loader) -> None:
+    """Let nothing more be loaded, and what is being loaded be left."""
+    preparation.end()
+    loader.close()
+
+
+def _publish(metrics: Metrics, serving: Serving, former: Serving) -> None:
+    """Say that a state has taken effect."""
+    new, old = serving.classifier, former.classifier
+    if new is not old:
+        metrics.serve(new)
+        metrics.swaps.inc()
+        log.info(
+            "another model classifies from now on",
+            model=new.name,
+            version=new.version,
+            former=old.version,
+            revision=serving.revision,
+        )
+
+
+@contextmanager
+def _thread(
+    broken: "Future[None]",
+    hanging: list[str],
+    name: str,
+    run: Callable[[], None],
+    end: Callable[[], None],
+    prepare: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
+    """Run a thread for the block. One that does not end, for a model that never answers, ends with the process."""
+
+    def body() -> None:
+        try:
+            prepare()
+            run()
+        except Exception as error:  # noqa: BLE001 - a thread's error must reach the worker, whatever it is
+            with suppress(InvalidStateError):
+                broken.set_exception(error)
+
+    thread = threading.Thread(target=body, name=name, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end()
+        thread.join(_END_S)
+        if thread.is_alive():
+            hanging.append(name)

@@ -1,0 +1,102 @@
+"""Reading the control topic and the audit log: to their ends before the first image, and then on, in a thread.
+
+The consumer is in no group and commits nothing: every worker reads every record, from the first one. It reads committed
+records only; what was given up and is sent again, the gate refuses.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+
+import structlog
+
+from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
+from flumen.streams.control.keys import Keyring
+from flumen.streams.control.records import DesiredState, Refused
+from flumen.streams.errors import ControlRefused, RecordConflict, RecordOutOfLine
+from flumen.streams.kafka.follower import Follower
+from flumen.streams.settings import Settings
+from flumen.streams.wire import RawMessage
+
+log = structlog.get_logger(__name__)
+
+_POLL_S = 0.5
+
+
+class ControlReader:
+    """Hands on every record that its gate admits, and why the others are refused."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._gate = Gate(settings, settings.model_name, Keyring(settings.control_public_keys))
+        self._leaving = threading.Event()
+        self._follower = Follower(settings, (settings.control_topic, settings.audit_topic))
+
+    def read_to_end(self) -> tuple[DesiredState | None, Refused | None]:
+        """Read all there is; only then `follow`.
+
+        Returns:
+            The newest state, None if there is none, and why the control topic's newest record is refused, if it is.
+
+        Raises:
+            KafkaUnavailable: no broker answers.
+            TopicMissing: there is no such topic.
+        """
+        for raw in self._follower.read_to_end():
+            self._admit(raw)
+        until = time.monotonic() + SETTLED_WITHIN_S
+        while self._gate.is_waiting and time.monotonic() < until:
+            for raw in self._follower.news(_POLL_S, _warn):
+                self._admit(raw)
+        for error in self._gate.overdue(wait_s=0):
+            _tell(error)
+        if self._gate.state is not None and self._gate.has_lost:
+            log.warning(
+                "the control topic has lost its newest state, which the audit log still has; the next "
+                "`flumen models` command that changes something writes it anew",
+                model=self._gate.state.model,
+                revision=self._gate.state.revision,
+            )
+        refused = self._gate.refused
+        return self._gate.state, Refused.because(refused) if refused else None
+
+    def follow(self, on_state: Callable[[DesiredState], None], on_refusal: Callable[[Refused], None]) -> None:
+        """Hand on what is written, as it is written, until `end`: the body of a thread."""
+        while not self._leaving.is_set():
+            for raw in self._follower.news(_POLL_S, _warn):
+                match self._admit(raw):
+                    case DesiredState() as state:
+                        on_state(state)
+                    case Refused() as reason:
+                        on_refusal(reason)
+            for error in self._gate.overdue():
+                on_refusal(_tell(error))
+
+    def end(self) -> None:
+        """Let `follow` return."""
+        self._leaving.set()
+
+    def close(self) -> None:
+        """Release the connection, once `follow` has returned."""
+        self._follower.close()
+
+    def _admit(self, raw: RawMessage) -> DesiredState | Refused | None:
+        try:
+            return self._gate.admit(raw)
+        except ControlRefused as error:
+            if raw.topic == self._settings.control_topic:
+                return _tell(error, raw.offset)
+            if isinstance(error, RecordConflict | RecordOutOfLine):
+                log.warning("audit entry does not count", reason=str(error), offset=raw.offset)
+            return None  # `flumen models history` shows all that do not count
+
+
+def _tell(error: ControlRefused, offset: int | None = None) -> Refused:
+    refused = Refused.because(error)
+    log.warning("control record refused", reason=refused.reason, message=refused.message, offset=offset)
+    return refused
+
+
+def _warn(error: str) -> None:
+    # Whatever it is: the model stays as it is, and what is written meanwhile is read later.
+    log.warning("the control topic cannot be read now", error=error)

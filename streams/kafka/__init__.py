@@ -1,0 +1,1 @@
+"""Kafka's client: the only place that knows it."""

@@ -1,0 +1,138 @@
+"""The live path: one Faust agent, five steps.
+
+Two of it run at once and share one channel, so the next batch is decoded while the last one is written. Each step
+serves its batches one after another, in the order in which they were taken.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from mode import CrashingSupervisor
+
+from flumen.interceptor import Batch, Classifier, Context, Intercepted, Interceptor, Limits, Reject, intercept
+from flumen.models.processes.decoder import GuardedDecoder
+from flumen.models.slot import Serving
+from flumen.streams.control.worker.following import Control
+from flumen.streams.dead_letters.writer import DeadLetterWriter
+from flumen.streams.live.delivery import Delivery, Lost, rows_of_ours
+from flumen.streams.live.metrics import Metrics
+from flumen.streams.live.reader import MicroBatch, Reader
+from flumen.streams.live.repeats import Repeats
+from flumen.streams.live.retry import Retry
+from flumen.streams.live.shadow import Shadow
+from flumen.streams.wire import Identity, to_images
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What the agent's steps work with."""
+
+    control: Control
+    shadow: Shadow
+    interception: "Interception"
+    delivery: Delivery
+    dead_letters: DeadLetterWriter
+    retry: Retry
+    metrics: Metrics
+
+
+def add_agent(app: faust.App, channel: faust.ChannelT[Any], reader: Reader, steps: Steps) -> None:
+    """Register the agent. What nobody foresaw ends it, and with it the worker: nothing is acknowledged then."""
+
+    @app.agent(channel, name="classify", concurrency=2, supervisor_strategy=CrashingSupervisor)
+    async def classify(batches: faust.StreamT[MicroBatch]) -> None:
+        async for batch in batches:  # 1. take a micro-batch
+            await finish(batch, reader, steps)
+
+
+async def finish(batch: MicroBatch, reader: Reader, steps: Steps) -> None:
+    """Do with a micro-batch all there is to do. Nothing of it, its model neither, stays in memory behind it."""
+    serving = steps.control.slot.current
+    model = serving.classifier
+    steps.control.reporter.taken(serving, batch.messages)
+    intercepted = await steps.interception.run(batch, serving)  # 2. decode and classify it, by one model
+    lost = batch.receipt.lost
+    refused = await steps.delivery.write(intercepted.oks, lost)  # 3. into every store
+    await dead_letter(steps, [*intercepted.errs, *refused], model, lost)  # 4. the rejects to the dead letters
+    reader.acknowledge(batch)  # 5. and only now is it done
+    stored = without(intercepted.oks, refused)
+    stored = stored.take(rows_of_ours(stored, lost()))
+    count(steps.metrics, batch, len(stored), model)
+    steps.shadow.offer(stored, model)
+
+
+class Interception:
+    """Runs the interceptors off the event loop, in one thread, so that batches leave in the order they came."""
+
+    def __init__(
+        self,
+        chain: Sequence[Interceptor],
+        limits: Limits,
+        decoder: GuardedDecoder,
+        metrics: Metrics,
+        identity: Identity = "event",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._chain = chain
+        self._limits = limits
+        self._decoder = decoder
+        self._metrics = metrics
+        self._identity = identity
+        self._repeats = Repeats(metrics.images_replaced)
+        self._clock = clock
+        self._thread = ThreadPoolExecutor(1, "intercept")
+
+    async def run(self, batch: MicroBatch, serving: Serving) -> Intercepted:
+        """Classify one micro-batch by one model from end to end."""
+        self._metrics.queue_seconds.observe(time.monotonic() - batch.taken_at)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._intercept, batch, serving)
+
+    def _intercept(self, batch: MicroBatch, serving: Serving) -> Intercepted:
+        now = int(self._clock() * 1_000_000)
+        images = to_images(batch.messages, now, self._identity)
+        context = Context(serving.classifier, now, self._limits, serving.revision, self._decoder)
+        intercepted = intercept(Batch(images), context, self._chain)
+        self._repeats.look(intercepted.oks)
+        return intercepted
+
+    def close(self) -> None:
+        """End the thread, and what it may be waiting for."""
+        self._decoder.close()
+        self._thread.shutdown(wait=True)
+
+
+async def dead_letter(steps: Steps, rejects: Sequence[Reject], model: Classifier, lost: Lost) -> None:
+    """Publish the rejects of a batch to the dead letters, and count them by stage and reason."""
+    if not rejects:
+        return
+
+    async def publish() -> None:
+        gone = lost()
+        ours = [reject for reject in rejects if reject.image.partition not in gone]
+        await asyncio.to_thread(steps.dead_letters.publish, ours, model)
+
+    await steps.retry.until_done("the dead-letter topic", publish)
+    steps.metrics.dead_letters.inc(len(rejects))
+    for reject in rejects:
+        steps.metrics.record_errors.labels(reject.stage, type(reject.error).__name__).inc()
+
+
+def without(batch: Batch, refused: Sequence[Reject]) -> Batch:
+    """Return what is in every store."""
+    if not refused:
+        return batch
+    gone = {id(reject.image) for reject in refused}
+    return batch.take([row for row, image in enumerate(batch.images) if id(image) not in gone])
+
+
+def count(metrics: Metrics, batch: MicroBatch, stored: int, model: Classifier) -> None:
+    """Count a batch that is done."""
+    metrics.images.labels(model.name, model.version).inc(stored)
+    metrics.batches.labels(model.name, model.version).inc()
+    oldest_ms = min(message.timestamp_ms for message in batch.messages)
+    metrics.end_to_end_seconds.observe(max(0.0, time.time() - oldest_ms / 1000))

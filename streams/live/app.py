@@ -1,0 +1,43 @@
+"""The Faust app: agents and services without Faust's own Kafka client.
+
+Images are read by `flumen.streams.live.reader`, so Faust's consumer, producer, conductor and tables stay off.
+"""
+
+import logging
+
+import faust
+from faust.app.base import BootStrategy
+
+from flumen.streams.settings import Settings
+
+
+class _WithoutKafka(BootStrategy):
+    enable_kafka = False
+    enable_web = False
+    enable_sensors = False
+
+
+class _App(faust.App):
+    BootStrategy = _WithoutKafka
+    mundane_level = "debug"
+
+    async def on_first_start(self) -> None:
+        """Make no folder for Faust's tables: there are none."""
+
+
+def build_app(settings: Settings) -> faust.App:
+    """Make the app. It must be made within the event loop that it runs on."""
+    logging.getLogger("faust").setLevel(logging.WARNING)
+    logging.getLogger("mode").setLevel(logging.WARNING)
+    app = _App(
+        settings.group_id,
+        broker=f"kafka://{settings.kafka_servers}",
+        web_enabled=False,
+        topic_disable_leader=True,
+        stream_wait_empty=False,
+        autodiscover=False,
+    )
+    app.finalize()
+    # Without a Kafka consumer of Faust's nobody else opens the channels.
+    app.flow_control.resume()
+    return app

@@ -1,0 +1,94 @@
+"""The topic of results: one JSON document an image, for who wants to go on from Kafka. Off unless it has a name."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import orjson
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from flumen.interceptor import Batch, Column, Kind
+from flumen.stores import Failure, StoreClosed, StoreUnavailable
+from flumen.streams.kafka.errors import is_fatal, kafka_error, make_producer
+from flumen.streams.kafka.sending import flush
+
+_DELIVERY_TIMEOUT_MS = 10_000
+
+
+class ClassifiedTopic:
+    """A sink that publishes every declared column but the binary ones, keyed by image id."""
+
+    name = "results"
+
+    def __init__(
+        self,
+        topic: str,
+        producer_config: Mapping[str, str | int | float | bool],
+        columns: Sequence[Column],
+    ) -> None:
+        self.topic = topic
+        self._config = {
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,  # nothing of a write is left when it fails
+            **producer_config,
+        }
+        self._columns = [column for column in columns if column.kind is not Kind.BINARY]
+        self._producer: Producer | None = None
+
+    def connect(self) -> None:
+        """Make the producer; the topic itself is looked after at the worker's start."""
+        self._producer = make_producer(self._config, logging.getLogger("librdkafka"))
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        """Publish every row, and wait until the broker has acknowledged each."""
+        rows = (orjson.dumps(row, option=orjson.OPT_SERIALIZE_NUMPY) for row in self._rows(batch))
+        self._send(zip(batch.columns["id"], rows, strict=True))
+        return ()
+
+    def remove(self, batch: Batch) -> None:
+        """Publish a tombstone for each image: what a topic has taken, it cannot give back."""
+        self._send((image.id, None) for image in batch.images)
+
+    def close(self) -> None:
+        """Send what is left. A second call does nothing."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            flush(producer)
+
+    def _send(self, messages: Iterable[tuple[str, bytes | None]]) -> None:
+        if self._producer is None:
+            raise StoreClosed("the topic of results is not connected")
+        failures: list[KafkaError | str] = []
+        try:
+            for key, value in messages:
+                self._producer.produce(
+                    self.topic,
+                    key=key,
+                    value=value,
+                    on_delivery=lambda error, _: failures.append(error) if error else None,
+                )
+        except BufferError as error:
+            failures.append(str(error))
+        except KafkaException as error:
+            failures.append(kafka_error(error))
+        if broken := flush(self._producer):
+            failures.append(broken)
+        if any(isinstance(failure, KafkaError) and is_fatal(failure) for failure in failures):
+            self.connect()
+        if failures:
+            raise StoreUnavailable(
+                f"results are not acknowledged by {self.topic!r}: {failures[0]}. Is the broker up, and the topic there?"
+            )
+
+    def _rows(self, batch: Batch) -> list[dict[str, object]]:
+        names = [column.name for column in self._columns]
+        values = [_values(batch, column) for column in self._columns]
+        return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _values(batch: Batch, column: Column) -> list[object]:
+    values = batch.columns.get(column.name, [None] * len(batch))
+    if column.kind is Kind.JSON:
+        return [None if value is None else orjson.Fragment(value) for value in values]
+    return values.tolist() if isinstance(values, np.ndarray) else values

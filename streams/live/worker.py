@@ -1,0 +1,220 @@
+"""A worker from start to stop: load the model to serve, open the stores, run, finish what is in hand, leave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import structlog
+
+from flumen.interceptor import Column, Interceptor, load_chain, merge_columns
+from flumen.interceptor.formats import formats
+from flumen.models.processes.decoder import GuardedDecoder
+from flumen.stores import Sink
+from flumen.stores.kudu import KuduAnswers, KuduSink
+from flumen.stores.solr import SolrAnswers, SolrSink
+from flumen.streams.control.worker.following import Control, following
+from flumen.streams.dead_letters.writer import DeadLetterWriter
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.live.agent import Interception, Steps, add_agent
+from flumen.streams.live.app import build_app
+from flumen.streams.live.brokers import KAFKA
+from flumen.streams.live.classified import ClassifiedTopic
+from flumen.streams.live.delivery import Delivery
+from flumen.streams.live.health import Pulse, watch
+from flumen.streams.live.metrics import Metrics, Timed
+from flumen.streams.live.reader import Reader, ReaderOptions
+from flumen.streams.live.retry import Retry
+from flumen.streams.live.shadow import Shadow
+from flumen.streams.live.stopping import StopRequest, leave_after, leaving_behind
+from flumen.streams.live.web import WebOptions, serving
+from flumen.streams.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+Entered = TypeVar("Entered")
+
+_CLOSE_S = 20.0
+"""What commits and stores may take to close, beyond `stop_timeout_s`."""
+_START_S = 5.0
+"""What a step of the start may take to end when nobody wants it any more: there is nothing in hand."""
+
+
+def run_worker(
+    settings: Settings, kudu_classpath: Sequence[Path] = (), stop: StopRequest | None = None
+) -> None:
+    """Classify what arrives until SIGTERM or SIGINT, then finish what is in hand, acknowledge it, and return.
+
+    Servers that are down when it starts are waited for, as later on. Asked to stop meanwhile, it returns at once.
+
+    `kudu_classpath`: the jars of Kudu's Java client. `stop`: what has listened for signals since before this.
+
+    Raises:
+        InterceptorError, ModelError, StoreError, StreamError: what prevents the start, or stopped the worker.
+    """
+    stop = stop or StopRequest()
+    metrics = Metrics()
+    pulse = Pulse(settings.stalled_after_s)
+    metrics.lag.set_function(lambda: pulse.lag)
+    formats(settings.image_formats)  # a name that Pillow does not know is told now, not with the first image
+    chain = load_chain(settings.interceptors)
+    hanging: list[str] = []
+    with leaving_behind(hanging), serving(_web_options(settings), metrics, pulse):
+        start = _Start(settings, tuple(kudu_classpath), chain, metrics, pulse, hanging)
+        asyncio.run(_run(start, stop))
+
+
+def _web_options(settings: Settings) -> WebOptions:
+    return WebOptions(
+        settings.http_port, settings.http_host, settings.http_max_connections, settings.http_timeout_s
+    )
+
+
+def make_sinks(settings: Settings, columns: Sequence[Column], kudu_classpath: tuple[Path, ...]) -> list[Sink]:
+    """Return the stores that every batch is written to, not connected yet."""
+    sinks: list[Sink] = [
+        KuduSink(settings.kudu_options(kudu_classpath), columns),
+        SolrSink(settings.solr_options(), columns),
+    ]
+    if settings.classified_topic:
+        sinks.append(ClassifiedTopic(settings.classified_topic, settings.producer_config(), columns))
+    return sinks
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a worker is made of. `hanging`: the names of threads that do not end."""
+
+    settings: Settings
+    kudu_classpath: tuple[Path, ...]
+    chain: Sequence[Interceptor]
+    metrics: Metrics
+    pulse: Pulse
+    hanging: list[str]
+
+    async def steps(self, opened: AsyncExitStack) -> Steps:
+        """Wait for Kafka, make its topics, load the model to serve, and open the stores; they close with `opened`."""
+        settings, metrics = self.settings, self.metrics
+        retry = Retry(metrics, self.pulse)
+        await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, settings))
+        shadow = Shadow(
+            [KuduAnswers(settings.kudu_options(self.kudu_classpath)), SolrAnswers(settings.solr_options())],
+            settings.limits(),
+            metrics,
+            settings.shadow_sample,
+        )
+
+        async def follow() -> Control:
+            control = following(settings, metrics, shadow, self.hanging)
+            return await opened.enter_async_context(_off_the_loop(control))
+
+        control = await retry.until_done(KAFKA, follow)
+        columns = merge_columns(interceptor.columns for interceptor in self.chain)
+        timed = [
+            Timed(name, interceptor, metrics)
+            for name, interceptor in zip(settings.interceptors, self.chain, strict=True)
+        ]
+        decoder = GuardedDecoder(self.pulse.progressed)
+        interception = Interception(timed, settings.limits(), decoder, metrics, settings.image_id)
+        opened.callback(interception.close)
+        delivery = Delivery(make_sinks(settings, columns, self.kudu_classpath), metrics, retry)
+        opened.push_async_callback(delivery.close)
+        await delivery.connect()
+        dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
+        return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
+
+
+@asynccontextmanager
+async def _off_the_loop(context: AbstractContextManager[Entered]) -> AsyncIterator[Entered]:
+    """Enter and leave a context in other threads. Cancelled while it is entered, it is left in order."""
+    entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
+    try:
+        yield await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        await asyncio.wait({entering})
+        if entering.exception() is None:
+            await asyncio.to_thread(context.__exit__, None, None, None)
+        raise
+    except BaseException as error:
+        if entering.exception() is None:
+            await asyncio.to_thread(context.__exit__, type(error), error, error.__traceback__)
+        raise
+    else:
+        await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+async def _run(start: _Start, stop: StopRequest) -> None:
+    asked = asyncio.ensure_future(stop.made())
+    async with AsyncExitStack() as opened:
+        opened.callback(asked.cancel)
+        starting = asyncio.ensure_future(start.steps(opened))
+        await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            start.pulse.stopping()
+            leave_after(_START_S, 0)
+            starting.cancel()
+            await asyncio.wait({starting})
+            log.info("worker stopped before it was ready; it had taken nothing")
+            return
+        steps = starting.result()
+        await _until_stopped(start, steps, asked)
+
+
+async def _watch_control(control: Control) -> None:
+    await asyncio.wrap_future(control.broken)  # raises what ended one of its threads
+
+
+async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[None]") -> None:
+    settings, pulse = start.settings, start.pulse
+    app = build_app(settings)
+    channel = app.channel(maxsize=1)
+    reader = Reader(_reader_options(settings), channel, pulse)
+    steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
+    add_agent(app, channel, reader, steps)
+    app.service(cast(Any, reader))
+    await app.start()
+    pulse.ready()
+    log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
+    watchdogs = [asyncio.ensure_future(dog) for dog in (watch(pulse), _watch_control(steps.control))]
+    endings = [*watchdogs, asyncio.ensure_future(app.wait_until_stopped()), asked]
+    await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
+    pulse.stopping()
+    barked = next((dog.exception() for dog in watchdogs if dog.done()), None)
+    for ending in endings:
+        ending.cancel()
+    if app.crashed or barked:
+        reader.abandon()
+    leave_after(settings.stop_timeout_s + _CLOSE_S, 1, partial(_say_what_hangs, steps.control))
+    await app.stop()
+    failure = app.crash_reason or barked
+    if failure is not None:
+        log.error(
+            "worker stopped by an error; nothing of the batches in hand was acknowledged", reason=str(failure)
+        )
+        raise failure
+    if reader.unfinished:
+        log.warning("worker stopped; what it had not finished is delivered again", batches=reader.unfinished)
+    else:
+        log.info("worker stopped; everything in hand was finished and acknowledged")
+
+
+def _reader_options(settings: Settings) -> ReaderOptions:
+    return ReaderOptions(
+        topic=settings.images_topic,
+        consumer=settings.consumer_config(),
+        max_batch_size=settings.max_batch_size,
+        max_batch_time_s=settings.max_batch_time_ms / 1000,
+        max_in_flight_bytes=settings.max_in_flight_bytes,
+        max_message_bytes=settings.max_message_bytes,
+        max_poll_interval_s=settings.max_poll_interval_s,
+        stop_timeout_s=settings.stop_timeout_s,
+    )
+
+
+def _say_what_hangs(control: Control) -> None:
+    log.error("a thread hangs; leaving without it. What it held is delivered again")
+    control.reporter.end()
+    control.reporter.say_goodbye(in_order=False)

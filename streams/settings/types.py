@@ -1,0 +1,55 @@
+"""The types of settings that have rules of their own."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from flumen.stores.addresses import split_addresses
+from flumen.stores.errors import StoreError
+from flumen.stores.kudu.options import DEFAULT_PORT
+from flumen.stores.solr.options import SolrOptions
+from flumen.streams.control.keys import Keyring
+from flumen.streams.errors import BadKey
+from flumen.streams.kafka.options import split_brokers
+from flumen.streams.secrets import is_content
+
+
+def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        Keyring(keys)
+    except BadKey as error:
+        raise ValueError(str(error)) from error
+    return keys
+
+
+def _brokers(addresses: str) -> str:
+    split_brokers(addresses)
+    return addresses
+
+
+def _masters(addresses: str) -> str:
+    split_addresses(addresses, DEFAULT_PORT)
+    return addresses
+
+
+def _solr_url(url: str) -> str:
+    try:
+        SolrOptions(url=url)
+    except StoreError as error:
+        raise ValueError(str(error)) from error
+    return url
+
+
+def _file_name(path: Path) -> Path:
+    if is_content(path):
+        raise ValueError("it is the name of a file that is asked for, and not what is in it")
+    return path
+
+
+Brokers = Annotated[str, AfterValidator(_brokers)]
+Masters = Annotated[str, AfterValidator(_masters)]
+FileName = Annotated[Path, AfterValidator(_file_name)]
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+PublicKeys = Annotated[tuple[str, ...], AfterValidator(_public_keys)]
+SolrUrl = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_solr_url)]
