@@ -138,6 +138,9 @@ class SolrServer:
             yield
         except (pysolr.SolrError, OSError) as error:
             raise self.store_error(read_error(error)) from error
+        except UnicodeEncodeError as error:
+            wrong = error.object[error.start : error.end].encode("utf-8", "backslashreplace").decode()
+            raise StoreRefused(f"{wrong} is no character; write what Solr is asked for in UTF-8") from error
 
     def close(self) -> None:
         """Close the connections that are kept open."""

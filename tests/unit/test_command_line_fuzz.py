@@ -20,8 +20,9 @@ from flumen.cli import main
 from flumen.cli.commands import ENTRIES, load
 from flumen.cli.failures import is_ours
 from flumen.stack import download
-from flumen.streams import kafka_connection, publish
-from flumen.streams.kafka_connection import Connection
+from flumen.streams.kafka import connection as kafka_connection
+from flumen.streams.kafka.connection import Connection
+from flumen.streams.publishing import publisher
 from flumen.streams.settings import Settings
 
 IN_CI = "CI" in os.environ
@@ -178,7 +179,7 @@ def impatient() -> Iterator[None]:
         patch.setattr(Connection, "ask", lambda self, client, call, _: ask(self, client, call, 0.02))
         patch.setattr(kafka_connection, "_FIRST_LOOKS_S", ())
         patch.setattr(kafka_connection, "_LOOK_S", 0.1)
-        patch.setattr(publish, "_CONNECT_S", 0.05)
+        patch.setattr(publisher, "_CONNECT_S", 0.05)
         patch.setattr(download.fetch, "__defaults__", (1,))
         yield
 
@@ -211,6 +212,7 @@ def check(surroundings: Environment, words: Words, more: Environment) -> None:
 
 @example(words=("models", "register", "a" * 300), more={})
 @example(words=("models", "register", "x.onnx", "--manifest", "a" * 300), more={})
+@example(words=("search", "\udc80", "--json"), more={})
 @example(words=("produce", "--watch", "a" * 300), more={})
 @example(words=("status",), more={"home": "a" * 300})
 @example(words=("down",), more={"home": "a" * 300})
