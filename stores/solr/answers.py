@@ -33,7 +33,7 @@ class SolrAnswers:
             self._server = SolrServer(self._options)
 
     def write(self, batch: Batch) -> None:
-        """Resolution every document that is there."""
+        """Mark every document that is there."""
         if self._server is None:
             raise StoreClosed("the Solr store is not connected: call connect() first")
         updates = [

@@ -60,7 +60,7 @@ class OffsetLedger:
         return receipt
 
     def acknowledge(self, receipt: Receipt) -> dict[Partition, int]:
-        """Resolution a batch as done, and return the offsets that may be committed now: the next one to read, each.
+        """Mark a batch as done, and return the offsets that may be committed now: the next one to read, each.
 
         A partition whose earlier spans are still open is not among them. Spans of a partition that was forgotten
         in the meantime count for nothing: whoever owns it now reads them again.
