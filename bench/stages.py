@@ -14,8 +14,9 @@ from flumen.interceptor.envelope import Envelope
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
 from flumen.models.repository import Repository
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import raw_message
-from flumen.streams.wire import RawMessage, to_images
+from flumen.streams.wire import to_images
 
 
 def measure_stages(setting: Setting) -> dict[str, float]:

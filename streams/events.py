@@ -13,11 +13,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-Headers = tuple[tuple[str, bytes | None], ...]
-"""As Kafka's client returns them."""
-
-UNREADABLE_HEADERS: Headers = (("flumen.unreadable", b"headers"),)
-"""Stands for the headers of a message where a header's name is not UTF-8: Kafka's client cannot return those."""
+from flumen.streams.kafka.message import UNREADABLE_HEADERS, Headers
 
 SPEC_VERSION = "1.0"
 HEADERS = "correct the message's headers and publish it again"

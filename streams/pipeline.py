@@ -23,11 +23,12 @@ from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.repository import Repository
 from flumen.models.shipped import SHIPPED
 from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
-from flumen.streams.wire import RawMessage, to_images
+from flumen.streams.wire import to_images
 
 _TOPIC = "images"
 _STALLED_AFTER_S = 60.0

@@ -13,23 +13,8 @@ from hashlib import sha256
 from typing import Literal
 
 from flumen.interceptor import ImageMessage
-from flumen.streams.events import UNREADABLE_HEADERS, Event, Headers, Malformed, read_event, text_of
-
-__all__ = [
-    "UNREADABLE_HEADERS",
-    "Headers",
-    "Identity",
-    "RawMessage",
-    "SentHeaders",
-    "SourceImage",
-    "content_type_of",
-    "to_image",
-    "to_images",
-    "to_message",
-]
-
-SentHeaders = list[tuple[str, str | bytes | None]]
-"""As Kafka's client takes them."""
+from flumen.streams.events import Event, Malformed, read_event, text_of
+from flumen.streams.kafka.message import RawMessage, SentHeaders
 
 Identity = Literal["event", "key", "content"]
 """What tells one image from another: the setting `image_id`."""
@@ -48,22 +33,6 @@ _MAGIC = (
     (re.compile(rb"P[1-6]\s"), "image/x-portable-anymap"),
     (re.compile(rb"....ftypavi[fs]", re.DOTALL), "image/avif"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class RawMessage:
-    """One message as Kafka delivered it, free of any Kafka client.
-
-    `timestamp_ms` is milliseconds since the epoch: the producer's or the broker's, as the topic says.
-    """
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp_ms: int
 
 
 @dataclass(frozen=True, slots=True)

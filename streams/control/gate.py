@@ -30,8 +30,8 @@ from flumen.streams.errors import (
     RecordStale,
     RecordUnrecorded,
 )
+from flumen.streams.kafka.message import UNREADABLE_HEADERS, RawMessage
 from flumen.streams.settings import Settings
-from flumen.streams.wire import UNREADABLE_HEADERS, RawMessage
 
 RECORDED_WITHIN_S = 5.0
 """How long the line of a control record in the audit log may take: committed together, they are read apart."""

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from flumen.streams.errors import BadKey, RecordForged
-from flumen.streams.wire import Headers, SentHeaders
+from flumen.streams.kafka.message import Headers, SentHeaders
 
 KEY_HEADER = "flumen.key"
 SIGNATURE_HEADER = "flumen.signature"

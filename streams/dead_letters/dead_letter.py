@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from flumen.streams.dead_letters.writer import LEFT_OUT_HEADER, attempt_of
-from flumen.streams.wire import UNREADABLE_HEADERS, RawMessage, SentHeaders
+from flumen.streams.kafka.message import UNREADABLE_HEADERS, RawMessage, SentHeaders
 
 _CONNECT = "__connect.errors."
 _UNREADABLE = "no letter of a worker: the name of one of its headers is not UTF-8 text"

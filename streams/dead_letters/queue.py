@@ -20,11 +20,11 @@ from flumen.streams.dead_letters.resolutions import (
     resolution_message,
 )
 from flumen.streams.errors import NoSuchDeadLetter, PublishFailed
+from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.observer import TopicObserver
-from flumen.streams.kafka.sending import Outgoing, Sender
+from flumen.streams.kafka.sending import Sender
 from flumen.streams.kafka.topics import ensure_marks_topic, ensure_parked_topic, existing_topics
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 _MOST_AT_ONCE = 200
 _MOST_BYTES_AT_ONCE = 8 * 1024 * 1024

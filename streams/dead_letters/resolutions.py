@@ -8,9 +8,9 @@ import orjson
 
 from flumen.streams.dead_letters.dead_letter import DeadLetter
 from flumen.streams.errors import TopicMissing
+from flumen.streams.kafka.message import Outgoing
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.received import is_readable
-from flumen.streams.kafka.sending import Outgoing
 
 
 class State(StrEnum):

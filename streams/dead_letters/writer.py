@@ -20,8 +20,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from flumen.interceptor import Classifier, Reject
 from flumen.streams.errors import DeadLettersUnavailable, TopicTooSmall
 from flumen.streams.kafka.errors import is_fatal, kafka_error, make_producer
-from flumen.streams.kafka.sending import Outgoing, flush
-from flumen.streams.wire import Headers, RawMessage, SentHeaders
+from flumen.streams.kafka.message import Headers, Outgoing, RawMessage, SentHeaders
+from flumen.streams.kafka.sending import flush
 
 Origin = tuple[str, int, int, int]
 """Topic, partition, offset and milliseconds since 1970 of a message."""

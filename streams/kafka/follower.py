@@ -10,10 +10,10 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from flumen.streams.errors import TopicMissing
 from flumen.streams.kafka.connection import Connection, refusal
 from flumen.streams.kafka.errors import failed_for_good, is_fatal, make_consumer
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.polling import poll
 from flumen.streams.kafka.received import raw_message
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 _POLL_S = 0.5
 _TIMEOUT_S = 10.0

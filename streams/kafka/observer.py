@@ -12,9 +12,9 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from flumen.streams.errors import KafkaUnavailable, TopicMissing
 from flumen.streams.kafka.connection import Connection, refusal
 from flumen.streams.kafka.errors import kafka_error, make_consumer
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import raw_message
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 Answer = TypeVar("Answer")
 

@@ -11,7 +11,7 @@ from typing import cast
 
 from confluent_kafka import Message
 
-from flumen.streams.wire import UNREADABLE_HEADERS, Headers, RawMessage
+from flumen.streams.kafka.message import UNREADABLE_HEADERS, Headers, RawMessage
 
 log = logging.getLogger(__name__)
 

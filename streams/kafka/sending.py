@@ -2,26 +2,15 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from flumen.streams.kafka.errors import kafka_error, make_producer
+from flumen.streams.kafka.message import Outgoing
 from flumen.streams.settings import Settings
-from flumen.streams.wire import SentHeaders
 
 _DELIVERY_TIMEOUT_MS = 30_000
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One message to be sent."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: SentHeaders
 
 
 def flush(producer: Producer) -> KafkaError | None:

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from flumen.streams.kafka.errors import is_fatal, kafka_error
-from flumen.streams.live.ledger import OffsetLedger, Partition, Receipt
+from flumen.streams.kafka.message import Partition
+from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 
 class Commits:

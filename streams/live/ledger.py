@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Condition
 
-Partition = tuple[str, int]
-"""Topic and partition number."""
+from flumen.streams.kafka.message import Partition
 
 
 @dataclass(slots=True, eq=False)

@@ -22,13 +22,13 @@ import structlog
 from confluent_kafka import Consumer, TopicPartition
 
 from flumen.streams.kafka.errors import make_consumer, translated
+from flumen.streams.kafka.message import Partition, RawMessage
 from flumen.streams.kafka.polling import poll
 from flumen.streams.kafka.received import raw_message
 from flumen.streams.live.brokers import Brokers, callback, group_config, read_lag
 from flumen.streams.live.commits import Commits
 from flumen.streams.live.health import Pulse
-from flumen.streams.live.ledger import OffsetLedger, Partition, Receipt
-from flumen.streams.wire import RawMessage
+from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,8 @@ from confluent_kafka import Consumer, KafkaError, Message
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
 
 from flumen.interceptor import ImageMessage
-from flumen.streams.wire import Headers, RawMessage, to_image
+from flumen.streams.kafka.message import Headers, RawMessage
+from flumen.streams.wire import to_image
 
 
 def create_topic(kafka: str, name: str, **config: str) -> str:

@@ -12,8 +12,8 @@ from flumen.streams.dead_letters.queue import Entry, ReplayRules, refusal
 from flumen.streams.dead_letters.resolutions import UNRESOLVED
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import TopicTooSmall
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 
 class Model:

@@ -12,10 +12,10 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from raw_records import RawRecord, publish_raw
 
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.message import UNREADABLE_HEADERS
 from flumen.streams.kafka.received import raw_message
 from flumen.streams.kafka.topics import ensure_marks_topic, ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.wire import UNREADABLE_HEADERS
 
 WARM = 600
 GOOD = (b"own", b"1")

@@ -30,11 +30,12 @@ from flumen.streams.control.records import (
     parse_status,
     to_json,
 )
+from flumen.streams.kafka.message import SentHeaders
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
-from flumen.streams.wire import SentHeaders, SourceImage
+from flumen.streams.wire import SourceImage
 
 Check = Callable[[WorkerStatus], bool]
 

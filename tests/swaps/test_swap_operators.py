@@ -32,10 +32,10 @@ from flumen.streams.control.records import (
     to_json,
 )
 from flumen.streams.errors import RolloutTimedOut, StateChanged
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 WISH = DesiredChange(
     command=Command.ACTIVATE,

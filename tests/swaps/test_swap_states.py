@@ -19,11 +19,11 @@ from flumen.streams.control.operator.audit_log import read_audit_log
 from flumen.streams.control.operator.fleet import Fleet
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer
 from flumen.streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
+from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.observer import TopicObserver
-from flumen.streams.kafka.sending import Outgoing, Sender
+from flumen.streams.kafka.sending import Sender
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 TOOK_EFFECT = """select kafka_partition, control_revision, model, model_version,
   min(kafka_offset) first_offset, max(kafka_offset) last_offset, count(*) images

@@ -2,8 +2,9 @@
 
 from confluent_kafka import KafkaError, TopicPartition
 
+from flumen.streams.kafka.message import Partition
 from flumen.streams.live.commits import Commits
-from flumen.streams.live.ledger import OffsetLedger, Partition, Receipt
+from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 PARTITION: Partition = ("images", 0)
 REFUSED = KafkaError(KafkaError.ILLEGAL_GENERATION)

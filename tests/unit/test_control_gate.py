@@ -32,8 +32,8 @@ from flumen.streams.errors import (
     RecordStale,
     RecordUnrecorded,
 )
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 SETTINGS = Settings()
 CONTROL, AUDIT = SETTINGS.control_topic, SETTINGS.audit_topic

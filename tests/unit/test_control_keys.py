@@ -18,8 +18,8 @@ from flumen.streams.control.keys import (
     sign,
 )
 from flumen.streams.errors import BadKey, BadSetting, RecordForged
+from flumen.streams.kafka.message import Headers
 from flumen.streams.settings import load_settings
-from flumen.streams.wire import Headers
 
 TOPIC, KEY, VALUE = "models.control", b"mnist", b'{"revision": 1}'
 PAIR, OTHER = new_key_pair(), new_key_pair()

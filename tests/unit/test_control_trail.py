@@ -10,7 +10,7 @@ from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key,
 from flumen.streams.control.operator.audit_log import Change, champion_before, describe_change, join_audit_log
 from flumen.streams.control.records import Command, Desired, DesiredState, Effective, to_json
 from flumen.streams.errors import NothingBefore
-from flumen.streams.wire import RawMessage
+from flumen.streams.kafka.message import RawMessage
 
 TOPIC = "models.audit"
 ANYBODY = Keyring(())

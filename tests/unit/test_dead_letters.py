@@ -10,7 +10,7 @@ from flumen.interceptor import ImageMessage, Reject
 from flumen.streams.dead_letters import writer as dead_letters
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import DeadLettersUnavailable
-from flumen.streams.wire import RawMessage
+from flumen.streams.kafka.message import RawMessage
 
 
 class Model:

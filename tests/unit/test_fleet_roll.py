@@ -6,7 +6,7 @@ import pytest
 
 from flumen.streams.control.operator.fleet import FleetView, Roster
 from flumen.streams.control.records import ModelRef, WorkerState, WorkerStatus, to_json
-from flumen.streams.wire import RawMessage
+from flumen.streams.kafka.message import RawMessage
 
 HEARTBEAT_S = 2.0
 NOW = 1_800_000_000.0

@@ -14,7 +14,7 @@ from flumen.streams.dead_letters.dead_letter import (
     read_dead_letter,
 )
 from flumen.streams.dead_letters.writer import attempt_of
-from flumen.streams.wire import Headers, RawMessage
+from flumen.streams.kafka.message import Headers, RawMessage
 
 NOON = datetime(2030, 1, 31, 12, tzinfo=UTC)
 SAID: Headers = (

@@ -17,7 +17,7 @@ from flumen.interceptor.reasons import about
 from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.processes.overheard import Overheard
 from flumen.streams.dead_letters.writer import reason_headers
-from flumen.streams.wire import RawMessage
+from flumen.streams.kafka.message import RawMessage
 
 SEEN = Preprocess(width=28, height=28)
 

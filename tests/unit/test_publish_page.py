@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from flumen.streams.events import _READ_HEADERS
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage, to_image
+from flumen.streams.wire import to_image
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs" / "publish.md").read_text()

@@ -7,7 +7,8 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from flumen.interceptor import ImageMessage
-from flumen.streams.wire import RawMessage, SourceImage, to_image, to_message
+from flumen.streams.kafka.message import RawMessage
+from flumen.streams.wire import SourceImage, to_image, to_message
 
 IMAGE = bytes(range(256))
 TIME = datetime(2026, 5, 17, 12, 30, 15, 123456, UTC)

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flumen.interceptor import ImageMessage
-from flumen.streams.wire import Identity, RawMessage, SourceImage, to_image, to_images, to_message
+from flumen.streams.kafka.message import RawMessage
+from flumen.streams.wire import Identity, SourceImage, to_image, to_images, to_message
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 strings = st.text(st.characters(exclude_categories=["Cs", "Cc", "Cn"]))

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from flumen.interceptor import ImageMessage
-from flumen.streams.wire import UNREADABLE_HEADERS, RawMessage, to_image, to_images
+from flumen.streams.kafka.message import UNREADABLE_HEADERS, RawMessage
+from flumen.streams.wire import to_image, to_images
 
 IMAGE = b"\x89PNG\r\n\x1a\n and so on"
 HASH = sha256(IMAGE).hexdigest()

@@ -8,9 +8,9 @@ from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import Command, Desired, DesiredState, Effective, ModelRef, parse_audit
 from flumen.streams.errors import ControlRefused, NothingBefore, RecordForged
 from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import is_readable
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 MARK_HEADER = "flumen.write"
 """Tells one attempt to write a state from all others, whatever they say. It is not signed, and means nothing else."""

@@ -11,10 +11,10 @@ from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
 from flumen.streams.errors import ControlRefused
 from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.received import is_readable
-from flumen.streams.kafka.sending import Outgoing, Sender
+from flumen.streams.kafka.sending import Sender
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 MISSED_HEARTBEATS = 5
 """A worker is silent after so many heartbeats that did not come."""

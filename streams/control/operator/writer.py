@@ -27,8 +27,8 @@ from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, Stat
 from flumen.streams.kafka.connection import Connection
 from flumen.streams.kafka.errors import make_producer
 from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.message import SentHeaders
 from flumen.streams.settings import Settings
-from flumen.streams.wire import SentHeaders
 
 _TIMEOUT_S = 30.0
 _ATTEMPTS = 3

@@ -15,8 +15,8 @@ from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import DesiredState, Refused
 from flumen.streams.errors import ControlRefused, RecordConflict, RecordOutOfLine
 from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
 

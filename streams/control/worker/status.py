@@ -24,8 +24,8 @@ from flumen.streams.control.records import (
 )
 from flumen.streams.control.worker.preparation import Picture
 from flumen.streams.kafka.errors import failed_for_good, is_fatal, kafka_error, make_producer
+from flumen.streams.kafka.message import RawMessage
 from flumen.streams.settings import Settings
-from flumen.streams.wire import RawMessage
 
 log = structlog.get_logger(__name__)
 
