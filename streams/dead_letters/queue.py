@@ -22,7 +22,7 @@ from flumen.streams.dead_letters.resolutions import (
 from flumen.streams.errors import NoSuchDeadLetter, PublishFailed
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.observer import TopicObserver
-from flumen.streams.kafka.sending import Sender
+from flumen.streams.kafka.producer import Producer, command_producer
 from flumen.streams.kafka.topics import ensure_marks_topic, ensure_parked_topic, existing_topics
 from flumen.streams.settings import Settings
 
@@ -186,21 +186,21 @@ def _settle(
 ) -> Iterator[Outcome]:
     """Send what may be sent, a bounded number of bytes at a time; mark what was acknowledged."""
     ensure_marks_topic(settings)
-    sender = Sender(settings)
+    producer = command_producer(settings)
     for some in _portions(entries):
         refused = [refuse(entry) for entry in some]
         sent = [entry for entry, reason in zip(some, refused, strict=True) if not reason]
-        failures = sender.send([copy(entry) for entry in sent])
+        failures = producer.send([copy(entry) for entry in sent])
         there = [entry.letter for entry, failure in zip(sent, failures, strict=True) if not failure]
-        _mark(sender, settings.marks_topic, there, mark)
+        _mark(producer, settings.marks_topic, there, mark)
         yield from (Outcome(entry.letter, why) for entry, why in zip(some, refused, strict=True) if why)
         for entry, failure in zip(sent, failures, strict=True):
             why = f"it was not acknowledged ({failure}) and is not marked; run this again" if failure else ""
             yield Outcome(entry.letter, why)
 
 
-def _mark(sender: Sender, topic: str, letters: Sequence[DeadLetter], mark: Resolution) -> None:
-    failures = sender.send([resolution_message(topic, letter, mark) for letter in letters])
+def _mark(producer: Producer, topic: str, letters: Sequence[DeadLetter], mark: Resolution) -> None:
+    failures = producer.send([resolution_message(topic, letter, mark) for letter in letters])
     missing = [letter.place for letter, failure in zip(letters, failures, strict=True) if failure]
     if missing:
         raise PublishFailed(

@@ -8,20 +8,16 @@ fit even so, is buried without its bytes.
 """
 
 import hashlib
-import logging
 import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-
 from flumen.interceptor import Classifier, Reject
 from flumen.streams.errors import DeadLettersUnavailable, TopicTooSmall
-from flumen.streams.kafka.errors import is_fatal, kafka_error, make_producer
 from flumen.streams.kafka.message import Headers, Outgoing, RawMessage, SentHeaders
-from flumen.streams.kafka.sending import flush
+from flumen.streams.kafka.producer import Cause, Producer, Undelivered
 
 Origin = tuple[str, int, int, int]
 """Topic, partition, offset and milliseconds since 1970 of a message."""
@@ -44,7 +40,7 @@ class DeadLetterWriter:
     def __init__(self, topic: str, producer_config: Mapping[str, str | int | float | bool]) -> None:
         self.topic = topic
         self._largest_bytes = int(producer_config.get("message.max.bytes", _MOST_BYTES))
-        self._config = {
+        config = {
             "linger.ms": 5,
             "compression.type": "zstd",
             "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
@@ -54,7 +50,7 @@ class DeadLetterWriter:
         }
         # Kept for a while: a message that is delivered again to this worker is not buried again.
         self._acknowledged: OrderedDict[Origin, None] = OrderedDict()
-        self._producer = self._connect()
+        self._producer = Producer(config)
 
     def publish(self, rejects: Sequence[Reject], model: Classifier) -> None:
         """Publish rejects with their reasons, and wait until the broker has acknowledged each.
@@ -66,7 +62,7 @@ class DeadLetterWriter:
             TopicTooSmall: the topic refuses one for its size, and would again.
         """
         origins = {_origin(reject): reject for reject in rejects}
-        reasons = self._send(origins, partial(_letter, model=model))
+        reasons = self._send(origins, partial(_letter, topic=self.topic, model=model))
         bare = {
             origin: origins[origin]
             for origin, reason in reasons.items()
@@ -74,7 +70,7 @@ class DeadLetterWriter:
         }
         if bare:
             others = {origin: reason for origin, reason in reasons.items() if origin not in bare}
-            reasons = others | self._send(bare, partial(_letter_without, model=model))
+            reasons = others | self._send(bare, partial(_letter_without, topic=self.topic, model=model))
         if refused := [origin for origin, reason in reasons.items() if _is_too_large(reason)]:
             largest = max(len(origins[origin].image.content) for origin in refused)
             raise TopicTooSmall(
@@ -90,55 +86,32 @@ class DeadLetterWriter:
         while len(self._acknowledged) > _REMEMBERED:
             self._acknowledged.popitem(last=False)
 
-    def _connect(self) -> Producer:
-        return make_producer(self._config, logging.getLogger("librdkafka"))
-
     def _send(
         self, rejects: Mapping[Origin, Reject], to_letter: Callable[[Reject], Outgoing]
-    ) -> dict[Origin, KafkaError | str]:
+    ) -> dict[Origin, Undelivered]:
         """Send what is not acknowledged yet, and return of each why it was not taken."""
-        reasons: dict[Origin, KafkaError | str] = {}
-
-        def delivered(origin: Origin, error: KafkaError | None, _message: Message) -> None:
-            if error is None:
+        origins = [origin for origin in rejects if origin not in self._acknowledged]
+        answers = self._producer.send(to_letter(rejects[origin]) for origin in origins)
+        reasons: dict[Origin, Undelivered] = {}
+        for origin, answer in zip(origins, answers, strict=True):
+            if answer is None:
                 self._acknowledged[origin] = None
             else:
-                reasons[origin] = error
-
-        for origin, reject in rejects.items():
-            if origin in self._acknowledged:
-                continue
-            letter = to_letter(reject)
-            try:
-                self._producer.produce(
-                    self.topic,
-                    key=letter.key,
-                    value=letter.value,
-                    headers=letter.headers,
-                    on_delivery=partial(delivered, origin),
-                )
-            except BufferError as error:
-                reasons[origin] = str(error)
-            except KafkaException as error:
-                reasons[origin] = kafka_error(error)
-        if broken := flush(self._producer):
-            reasons |= {origin: broken for origin in rejects if origin not in self._acknowledged}
-        if any(isinstance(reason, KafkaError) and is_fatal(reason) for reason in reasons.values()):
-            self._producer = self._connect()
+                reasons[origin] = answer
         return reasons
 
 
-def _letter(reject: Reject, model: Classifier) -> Outgoing:
+def _letter(reject: Reject, topic: str, model: Classifier) -> Outgoing:
     raw = _message(reject)
-    return Outgoing(raw.topic, raw.key, raw.value, [*raw.headers, *reason_headers(reject, raw, model)])
+    return Outgoing(topic, raw.key, raw.value, [*raw.headers, *reason_headers(reject, raw, model)])
 
 
-def _letter_without(reject: Reject, model: Classifier) -> Outgoing:
+def _letter_without(reject: Reject, topic: str, model: Classifier) -> Outgoing:
     """Return a letter that says all there is to say, of a message that is too large to be kept."""
     raw = _message(reject)
     key = raw.key if len(raw.key or b"") <= _MAX_KEY_BYTES else None
     size = str(_size_of(reject))
-    return Outgoing(raw.topic, key, None, [*reason_headers(reject, raw, model), (LEFT_OUT_HEADER, size)])
+    return Outgoing(topic, key, None, [*reason_headers(reject, raw, model), (LEFT_OUT_HEADER, size)])
 
 
 def _size_of(reject: Reject) -> int:
@@ -146,8 +119,8 @@ def _size_of(reject: Reject) -> int:
     return len(raw.key or b"") + len(raw.value or b"") + sum(len(value or b"") for _, value in raw.headers)
 
 
-def _is_too_large(reason: KafkaError | str) -> bool:
-    return isinstance(reason, KafkaError) and reason.code() == KafkaError.MSG_SIZE_TOO_LARGE
+def _is_too_large(reason: Undelivered) -> bool:
+    return reason.cause is Cause.TOO_LARGE
 
 
 def _message(reject: Reject) -> RawMessage:

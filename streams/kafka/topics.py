@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 
 from flumen.streams.errors import KafkaRefused, TopicMissing, TopicTooSmall
 from flumen.streams.kafka.connection import Connection, refusal
-from flumen.streams.kafka.errors import make_admin
+from flumen.streams.kafka.errors import ClientConfig, make_admin
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 10.0
@@ -47,14 +47,32 @@ def size_limit(admin: AdminClient, topic: str) -> int | None:
     return int(entries["max.message.bytes"].value)
 
 
+def size_limit_for(config: ClientConfig, topic: str, timeout_s: float) -> int | None:
+    """Find a broker and the topic, before anything is published; return as `size_limit`.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        TopicMissing: the topic does not exist.
+    """
+    connection = Connection(config)
+    admin = make_admin(connection.listening({**config, "log_level": 0}))
+    topics = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), timeout_s).topics
+    if topic not in topics:
+        raise TopicMissing(
+            f"the topic {topic!r} does not exist. `flumen worker` creates it when it starts; "
+            "for another one, set FLUMEN_IMAGES_TOPIC or give --topic"
+        )
+    return size_limit(admin, topic)
+
+
 def _check_room_for_letters(admin: AdminClient, settings: Settings) -> None:
     """Refuse a topic of dead letters that does not take every image that can arrive, with the reason."""
     arriving = size_limit(admin, settings.images_topic)
-    buried = size_limit(admin, settings.dead_topic)
-    if arriving is not None and buried is not None and buried < arriving + _LETTER_ROOM_BYTES:
+    dead = size_limit(admin, settings.dead_topic)
+    if arriving is not None and dead is not None and dead < arriving + _LETTER_ROOM_BYTES:
         raise TopicTooSmall(
-            f"the topic {settings.dead_topic!r} takes {buried:,} bytes (max.message.bytes), and "
-            f"{settings.images_topic!r} {arriving:,}: an image as large could not be buried. Set max.message.bytes of "
+            f"the topic {settings.dead_topic!r} takes {dead:,} bytes (max.message.bytes), and "
+            f"{settings.images_topic!r} {arriving:,}: its dead letter would not fit. Set max.message.bytes of "
             f"{settings.dead_topic!r} to {arriving + _LETTER_ROOM_BYTES} or more, with kafka-configs.sh --alter"
         )
 

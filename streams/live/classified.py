@@ -1,16 +1,14 @@
 """The topic of results: one JSON document an image, for who wants to go on from Kafka. Off unless it has a name."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import orjson
-from confluent_kafka import KafkaError, KafkaException, Producer
 
 from flumen.interceptor import Batch, Column, Kind
 from flumen.stores import Failure, StoreClosed, StoreUnavailable
-from flumen.streams.kafka.errors import is_fatal, kafka_error, make_producer
-from flumen.streams.kafka.sending import flush
+from flumen.streams.kafka.message import Outgoing
+from flumen.streams.kafka.producer import Producer
 
 _DELIVERY_TIMEOUT_MS = 10_000
 
@@ -38,7 +36,7 @@ class ClassifiedTopic:
 
     def connect(self) -> None:
         """Make the producer; the topic itself is looked after at the worker's start."""
-        self._producer = make_producer(self._config, logging.getLogger("librdkafka"))
+        self._producer = Producer(self._config)
 
     def write(self, batch: Batch) -> Sequence[Failure]:
         """Publish every row, and wait until the broker has acknowledged each."""
@@ -54,28 +52,13 @@ class ClassifiedTopic:
         """Send what is left. A second call does nothing."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            flush(producer)
+            producer.close()
 
     def _send(self, messages: Iterable[tuple[str, bytes | None]]) -> None:
         if self._producer is None:
             raise StoreClosed("the topic of results is not connected")
-        failures: list[KafkaError | str] = []
-        try:
-            for key, value in messages:
-                self._producer.produce(
-                    self.topic,
-                    key=key,
-                    value=value,
-                    on_delivery=lambda error, _: failures.append(error) if error else None,
-                )
-        except BufferError as error:
-            failures.append(str(error))
-        except KafkaException as error:
-            failures.append(kafka_error(error))
-        if broken := flush(self._producer):
-            failures.append(broken)
-        if any(isinstance(failure, KafkaError) and is_fatal(failure) for failure in failures):
-            self.connect()
+        outgoing = (Outgoing(self.topic, key.encode(), value, []) for key, value in messages)
+        failures = [answer for answer in self._producer.send(outgoing) if answer is not None]
         if failures:
             raise StoreUnavailable(
                 f"results are not acknowledged by {self.topic!r}: {failures[0]}. Is the broker up, and the topic there?"

@@ -3,15 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
-from confluent_kafka.admin import AdminClient
-
-from flumen.streams.errors import PublishFailed, TopicMissing
-from flumen.streams.kafka.connection import Connection
-from flumen.streams.kafka.errors import is_fatal, kafka_error, make_admin, make_producer, whole_number
-from flumen.streams.kafka.topics import size_limit
+from flumen.streams.errors import ClientFailed, PublishFailed
+from flumen.streams.kafka.errors import whole_number
+from flumen.streams.kafka.message import Outgoing
+from flumen.streams.kafka.producer import Cause, Producer, Undelivered
+from flumen.streams.kafka.topics import size_limit_for
 from flumen.streams.wire import SourceImage, to_message
 
 ProducerConfig = Mapping[str, str | int | float | bool]
@@ -89,8 +88,8 @@ def publish(
             deliveries.check_progress(producer)
             deliveries.show(on_progress)
         deliveries.check_progress(producer)
-    except KafkaException as error:  # that it is fatal, whichever call comes next is told
-        deliveries.give_up(producer, kafka_error(error))
+    except ClientFailed as error:
+        deliveries.give_up(producer, str(error))
     on_progress(deliveries.sent + deliveries.failed)
     return PublishReport(
         sent=deliveries.sent,
@@ -104,11 +103,11 @@ def publish(
 
 def _connect(config: ProducerConfig, topic: str) -> Producer:
     largest = whole_number(config, "message.max.bytes", _LARGEST_BYTES)
-    limit = size_limit(_reach(config, topic), topic)
+    limit = size_limit_for(config, topic, _CONNECT_S)
     if limit is not None:
         largest = min(largest, limit)
     queue_kbytes = whole_number(config, "queue.buffering.max.kbytes", _QUEUE_KBYTES)
-    return make_producer(
+    return Producer(
         {
             **_DEFAULTS,
             **config,
@@ -121,33 +120,15 @@ def _connect(config: ProducerConfig, topic: str) -> Producer:
     )
 
 
-def _reach(config: ProducerConfig, topic: str) -> AdminClient:
-    """Find a broker and the topic, before anything is published."""
-    connection = Connection(config)
-    admin = make_admin(connection.listening({**config, "log_level": 0}))
-    topics = connection.ask(admin, lambda wait_s: admin.list_topics(timeout=wait_s), _CONNECT_S).topics
-    if topic not in topics:
-        raise TopicMissing(
-            f"the topic {topic!r} does not exist. `flumen worker` creates it when it starts; "
-            "for another one, set FLUMEN_IMAGES_TOPIC or give --topic"
-        )
-    return admin
-
-
 def _send(producer: Producer, topic: str, image: SourceImage, deliveries: "_Deliveries") -> None:
     key, value, headers = to_message(image)
-    while True:
+    message = Outgoing(topic, key, value, headers)
+    settle = partial(deliveries.settle, key.decode(), len(value))
+    deliveries.check_progress(producer)
+    while not producer.put(message, settle):
+        producer.serve(_POLL_S)
         deliveries.check_progress(producer)
-        try:
-            producer.produce(topic, key=key, value=value, headers=headers, on_delivery=deliveries.settle)
-        except BufferError:
-            producer.poll(_POLL_S)
-        except KafkaException as error:
-            deliveries.fail(kafka_error(error), key, len(value))
-            return
-        else:
-            producer.poll(0)
-            return
+    producer.serve()
 
 
 def _paced(images: Iterable[SourceImage], rate: float | None, producer: Producer) -> Iterator[SourceImage]:
@@ -156,7 +137,7 @@ def _paced(images: Iterable[SourceImage], rate: float | None, producer: Producer
     for image in images:
         turn = pace.next_turn(time.monotonic()) if pace else 0.0
         while (wait_s := turn - time.monotonic()) > 0:
-            producer.poll(min(wait_s, _POLL_S))
+            producer.serve(min(wait_s, _POLL_S))
         yield image
 
 
@@ -187,42 +168,38 @@ class _Deliveries:
         self.failures: list[str] = []
         self._topic = topic
         self._on_settled = on_settled
-        self._ended_by: KafkaError | None = None
+        self._ended_by: str | None = None
         self._shown_at = 0.0
 
-    def settle(self, error: KafkaError | None, message: Message) -> None:
-        """Count one message; librdkafka calls this once for each."""
-        if error is None:
+    def settle(self, image_id: str, size_bytes: int, failure: Undelivered | None) -> None:
+        """Count one image, once; keep the reasons of the first few that failed."""
+        if failure is None:
             self.sent += 1
-            self.bytes += len(message)
-            self._on_settled((message.key() or b"").decode(), None)
-        else:
-            self.fail(error, message.key() or b"", len(message))
-
-    def fail(self, error: KafkaError, key: bytes, size: int) -> None:
-        """Count one image as failed, and keep the reason of the first few."""
+            self.bytes += size_bytes
+            self._on_settled(image_id, None)
+            return
         self.failed += 1
-        if error.code() == KafkaError._MSG_TIMED_OUT or is_fatal(error):
-            self._ended_by = error
-        reason = self._reason(error, size)
+        if failure.cause in (Cause.TIMED_OUT, Cause.FATAL):
+            self._ended_by = failure.reason
+        reason = self._reason(failure, size_bytes)
         if len(self.failures) < SHOWN_FAILURES:
-            self.failures.append(f"image {key.decode()!r} was not published: {reason}")
-        self._on_settled(key.decode(), reason)
+            self.failures.append(f"image {image_id!r} was not published: {reason}")
+        self._on_settled(image_id, reason)
 
-    def _reason(self, error: KafkaError, size: int) -> str:
-        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+    def _reason(self, failure: Undelivered, size_bytes: int) -> str:
+        if failure.cause is Cause.TOO_LARGE:
             return (
-                f"its {size:,} bytes are more than the topic {self._topic!r} takes (max.message.bytes), "
+                f"its {size_bytes:,} bytes are more than the topic {self._topic!r} takes (max.message.bytes), "
                 "or more than FLUMEN_MAX_IMAGE_BYTES"
             )
-        return str(error.str())
+        return failure.reason
 
     def check_progress(self, producer: Producer) -> None:
         """Give up when a message was not acknowledged in all the time it had: neither would the others be."""
         if self._ended_by is not None:
             self.give_up(producer, self._ended_by)
 
-    def give_up(self, producer: Producer, error: KafkaError) -> NoReturn:
+    def give_up(self, producer: Producer, reason: str) -> NoReturn:
         """End it.
 
         Raises:
@@ -230,7 +207,7 @@ class _Deliveries:
         """
         producer.purge()
         raise PublishFailed(
-            f"Kafka has stopped to acknowledge images ({error.str()}); {self.sent:,} were before. "
+            f"Kafka has stopped to acknowledge images ({reason}); {self.sent:,} were before. "
             "Look at the broker with `flumen status` and run the same command again: "
             "what is published twice is stored once"
         )

@@ -21,7 +21,7 @@ from flumen.streams.control.operator.writer import DesiredChange, StateWriter, m
 from flumen.streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.observer import TopicObserver
-from flumen.streams.kafka.sending import Sender
+from flumen.streams.kafka.producer import command_producer
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 
@@ -312,7 +312,8 @@ def _refused_records(worker: Any, at_least: int) -> list[dict[str, Any]]:
 
 
 def _send_again(settings: Settings, raw: RawMessage) -> None:
-    assert Sender(settings).send([Outgoing(raw.topic, raw.key, raw.value, list(raw.headers))]) == [""]
+    again = Outgoing(raw.topic, raw.key, raw.value, list(raw.headers))
+    assert command_producer(settings).send([again]) == [None]
 
 
 def _given_up(scene: Scene) -> list[RawMessage]:

@@ -7,9 +7,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from flumen.interceptor import ImageMessage, Reject
-from flumen.streams.dead_letters import writer as dead_letters
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import DeadLettersUnavailable
+from flumen.streams.kafka import producer
 from flumen.streams.kafka.message import RawMessage
 
 
@@ -43,7 +43,7 @@ class StandIn:
 @pytest.fixture
 def letters(monkeypatch: pytest.MonkeyPatch) -> DeadLetterWriter:
     StandIn.made = []
-    monkeypatch.setattr(dead_letters, "make_producer", StandIn)
+    monkeypatch.setattr(producer, "make_producer", StandIn)
     return DeadLetterWriter("images.dead", {})
 
 

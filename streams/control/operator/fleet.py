@@ -9,11 +9,11 @@ from types import TracebackType
 from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
-from flumen.streams.errors import ControlRefused
+from flumen.streams.errors import ControlRefused, PublishFailed
 from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import Outgoing, RawMessage
+from flumen.streams.kafka.producer import command_producer
 from flumen.streams.kafka.received import is_readable
-from flumen.streams.kafka.sending import Sender
 from flumen.streams.settings import Settings
 
 MISSED_HEARTBEATS = 5
@@ -204,5 +204,15 @@ class Fleet:
 
 
 def forget(settings: Settings, workers: Sequence[str]) -> None:
-    """Take dead workers off the status topic. One that lives after all is back with its next heartbeat."""
-    Sender(settings).send([Outgoing(settings.status_topic, worker.encode(), None, []) for worker in workers])
+    """Take dead workers off the status topic. One that lives after all is back with its next heartbeat.
+
+    Raises:
+        PublishFailed: the broker did not acknowledge it.
+    """
+    tombstones = [Outgoing(settings.status_topic, worker.encode(), None, []) for worker in workers]
+    answers = command_producer(settings).send(tombstones)
+    left = {worker: answer for worker, answer in zip(workers, answers, strict=True) if answer}
+    if left:
+        raise PublishFailed(
+            f"{', '.join(left)}: still in {settings.status_topic!r} ({next(iter(left.values()))}); run this again"
+        )

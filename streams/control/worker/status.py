@@ -1,6 +1,5 @@
 """What a worker says of itself: its status, with a heartbeat, and in the audit log where a model took effect."""
 
-import logging
 import os
 import re
 import secrets
@@ -10,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 import structlog
-from confluent_kafka import KafkaError, KafkaException, Message
 
 from flumen.models.slot import Serving
 from flumen.streams.control.records import (
@@ -23,8 +21,9 @@ from flumen.streams.control.records import (
     to_json,
 )
 from flumen.streams.control.worker.preparation import Picture
-from flumen.streams.kafka.errors import failed_for_good, is_fatal, kafka_error, make_producer
-from flumen.streams.kafka.message import RawMessage
+from flumen.streams.errors import ClientFailed
+from flumen.streams.kafka.message import Outgoing, RawMessage
+from flumen.streams.kafka.producer import Producer, Undelivered
 from flumen.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -66,7 +65,7 @@ class StatusReporter:
         self._last_taken: tuple[int, str] | None = None
         self._change = threading.Event()
         self._ending = threading.Event()
-        self._producer = make_producer(
+        self._producer = Producer(
             {
                 **settings.producer_config(),
                 # One request at a time keeps the order as well, and cannot fail for good as idempotence can.
@@ -77,7 +76,7 @@ class StatusReporter:
                 "message.timeout.ms": 10_000,
                 "log_level": 2,  # that no broker answers, the reader says
             },
-            logging.getLogger("librdkafka"),
+            "reporting to the status topic",
         )
 
     def show(self, picture: Callable[[], Picture]) -> None:
@@ -122,7 +121,7 @@ class StatusReporter:
             self._change.clear()
             self._send_entries()
             self._send(self._status())
-            self._hear()
+            self._producer.serve()
             if not self._ending.wait(_PAUSE_S):
                 self._change.wait(self._settings.heartbeat_s)
 
@@ -135,8 +134,13 @@ class StatusReporter:
         """Send what is left, and then a tombstone; after an error the last status, which says `stopped`."""
         self._send_entries()
         self._send(None if in_order else self._status(WorkerState.STOPPED))
-        if left := self._producer.flush(_FLUSH_S) + len(self._entries):
-            log.warning("not all that this worker had to say of itself was taken", records=left)
+        try:
+            left = self._producer.flush(_FLUSH_S) + len(self._entries)
+        except ClientFailed as error:
+            log.warning("this worker's last words were not taken", reason=str(error))
+        else:
+            if left:
+                log.warning("not all that this worker had to say of itself was taken", records=left)
 
     def _status(self, state: WorkerState | None = None) -> bytes:
         picture = self._picture()
@@ -166,35 +170,18 @@ class StatusReporter:
         return rate
 
     def _send(self, value: bytes | None) -> None:
-        try:
-            self._producer.produce(self._settings.status_topic, key=self.worker.encode(), value=value)
-        except (BufferError, KafkaException) as error:
-            log.debug("a status was not sent", reason=str(error))
-
-    def _hear(self) -> None:
-        """Take the brokers' answers. That the producer has failed for good is told here, whatever met it first."""
-        try:
-            self._producer.poll(0)
-        except KafkaException as error:
-            if is_fatal(reason := kafka_error(error)):
-                raise failed_for_good("reporting to the status topic", reason) from error
-            log.debug("a status was not sent", reason=str(error))
+        """Send a status. One that no broker takes is forgotten."""
+        self._producer.put(Outgoing(self._settings.status_topic, self.worker.encode(), value, []))
 
     def _send_entries(self) -> None:
-        while self._entries:
+        for _ in range(len(self._entries)):  # one that is refused at once is put back
             entry = self._entries.popleft()
 
-            def settle(error: KafkaError | None, _message: Message, entry: Effective = entry) -> None:
-                if error is not None:
+            def settle(failure: Undelivered | None, entry: Effective = entry) -> None:
+                if failure is not None:
                     self._entries.append(entry)
 
-            try:
-                self._producer.produce(
-                    self._settings.audit_topic,
-                    key=entry.model.encode(),
-                    value=to_json(entry),
-                    on_delivery=settle,
-                )
-            except (BufferError, KafkaException):
+            record = Outgoing(self._settings.audit_topic, entry.model.encode(), to_json(entry), [])
+            if not self._producer.put(record, settle):
                 self._entries.appendleft(entry)
                 return
