@@ -215,12 +215,13 @@ def test_an_answer_that_says_nothing_is_looked_into(
             if is_committed is not None:
                 raise KafkaException(KafkaError(code))
 
-    monkeypatch.setattr("flumen.streams.control.operator.writer.Producer", Doubtful)
+    monkeypatch.setattr("flumen.streams.kafka.errors.Producer", Doubtful)
     own = writer()
     first = own.write(WISH, None)
     second = own.write(replace(WISH, champion=SECOND), first)
     assert (first.revision, second.revision, second.champion) == (1, 2, SECOND)
     assert read_back(2) == [first, second]
+    assert next(tries, None) is None, "every doubt was met"
 
 
 def test_a_topic_that_was_made_anew_goes_on_above_what_workers_know(

@@ -5,32 +5,26 @@ reads the newest state and writes the next one; whoever writes between the two h
 fails. So two operators can never both write the same revision. Many at once shut one another out before any has
 written: each waits for a time that chance decides, and looks before it tries again.
 
-A broker need not say what became of a transaction: it may die first, or answer that it does not know, as Kafka 4.4 does
-to one who ends a transaction while he is being shut out. Whoever takes the right next waits until that is decided, and
-the audit log, which the transaction writes as well, then says how.
+A broker need not say what became of a transaction. Whoever takes the right next waits until that is decided, and the
+audit log, which the transaction writes as well, then says how.
 """
 
-import logging
 import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, KafkaException, Producer
-
 from flumen.streams.control.gate import Gate
 from flumen.streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
 from flumen.streams.control.operator.audit_log import MARK_HEADER, describe_change, written_by
 from flumen.streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
 from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
-from flumen.streams.kafka.connection import Connection
-from flumen.streams.kafka.errors import make_producer
 from flumen.streams.kafka.follower import Follower
-from flumen.streams.kafka.message import SentHeaders
+from flumen.streams.kafka.message import Outgoing, SentHeaders
+from flumen.streams.kafka.transactions import ExclusiveProducer, InDoubt, ShutOut
 from flumen.streams.settings import Settings
 
-_TIMEOUT_S = 30.0
 _ATTEMPTS = 3
 """So often a write is tried again whose answer said nothing."""
 
@@ -39,12 +33,6 @@ _CONTEND_S = 60.0
 
 _PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
-_SHUT_OUT = (KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH)
-
-_SILENCE = logging.Logger("librdkafka")
-"""To be shut out is an error to librdkafka, that it prints as critical; here it is what tells two operators apart."""
-
-_SILENCE.addHandler(logging.NullHandler())
 
 Signer = Callable[[str, bytes, bytes], SentHeaders]
 """Returns the headers of a record, from its topic, its key and its value."""
@@ -87,14 +75,6 @@ def make_signer(settings: Settings) -> Signer:
     return lambda topic, key, value: sign(private, topic, key, value)
 
 
-class _ShutOut(Exception):
-    """Somebody else has taken the exclusive right."""
-
-
-class _InDoubt(Exception):
-    """The broker has not said what became of a transaction, but something else."""
-
-
 class StateWriter:
     """The exclusive right to change what the workers of one model shall run. Taken with the first change."""
 
@@ -102,7 +82,7 @@ class StateWriter:
         self._settings = settings
         self._model = model
         self._signer = signer
-        self._producer: Producer | None = None
+        self._right = ExclusiveProducer(settings.producer_config(), f"flumen-{settings.control_topic}")
         self._newest: DesiredState | None = None
         self._next_revision = NO_REVISION + 1
 
@@ -119,23 +99,23 @@ class StateWriter:
         """
         mark = secrets.token_hex(16)
         doubts = turns_lost = 0
-        doubt: _InDoubt | None = None
+        doubt: InDoubt | None = None
         until = time.monotonic() + _CONTEND_S
         while True:
             try:
-                producer = self._taken(seen)
+                self._take(seen)
                 if (doubts or turns_lost) and (written := self._written(mark)):
-                    self._let_go()  # others may have written since
+                    self._right.let_go()  # others may have written since
                     return written
                 if doubt is not None and doubts == _ATTEMPTS:
                     raise KafkaUnavailable.at(self._settings.kafka_servers, str(doubt)) from doubt
-                return self._write(producer, change, seen, at_least, mark)
-            except _InDoubt as error:
-                self._let_go()
+                return self._write(change, seen, at_least, mark)
+            except InDoubt as error:
+                self._right.let_go()
                 doubts += 1
                 doubt = error
-            except _ShutOut:
-                self._let_go()
+            except ShutOut:
+                self._right.let_go()
                 turns_lost += 1
                 self._wait_for_a_turn(turns_lost, seen, mark, until)
 
@@ -162,7 +142,7 @@ class StateWriter:
         return written_by(mark, self._settings, self._model)
 
     def _write(
-        self, producer: Producer, change: DesiredChange, seen: DesiredState | None, at_least: int, mark: str
+        self, change: DesiredChange, seen: DesiredState | None, at_least: int, mark: str
     ) -> DesiredState:
         former = self._newest
         if former != seen:
@@ -177,73 +157,33 @@ class StateWriter:
             reason=change.reason,
             at=now(),
         )
-        self._commit(producer, Desired(command=change.command, state=state, former=former), mark)
+        self._commit(Desired(command=change.command, state=state, former=former), mark)
         self._newest, self._next_revision = state, state.revision + 1
         return state
 
-    def _taken(self, seen: DesiredState | None) -> Producer:
+    def _take(self, seen: DesiredState | None) -> None:
         """Take the exclusive right, and only then read the newest state: nobody else can change it from now on.
 
         It is kept for the next change, unless what this writer read is older than what was seen, or newer.
         """
         if self._newest != seen:
-            self._let_go()
-        if self._producer is None:
-            config = self._settings.producer_config()
-            connection = Connection(config)
-            producer = make_producer(
-                {
-                    **config,
-                    "error_cb": connection.hear,
-                    "transactional.id": f"flumen-{self._settings.control_topic}",
-                    "transaction.timeout.ms": int(_TIMEOUT_S * 1000),
-                    "linger.ms": 0,
-                },
-                _SILENCE,
-            )
-            try:
-                producer.init_transactions(_TIMEOUT_S)
-            except KafkaException as error:
-                if _is_shut_out(error):
-                    raise _ShutOut from error
-                producer.poll(0)  # hands over why
-                raise connection.failure(error.args[0]) from error
+            self._right.let_go()
+        if not self._right.is_taken:
+            self._right.take()
             gate = read_gate(self._settings, self._model)
             self._newest, self._next_revision = gate.state, gate.next_revision
-            self._producer = producer
-        return self._producer
 
-    def _let_go(self) -> None:
-        """Give the right up, and what was not committed with it; never while something sent is unanswered.
-
-        An answer that says `fenced` while librdkafka (2.16) takes a producer apart frees its message a second time.
-        A fatal error is told twice: by the call that met it, and by whichever comes next.
-        """
-        producer, self._producer = self._producer, None
-        if producer is None:
-            return
-        try:
-            producer.flush(_TIMEOUT_S)
-        except KafkaException:
-            producer.flush(_TIMEOUT_S)
-
-    def _commit(self, producer: Producer, entry: Desired, mark: str) -> None:
+    def _commit(self, entry: Desired, mark: str) -> None:
         """Write the state and its line in the audit log: both or none."""
         key = self._model.encode()
         records = {
             self._settings.control_topic: to_json(entry.state),
             self._settings.audit_topic: to_json(entry),
         }
-        try:
-            producer.begin_transaction()
-            for topic, value in records.items():
-                headers = [*self._signer(topic, key, value), (MARK_HEADER, mark.encode())]
-                producer.produce(topic, key=key, value=value, headers=headers)
-            producer.commit_transaction(_TIMEOUT_S)
-        except KafkaException as error:
-            if _is_shut_out(error):
-                raise _ShutOut from error  # which may be the answer to a repeated question, after the first was heard
-            raise _InDoubt(error.args[0].str()) from error
+        self._right.commit(
+            Outgoing(topic, key, value, [*self._signer(topic, key, value), (MARK_HEADER, mark.encode())])
+            for topic, value in records.items()
+        )
 
 
 def read_newest(settings: Settings, model: str) -> DesiredState | None:
@@ -267,10 +207,6 @@ def read_gate(settings: Settings, model: str) -> Gate:
     finally:
         follower.close()
     return gate
-
-
-def _is_shut_out(error: KafkaException) -> bool:
-    return error.args[0].code() in _SHUT_OUT
 
 
 def _tell(model: str, newest: DesiredState | None, seen: DesiredState | None) -> str:
