@@ -11,7 +11,7 @@ RUN pip install --no-cache-dir --require-hashes -r /tmp/requirements.lock
 COPY --from=package /wheels /tmp/wheels
 # The Kudu client's jars are part of the image: a worker that starts needs no artifact repository.
 RUN pip install --no-cache-dir --no-deps /tmp/wheels/*.whl && rm -r /tmp/wheels /tmp/requirements.lock \
-    && python -c "from flumen.stack.artifacts import resolve; resolve('kudu-client')" \
+    && python -c "from flumen.stores.kudu.jars import client_jars; client_jars()" \
     && useradd --system --home-dir /var/lib/flumen --create-home flumen
 USER flumen
 WORKDIR /var/lib/flumen

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import flumen.stores.solr
 from flumen.interceptor import load_chain, merge_columns
 from flumen.models.repository import Repository
 from flumen.models.shipped import seed
-from flumen.stack import artifacts, local
+from flumen.stack import local
 from flumen.stores.kudu import KuduSink
+from flumen.stores.kudu.jars import client_jars
+from flumen.stores.solr import STORE as SOLR
 from flumen.stores.solr import SolrSink
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
@@ -59,7 +60,8 @@ class Setting:
 @contextmanager
 def prepare(home: Path, images: int) -> Iterator[Setting]:
     """Start servers, publish the images, and take it all down at the end."""
-    endpoints = local.up(home, Path(flumen.stores.solr.__file__).parent / "configset")
+    [solr_configset] = SOLR.server_files
+    endpoints = local.up(home, solr_configset)
     try:
         settings = load_settings(
             home=home,
@@ -71,7 +73,7 @@ def prepare(home: Path, images: int) -> Iterator[Setting]:
         seed(Repository(settings.model_repository))
         ensure_topics(settings)
         publish_images(settings, images)
-        yield Setting(settings, images, tuple(artifacts.resolve("kudu-client")))
+        yield Setting(settings, images, client_jars())
     finally:
         local.down(home, purge=True)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic_core import to_jsonable_python
 
-from flumen.stack.folders import writing
 from flumen.stack.process import ProcessId, spawn, stop
+from flumen.stores.artifacts.folders import writing
 from flumen.streams.errors import StreamError
 from flumen.streams.secrets import revealed
 from flumen.streams.settings import Settings

@@ -71,7 +71,7 @@ ENTRIES = (
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(
         *("tables", IMAGES, "tables:app"),
-        "Bring the tables in Kudu and the index in Solr up to what workers write.",
+        "Bring the stores up to what workers write: tables in Kudu, the index in Solr, files.",
     ),
     Entry("models", MODELS, "models:app", "See, register and swap models."),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),

@@ -20,7 +20,7 @@ from flumen.cli.output import console
 from flumen.cli.stack import start_stack
 from flumen.models.repository import Repository
 from flumen.models.shipped import seed
-from flumen.stack import artifacts, local
+from flumen.stack import local
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.errors import SourceUnreadable, StreamError
@@ -71,7 +71,7 @@ def demo(
 def _open_run(settings: Settings, closing: ExitStack) -> Run:
     observer = TopicObserver(settings)
     closing.callback(observer.close)
-    kudu = KuduReader(settings.kudu_options(tuple(artifacts.resolve("kudu-client"))))
+    kudu = KuduReader(settings.kudu_options())
     closing.callback(kudu.close)
     solr = SolrReader(settings.solr_options())
     closing.callback(solr.close)

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 
 from flumen.cli.output import AsJson, print_facts, print_json, save_bytes
-from flumen.stack import artifacts
 from flumen.stores.errors import StoreRefused
 from flumen.stores.kudu import KuduReader
 from flumen.streams.settings import load_settings
@@ -62,7 +61,7 @@ def show_image(image_id: ImageId, *, as_json: AsJson = False) -> None:
 
 @contextmanager
 def _reader() -> Iterator[KuduReader]:
-    reader = KuduReader(load_settings().kudu_options(tuple(artifacts.resolve("kudu-client"))))
+    reader = KuduReader(load_settings().kudu_options())
     try:
         yield reader
     finally:

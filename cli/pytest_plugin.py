@@ -27,6 +27,14 @@ def flumen_models_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(scope="session")
+def flumen_kudu_classpath() -> list[Path]:
+    """Return the jars of Kudu's Java client, downloaded if need be."""
+    from flumen.stores.kudu.jars import client_jars
+
+    return list(client_jars())
+
+
 @pytest.fixture
 def flumen_overrides() -> dict[str, Any]:
     """Return settings of your own, by name: define this fixture anew in a test module, or in a conftest.py."""

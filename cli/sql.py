@@ -6,7 +6,6 @@ from typing import Annotated, Any
 import typer
 
 from flumen.cli.output import AsJson, print_json, print_rows
-from flumen.stack import artifacts
 from flumen.streams.settings import load_settings
 
 
@@ -21,7 +20,7 @@ def sql(
     from flumen.replay.sql import query
     from flumen.stores.kudu import KuduReader
 
-    reader = KuduReader(load_settings().kudu_options(tuple(artifacts.resolve("kudu-client"))))
+    reader = KuduReader(load_settings().kudu_options())
     try:
         result = query(reader, statement)
     finally:

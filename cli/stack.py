@@ -11,18 +11,19 @@ import typer
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-import flumen.stores.solr
 from flumen.cli.background import stop_kept_workers
 from flumen.cli.output import AsJson, errors, print_rows
 from flumen.stack import docker as containers
 from flumen.stack import doctor as checks
 from flumen.stack import local, readings
 from flumen.stack.layout import Endpoints, Layout
-from flumen.stack.progress import Progress as Listener
 from flumen.stack.server import READY_SECONDS
+from flumen.stores.artifacts.progress import Progress as Listener
+from flumen.stores.kudu.jars import missing_jars
+from flumen.stores.solr import STORE as SOLR
 from flumen.streams.settings import Settings, load_settings
 
-SOLR_CONFIGSET = Path(flumen.stores.solr.__file__).parent / "configset"
+[SOLR_CONFIGSET] = SOLR.server_files
 NEXT = "Next: `flumen worker` classifies, `flumen produce PATH` publishes images, `flumen down` stops the servers."
 IS_DOWN = 3
 """The exit code of `flumen status` where something is down, as that of `systemctl status`."""
@@ -82,7 +83,7 @@ def status(as_json: AsJson = False) -> None:
 def doctor(as_json: AsJson = False) -> None:
     """Look for what would stop the servers: memory, disk, ports, Java, downloads. Exit code 1 if something would."""
     settings = load_settings()
-    findings = checks.examine(readings.read(settings.home, _wanted_ports(settings)))
+    findings = checks.examine(readings.read(settings.home, _wanted_ports(settings), missing_jars()))
     print_rows([asdict(finding) for finding in findings], as_json)
     if any(finding.result == "failed" for finding in findings):
         raise typer.Exit(1)

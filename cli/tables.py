@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flumen.cli.output import AsJson, errors, print_rows
-from flumen.stack import artifacts
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flumen.stores.migration import Migration
 
 app = typer.Typer(
-    help="Bring the tables in Kudu and the index in Solr up to what workers write.", no_args_is_help=True
+    help="Bring the stores up to what workers write: tables in Kudu, the index in Solr, files.",
+    no_args_is_help=True,
 )
 
 _COLUMNS = ("store", "table", "column", "type")
@@ -24,7 +24,7 @@ _NEXT = "Workers that run go on without them; start them again to fill them. Wha
 
 @app.callback()
 def tables() -> None:
-    """Bring the tables in Kudu and the index in Solr up to what workers write."""
+    """Bring the stores up to what workers write: tables in Kudu, the index in Solr, files."""
 
 
 @app.command()
@@ -47,7 +47,7 @@ def migrate(
         if plan or as_json:
             print_rows([asdict(addition) for addition in plan], as_json, columns=_COLUMNS)
         if not plan:
-            _say("Nothing is missing: every table and the index have what workers write.")
+            _say("Nothing is missing: every store has what workers write.")
             return
         if dry_run:
             _say("Nothing was changed. Without --dry-run these columns are added.")
@@ -61,15 +61,10 @@ def migrate(
 
 def _migrations(settings: Settings) -> "list[Migration]":
     from flumen.interceptor import load_chain, merge_columns
-    from flumen.stores.kudu import KuduMigration
-    from flumen.stores.solr import SolrMigration
+    from flumen.streams.sinks import chosen_stores, make_migrations
 
     columns = merge_columns(step.columns for step in load_chain(settings.interceptors))
-    classpath = tuple(artifacts.resolve("kudu-client"))
-    return [
-        KuduMigration(settings.kudu_options(classpath), columns),
-        SolrMigration(settings.solr_options(), columns),
-    ]
+    return make_migrations(chosen_stores(settings), columns)
 
 
 def _ask() -> None:

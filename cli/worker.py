@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from flumen.stack import artifacts
 from flumen.streams.live.stopping import StopRequest
 from flumen.streams.logs import configure_logs
 from flumen.streams.settings import load_settings
@@ -21,4 +20,4 @@ def worker(
 
     settings = load_settings(http_port=http_port)
     configure_logs(settings.log_level)
-    run_worker(settings, kudu_classpath=artifacts.resolve("kudu-client"), stop=stop)
+    run_worker(settings, stop)

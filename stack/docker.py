@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flumen.stack.errors import DockerUnavailable, MachineUnfit
-from flumen.stack.filelock import exclusive
 from flumen.stack.layout import Endpoints, Layout
 from flumen.stack.ports import HOST, is_free, owner
+from flumen.stores.artifacts.filelock import exclusive
 
 COMPOSE_FILE = Path(__file__).resolve().parent.parent / "docker-compose.yml"
 PROJECT = "flumen"

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from flumen.stack.artifacts import pinned
-from flumen.stack.filelock import exclusive
-from flumen.stack.folders import cache_root, writing
 from flumen.stack.layout import Layout
 from flumen.stack.ports import HOST, is_listening
 from flumen.stack.server import Command, Server
+from flumen.stores.artifacts.filelock import exclusive
+from flumen.stores.artifacts.folders import cache_root, writing
 
 ASK_SECONDS = 10
 MIB = 1024 * 1024

@@ -8,11 +8,11 @@ from threading import Event, Lock
 
 from flumen.stack.artifacts import resolve
 from flumen.stack.errors import ServerFailed
-from flumen.stack.folders import writing
 from flumen.stack.layout import Layout, State
 from flumen.stack.process import ProcessId, spawn, stop
-from flumen.stack.progress import Progress
 from flumen.stack.server import READY_SECONDS, Server, wait_ready
+from flumen.stores.artifacts.folders import writing
+from flumen.stores.artifacts.progress import Progress
 
 GRACE_SECONDS = 30.0
 """How long the others may take that are still starting when one has failed."""

@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flumen.stack.errors import FolderUnusable, StackError
-from flumen.stack.folders import writing
+from flumen.stack.errors import StackError
 from flumen.stack.process import ProcessId
+from flumen.stores.artifacts import FolderUnusable
+from flumen.stores.artifacts.folders import writing
 
 DEFAULT_HOME = ".flumen"
 

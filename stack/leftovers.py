@@ -4,7 +4,7 @@ import requests
 
 from flumen.stack import kudu
 from flumen.stack.layout import Endpoints
-from flumen.stack.session import open_session
+from flumen.stores.artifacts.session import open_session
 
 SECONDS = 20
 

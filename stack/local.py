@@ -9,13 +9,13 @@ from pathlib import Path
 
 from flumen.stack import kafka, kudu, solr
 from flumen.stack.errors import ServerFailed
-from flumen.stack.filelock import exclusive
 from flumen.stack.launch import Launch
 from flumen.stack.layout import Endpoints, Layout, State
 from flumen.stack.ports import choose
 from flumen.stack.process import ProcessId, stop
-from flumen.stack.progress import Progress, silent
 from flumen.stack.server import READY_SECONDS, Server
+from flumen.stores.artifacts.filelock import exclusive
+from flumen.stores.artifacts.progress import Progress, silent
 
 PORTS = ("kafka", "kafka-controller", "kudu-master", "kudu-tserver", "solr")
 OWNERS = {name: name for name in PORTS} | {"kafka-controller": "kafka"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 
 from flumen.stack.errors import ServerFailed
-from flumen.stack.folders import writing
+from flumen.stores.artifacts.folders import writing
 
 SAME_START_SECONDS = 2.0  # psutil counts from the boot time, which the kernel corrects when the clock is set
 

@@ -108,14 +108,6 @@ def flumen_environment(flumen_stack: "Endpoints", flumen_names: Names) -> dict[s
     return {f"FLUMEN_{name.upper()}": value for name, value in settings.items()}
 
 
-@pytest.fixture(scope="session")
-def flumen_kudu_classpath() -> list[Path]:
-    """Return the jars of Kudu's Java client, downloaded if need be."""
-    from flumen.stack.artifacts import resolve
-
-    return resolve("kudu-client")
-
-
 @contextmanager
 def _own_stack(configset: Path) -> "Iterator[Endpoints]":
     from flumen.stack.local import down, up
@@ -143,7 +135,7 @@ def _configset(config: pytest.Config) -> Path:
     chosen: list[Path] = config.getini(CONFIGSET_OPTION)
     if chosen:
         return chosen[0]
-    spec = importlib.util.find_spec("flumen.stores")  # found, not imported: the stack imports nothing of ours
+    spec = importlib.util.find_spec("flumen.stores")  # found, not imported: no store is a part of the stack
     if spec is None or not spec.submodule_search_locations:
         raise pytest.UsageError(f"no Solr config set found; set {CONFIGSET_OPTION} in the pytest settings")
     return Path(next(iter(spec.submodule_search_locations))) / "solr" / "configset"

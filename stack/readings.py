@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +16,11 @@ import psutil
 import requests
 
 from flumen.stack import artifacts, docker, kudu, local, ports
-from flumen.stack.folders import cache_root, is_writable
 from flumen.stack.layout import Layout, State
-from flumen.stack.session import describe, open_session, without_login
+from flumen.stores.artifacts import Artifact
+from flumen.stores.artifacts.cache import repository_url
+from flumen.stores.artifacts.folders import cache_root, is_writable
+from flumen.stores.artifacts.session import describe, open_session, without_login
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -57,11 +59,17 @@ class Readings:
     clock_ahead_s: float
 
 
-def read(home: Path, wanted_ports: Mapping[str, int] | None = None) -> Readings:
-    """Ask the machine. `wanted_ports`: ports that the settings name, by setting. Takes about a second."""
+def read(
+    home: Path, wanted_ports: Mapping[str, int] | None = None, more: Sequence[Artifact] = ()
+) -> Readings:
+    """Ask the machine. Takes about a second.
+
+    `wanted_ports`: ports that the settings name, by setting. `more`: what is to be downloaded beside the servers.
+    """
     home = home.absolute()
     idle = _idle_ports(Layout(home).read_state())
     lacking = [artifact for group in artifacts.pinned() for artifact in artifacts.missing(group)]
+    lacking += more
     temporary = Path(tempfile.gettempdir())
     return Readings(
         python=sys.version_info[:2],
@@ -131,7 +139,7 @@ def _java_version() -> str | None:
 
 
 def _repository_error() -> str | None:
-    url = artifacts.repository_url()
+    url = repository_url()
     try:
         with open_session(url) as session:
             session.head(without_login(url) + "/", timeout=10)

@@ -13,7 +13,7 @@ from flumen.stack.errors import StackError
 from flumen.stack.layout import Layout
 from flumen.stack.ports import HOST, is_listening
 from flumen.stack.server import Command, Server
-from flumen.stack.session import open_session
+from flumen.stores.artifacts.session import open_session
 
 CONFIGSET = "flumen"
 ASK_SECONDS = 5

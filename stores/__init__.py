@@ -1,4 +1,4 @@
-"""Where results go: Kudu, Solr, and memory for tests. Same file names in each: schema, sink, reader."""
+"""Where results go: Kudu, Solr, files, and memory for tests. Same file names in each: options, schema, sink, reader."""
 
 from flumen.stores.errors import (
     DriverMissing,
@@ -7,8 +7,10 @@ from flumen.stores.errors import (
     StoreError,
     StoreRefused,
     StoreUnavailable,
+    UnknownStore,
 )
 from flumen.stores.sink import AnswerSink, Failure, Reader, Sink
+from flumen.stores.store import Store, find_store
 
 __all__ = [
     "AnswerSink",
@@ -17,8 +19,11 @@ __all__ = [
     "Reader",
     "SchemaMismatch",
     "Sink",
+    "Store",
     "StoreClosed",
     "StoreError",
     "StoreRefused",
     "StoreUnavailable",
+    "UnknownStore",
+    "find_store",
 ]

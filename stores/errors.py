@@ -4,7 +4,10 @@ StoreError
 ├── StoreUnavailable   the server does not answer or asks to wait; retriable
 ├── StoreClosed        write or read after close, or before connect
 ├── SchemaMismatch     a table or index that exists has other columns
+├── ArtifactError      a jar of a client or a server cannot be downloaded, or is not the one that was pinned
+├── FolderUnusable     FLUMEN_HOME or FLUMEN_CACHE cannot be read or written
 ├── DriverMissing      the chosen driver is not installed
+├── UnknownStore       a name in the settings that no package registers
 └── StoreRefused       the server refused a whole request for a reason that a retry does not change
 """
 
@@ -31,8 +34,20 @@ class SchemaMismatch(StoreError):
     """A table or index exists with other columns. It is never altered silently."""
 
 
+class ArtifactError(StoreError):
+    """An artifact cannot be downloaded, or is not the one that was pinned."""
+
+
+class FolderUnusable(StoreError):
+    """`FLUMEN_HOME` or `FLUMEN_CACHE` cannot be read or written; the message names the folder and the setting."""
+
+
 class DriverMissing(StoreError):
     """The chosen driver is not installed on this machine."""
+
+
+class UnknownStore(StoreError):
+    """A name in the settings that no installed package registers."""
 
 
 class StoreRefused(StoreError):

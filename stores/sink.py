@@ -20,7 +20,7 @@ class Sink(Protocol):
 
     @property
     def name(self) -> str:
-        """`kudu`, `solr` or `memory`: the stage named in metrics and dead letters."""
+        """The store's name, such as `kudu`: the stage named in metrics and dead letters."""
 
     def connect(self) -> None:
         """Open the store; create what is not there, check what is.
@@ -64,7 +64,7 @@ class AnswerSink(Protocol):
 
     @property
     def name(self) -> str:
-        """`kudu`, `solr` or `memory`."""
+        """The store's name, such as `kudu`."""
 
     def connect(self) -> None:
         """Open the store.

@@ -56,12 +56,26 @@ def _as_texts(properties: Any) -> Any:
     }
 
 
-def _mask(properties: dict[str, str | SecretStr]) -> dict[str, str | SecretStr]:
+def _mask_properties(properties: dict[str, str | SecretStr]) -> dict[str, str | SecretStr]:
+    return _mask(properties, "kafka_properties")
+
+
+def _mask_tables(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        store: {
+            name: SecretUrl(value) if isinstance(value, str) and "://" in value else value
+            for name, value in _mask(table, f"stores.{store}").items()
+        }
+        for store, table in tables.items()
+    }
+
+
+def _mask(properties: dict[str, Any], setting: str) -> dict[str, Any]:
     for name in properties:
         of = name.removesuffix(FILE_SUFFIX)
         if of != name and of in properties:
             raise ValueError(f"either {name} or {of}, and both are given")
-    client_properties(properties)  # reads the files
+    client_properties(properties, setting)  # reads the files
     return {
         name: SecretStr(value) if isinstance(value, str) and _holds_secret(name) else value
         for name, value in properties.items()
@@ -76,8 +90,14 @@ def _names_file(name: str) -> bool:
     return name.endswith(FILE_SUFFIX) and is_secret_property(name.removesuffix(FILE_SUFFIX))
 
 
-KafkaProperties = Annotated[dict[str, str | SecretStr], BeforeValidator(_as_texts), AfterValidator(_mask)]
+KafkaProperties = Annotated[
+    dict[str, str | SecretStr], BeforeValidator(_as_texts), AfterValidator(_mask_properties)
+]
 """Properties of librdkafka by name; those that hold a secret are masked."""
+StoreTables = Annotated[
+    dict[str, dict[str, bool | int | float | str | SecretStr | SecretUrl]], AfterValidator(_mask_tables)
+]
+"""Options of stores, a table each; those that hold a secret, by their names, are masked, and the passwords of URLs."""
 
 
 def revealed(value: Any) -> Any:
@@ -100,16 +120,16 @@ def shown(value: Any) -> Any:
     return without_passwords(value) if isinstance(value, str) else value
 
 
-def client_properties(properties: Mapping[str, str | SecretStr]) -> dict[str, str]:
-    """Return the properties as librdkafka takes them: secrets in clear, those in files read.
+def client_properties(properties: Mapping[str, Any], setting: str) -> dict[str, Any]:
+    """Return the properties as a client takes them: secrets in clear, those in files read. `setting` has them.
 
     Raises:
         BadSetting: a file cannot be read.
     """
-    given: dict[str, str] = {}
+    given: dict[str, Any] = {}
     for name, value in revealed(properties).items():
         if _names_file(name):
-            given[name.removesuffix(FILE_SUFFIX)] = read_secret(Path(value), f"kafka_properties, {name}")
+            given[name.removesuffix(FILE_SUFFIX)] = read_secret(Path(value), f"{setting}, {name}")
         else:
             given[name] = value
     return given

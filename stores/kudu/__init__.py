@@ -7,5 +7,24 @@ from flumen.stores.kudu.migration import KuduMigration
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.reader import KuduReader
 from flumen.stores.kudu.sink import KuduSink
+from flumen.stores.store import Store
 
-__all__ = ["KuduAnswers", "KuduMigration", "KuduOptions", "KuduReader", "KuduSink", "Predicate", "columns_of"]
+__all__ = [
+    "STORE",
+    "KuduAnswers",
+    "KuduMigration",
+    "KuduOptions",
+    "KuduReader",
+    "KuduSink",
+    "Predicate",
+    "columns_of",
+]
+
+STORE = Store(
+    name="kudu",
+    options=KuduOptions,
+    make_sink=KuduSink,
+    make_reader=KuduReader,
+    make_answers=KuduAnswers,
+    make_migration=KuduMigration,
+)

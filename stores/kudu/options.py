@@ -18,8 +18,8 @@ class KuduOptions:
 
     `masters` is `host:port`, several separated by commas. `table_prefix` goes before every table name.
     `driver` is `jvm`, `native` or `auto` (native where it is installed). `classpath` holds the jars of the Java
-    client, for `jvm` alone. `partitions` and `replicas` count for tables that are created; `timeout_s`, in
-    seconds, bounds one request.
+    client, for `jvm` alone; without any, those that are pinned are taken, and downloaded if need be. `partitions` and
+    `replicas` count for tables that are created; `timeout_s`, in seconds, bounds one request.
 
     Raises:
         StoreError: a value is out of bounds; the message names the field and what is allowed.

@@ -1,8 +1,20 @@
-"""A store in memory with the semantics of the real ones: tests use it instead of mocks."""
+"""A store in memory with the semantics of the real ones: tests use it instead of mocks.
+
+It is registered nowhere, so that no worker writes what must last to where it does not.
+"""
 
 from flumen.stores.memory.answers import MemoryAnswers
 from flumen.stores.memory.reader import MemoryReader
 from flumen.stores.memory.sink import MemorySink
 from flumen.stores.memory.store import MemoryStore
+from flumen.stores.store import Store
 
-__all__ = ["MemoryAnswers", "MemoryReader", "MemorySink", "MemoryStore"]
+__all__ = ["STORE", "MemoryAnswers", "MemoryReader", "MemorySink", "MemoryStore"]
+
+STORE = Store(
+    name="memory",
+    options=MemoryStore,
+    make_sink=MemorySink,
+    make_reader=MemoryReader,
+    make_answers=MemoryAnswers,
+)

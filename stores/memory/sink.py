@@ -8,9 +8,10 @@ import numpy as np
 from flumen.interceptor.batch import Batch, ColumnValues
 from flumen.interceptor.columns import Column
 from flumen.stores.errors import StoreClosed
-from flumen.stores.memory.schema import check_columns, refusal
+from flumen.stores.memory.schema import check_columns
 from flumen.stores.memory.store import MemoryStore
 from flumen.stores.sink import Failure
+from flumen.stores.values import refusal
 
 
 class MemorySink:

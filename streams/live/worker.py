@@ -5,24 +5,19 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import structlog
 
-from flumen.interceptor import Column, Interceptor, load_chain, merge_columns
+from flumen.interceptor import Interceptor, load_chain, merge_columns
 from flumen.interceptor.formats import formats
 from flumen.models.processes.decoder import GuardedDecoder
-from flumen.stores import Sink
-from flumen.stores.kudu import KuduAnswers, KuduSink
-from flumen.stores.solr import SolrAnswers, SolrSink
 from flumen.streams.control.worker.following import Control, following
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.live.agent import Interception, Steps, add_agent
 from flumen.streams.live.app import build_app
 from flumen.streams.live.brokers import KAFKA
-from flumen.streams.live.classified import ClassifiedTopic
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, watch
 from flumen.streams.live.metrics import Metrics, Timed
@@ -32,6 +27,7 @@ from flumen.streams.live.shadow import Shadow
 from flumen.streams.live.stopping import StopRequest, leave_after, leaving_behind
 from flumen.streams.live.web import WebOptions, serving
 from flumen.streams.settings import Settings
+from flumen.streams.sinks import ChosenStore, chosen_stores, make_answers, make_sinks
 
 log = structlog.get_logger(__name__)
 
@@ -43,14 +39,12 @@ _START_S = 5.0
 """What a step of the start may take to end when nobody wants it any more: there is nothing in hand."""
 
 
-def run_worker(
-    settings: Settings, kudu_classpath: Sequence[Path] = (), stop: StopRequest | None = None
-) -> None:
+def run_worker(settings: Settings, stop: StopRequest | None = None) -> None:
     """Classify what arrives until SIGTERM or SIGINT, then finish what is in hand, acknowledge it, and return.
 
     Servers that are down when it starts are waited for, as later on. Asked to stop meanwhile, it returns at once.
 
-    `kudu_classpath`: the jars of Kudu's Java client. `stop`: what has listened for signals since before this.
+    `stop`: what has listened for signals since before this.
 
     Raises:
         InterceptorError, ModelError, StoreError, StreamError: what prevents the start, or stopped the worker.
@@ -61,9 +55,10 @@ def run_worker(
     metrics.lag.set_function(lambda: pulse.lag)
     formats(settings.image_formats)  # a name that Pillow does not know is told now, not with the first image
     chain = load_chain(settings.interceptors)
+    stores = chosen_stores(settings)
     hanging: list[str] = []
     with leaving_behind(hanging), serving(_web_options(settings), metrics, pulse):
-        start = _Start(settings, tuple(kudu_classpath), chain, metrics, pulse, hanging)
+        start = _Start(settings, stores, chain, metrics, pulse, hanging)
         asyncio.run(_run(start, stop))
 
 
@@ -73,23 +68,12 @@ def _web_options(settings: Settings) -> WebOptions:
     )
 
 
-def make_sinks(settings: Settings, columns: Sequence[Column], kudu_classpath: tuple[Path, ...]) -> list[Sink]:
-    """Return the stores that every batch is written to, not connected yet."""
-    sinks: list[Sink] = [
-        KuduSink(settings.kudu_options(kudu_classpath), columns),
-        SolrSink(settings.solr_options(), columns),
-    ]
-    if settings.classified_topic:
-        sinks.append(ClassifiedTopic(settings.classified_topic, settings.producer_config(), columns))
-    return sinks
-
-
 @dataclass(frozen=True, slots=True)
 class _Start:
     """What a worker is made of. `hanging`: the names of threads that do not end."""
 
     settings: Settings
-    kudu_classpath: tuple[Path, ...]
+    stores: Sequence[ChosenStore]
     chain: Sequence[Interceptor]
     metrics: Metrics
     pulse: Pulse
@@ -100,12 +84,7 @@ class _Start:
         settings, metrics = self.settings, self.metrics
         retry = Retry(metrics, self.pulse)
         await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, settings))
-        shadow = Shadow(
-            [KuduAnswers(settings.kudu_options(self.kudu_classpath)), SolrAnswers(settings.solr_options())],
-            settings.limits(),
-            metrics,
-            settings.shadow_sample,
-        )
+        shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
 
         async def follow() -> Control:
             control = following(settings, metrics, shadow, self.hanging)
@@ -120,7 +99,7 @@ class _Start:
         decoder = GuardedDecoder(self.pulse.progressed)
         interception = Interception(timed, settings.limits(), decoder, metrics, settings.image_id)
         opened.callback(interception.close)
-        delivery = Delivery(make_sinks(settings, columns, self.kudu_classpath), metrics, retry)
+        delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
         opened.push_async_callback(delivery.close)
         await delivery.connect()
         dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())

@@ -5,6 +5,7 @@ stack that `flumen up` started from this folder, the defaults.
 """
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 from pydantic_settings import (
@@ -57,6 +58,21 @@ class SourcedSettings(BaseSettings):
             return read_secret(file, name + FILE_SUFFIX)
         value: str | None = revealed(getattr(self, name))
         return value
+
+    def options_of(self, group: str) -> dict[str, Any]:
+        """Return the settings whose names begin with that of a group, `solr_url` as `url`; secrets in clear.
+
+        Raises:
+            BadSetting: a file that holds a secret cannot be read.
+        """
+        names = [name for name in type(self).model_fields if name.startswith(f"{group}_")]
+        secrets = [name for name in names if name + FILE_SUFFIX in names]
+        files = [name + FILE_SUFFIX for name in secrets]
+        return {
+            name.removeprefix(f"{group}_"): self.secret(name) if name in secrets else getattr(self, name)
+            for name in names
+            if name not in files
+        }
 
     @model_validator(mode="after")
     def _can_read_secrets(self) -> "SourcedSettings":

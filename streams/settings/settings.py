@@ -16,7 +16,17 @@ from flumen.streams.kafka.options import KafkaConfig, KafkaOptions
 from flumen.streams.secrets import KafkaProperties, SecretUrl, client_properties
 from flumen.streams.settings.base import SourcedSettings
 from flumen.streams.settings.environment import check_names
-from flumen.streams.settings.types import Brokers, FileName, Masters, PublicKeys, SolrUrl, TopicName
+from flumen.streams.settings.types import (
+    OF_SETTINGS,
+    Brokers,
+    FileName,
+    Masters,
+    PublicKeys,
+    Sinks,
+    SolrUrl,
+    Stores,
+    TopicName,
+)
 from flumen.streams.settings.wrong import explain_all
 from flumen.streams.wire import Identity
 
@@ -136,6 +146,16 @@ class Settings(SourcedSettings):
     )
     heartbeat_s: float = Field(2, ge=0.1, le=60, description="Seconds between two statuses of a worker.")
 
+    sinks: Sinks = Field(
+        ("kudu", "solr"),
+        min_length=1,
+        description="Stores that every image goes to, in order; the first is the source of truth.",
+    )
+    stores: Stores = Field(
+        default_factory=dict,
+        description="Options of the stores that have no settings of their own here, a table each: [stores.files].",
+    )
+
     kudu_masters: Masters = Field("127.0.0.1:7051", description="Masters, host:port[,host:port...].")
     kudu_driver: Literal["auto", "jvm", "native"] = Field(
         "auto", description="Kudu's client: Java's, kudu-python, or that where it is installed."
@@ -231,7 +251,7 @@ class Settings(SourcedSettings):
         """Return how Kafka is reached."""
         return KafkaOptions(
             servers=self.kafka_servers,
-            properties=client_properties(self.kafka_properties),
+            properties=client_properties(self.kafka_properties, "kafka_properties"),
             group_id=self.group_id,
             worker_id=self.worker_id,
             max_batch_time_ms=self.max_batch_time_ms,
@@ -240,28 +260,22 @@ class Settings(SourcedSettings):
         )
 
     def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:
-        """Return how Kudu is reached. `classpath`: the jars of the Java client, for the driver `jvm`."""
-        return KuduOptions(
-            masters=self.kudu_masters,
-            table_prefix=self.kudu_table_prefix,
-            driver=self.kudu_driver,
-            classpath=classpath,
-            partitions=self.kudu_partitions,
-            replicas=self.kudu_replicas,
-            timeout_s=self.kudu_timeout_s,
-        )
+        """Return how Kudu is reached. `classpath`: jars of the Java client to take instead of those that are pinned."""
+        return KuduOptions(**self.store_options("kudu"), classpath=classpath)
 
     def solr_options(self) -> SolrOptions:
         """Return how Solr is reached."""
-        return SolrOptions(
-            url=self.solr_url,
-            core=self.solr_core,
-            commit_within_ms=self.solr_commit_within_ms,
-            timeout_s=self.solr_timeout_s,
-            username=self.solr_username,
-            password=self.secret("solr_password"),
-            ca_file=self.solr_ca_file,
-        )
+        return SolrOptions(**self.store_options("solr"))
+
+    def store_options(self, name: str) -> dict[str, Any]:
+        """Return a store's options: its settings, those named `kudu_*` or `solr_*`, or its table in `stores`.
+
+        Raises:
+            BadSetting: a file that holds a secret cannot be read.
+        """
+        if name not in OF_SETTINGS:
+            return client_properties(self.stores.get(name, {}), f"stores.{name}")
+        return self.options_of(name)
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -1,7 +1,7 @@
 """The types of settings that have rules of their own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
@@ -12,7 +12,10 @@ from flumen.stores.solr.options import SolrOptions
 from flumen.streams.control.keys import Keyring
 from flumen.streams.errors import BadKey
 from flumen.streams.kafka.options import split_brokers
-from flumen.streams.secrets import is_content
+from flumen.streams.secrets import StoreTables, is_content
+
+OF_SETTINGS = ("kudu", "solr")
+"""The stores whose options are settings of their own."""
 
 
 def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,9 +50,24 @@ def _file_name(path: Path) -> Path:
     return path
 
 
+def _stores(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    for name in OF_SETTINGS:
+        if name in tables:
+            raise ValueError(f"{name} has no table here, but settings of its own: {name}_timeout_s and so on")
+    return tables
+
+
+def _sinks(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("each store is written to once; name each once")
+    return names
+
+
 Brokers = Annotated[str, AfterValidator(_brokers)]
 Masters = Annotated[str, AfterValidator(_masters)]
 FileName = Annotated[Path, AfterValidator(_file_name)]
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+Stores = Annotated[StoreTables, AfterValidator(_stores)]
+Sinks = Annotated[tuple[str, ...], AfterValidator(_sinks)]
 PublicKeys = Annotated[tuple[str, ...], AfterValidator(_public_keys)]
 SolrUrl = Annotated[str, Field(pattern=r"^https?://"), AfterValidator(_solr_url)]

@@ -80,7 +80,7 @@ def allowed_values(field: FieldInfo) -> str:
         *most, last = map(str, get_args(kind))
         return f"{', '.join(most)} or {last}"
     if origin is dict:
-        return 'texts by name: a table in flumen.toml; in the environment JSON, {"security.protocol": "SASL_SSL"}'
+        return _entries(kind)
     if origin in (tuple, frozenset):
         some = json.dumps(
             list(field.default if origin is tuple else sorted(field.default))[:2] or ["first", "second"]
@@ -91,6 +91,15 @@ def allowed_values(field: FieldInfo) -> str:
     if origin is Path:
         return "the name of a file or folder"
     return _texts(field)
+
+
+def _entries(kind: Any) -> str:
+    if _is_of_tables(kind):
+        return (
+            "texts, numbers and truth values by name, for each store: a table [stores.NAME] in flumen.toml; in the "
+            'environment JSON, {"files": {"url": "/data/images"}}'
+        )
+    return 'texts by name: a table in flumen.toml; in the environment JSON, {"security.protocol": "SASL_SSL"}'
 
 
 def _texts(field: FieldInfo) -> str:
@@ -119,12 +128,18 @@ def _found(field: FieldInfo, detail: Mapping[str, Any]) -> str:
     value, entries = detail["input"], detail["loc"][1:]
     kind = next(iter(_union(field.annotation)))
     if get_origin(kind) is dict and entries:
+        if _is_of_tables(kind):
+            return f"has no such option as {'.'.join(map(str, entries[:2]))}"
         return f"has no text as {entries[0]}"
     if is_secret(field) or (Path in _kinds(field.annotation) and is_content(value)):
         return f"is {MASK}"
     if entries:
         return f"has {_quoted(value)} in its list"
     return f"is {_quoted(value)}"
+
+
+def _is_of_tables(kind: Any) -> bool:
+    return get_origin(kind) is dict and get_origin(get_args(kind)[1]) is dict
 
 
 def _quoted(value: object) -> str:

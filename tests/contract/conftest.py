@@ -1,4 +1,4 @@
-"""The stores that the contract suite runs over, each on the server that belongs to it."""
+"""The stores that the contract suite runs over, each as it declares itself, on the server that belongs to it."""
 
 import importlib.util
 import socket
@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from flumen.interceptor.columns import Column
-from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
-from flumen.stores.memory import MemoryReader, MemorySink, MemoryStore
-from flumen.stores.sink import Reader, Sink
-from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
+from flumen.stores import Reader, Sink, Store, find_store
+from flumen.stores.files import FilesOptions
+from flumen.stores.kudu import KuduOptions
+from flumen.stores.memory import STORE as MEMORY
+from flumen.stores.memory import MemoryStore
+from flumen.stores.solr import SolrOptions, SolrReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class StoreUnderTest:
     make_reader: Callable[[], Reader]
     make_unreachable: Callable[[Sequence[Column]], Sink]
     unreachable_address: str
-    settle: Callable[[], None]
+    settle: Callable[[], None] = lambda: None
     keeps_images: bool = True
     time_step: int = 1
 
@@ -41,7 +43,7 @@ def dead_port() -> Iterator[int]:
         yield taken.getsockname()[1]
 
 
-@pytest.fixture(params=["memory", "solr", "kudu-jvm", "kudu-native"])
+@pytest.fixture(params=["memory", "files", "files-remote", "solr", "kudu-jvm", "kudu-native"])
 def store(request: pytest.FixtureRequest, dead_port: int) -> Iterator[StoreUnderTest]:
     """Every store in turn. A Kudu driver that is not installed is skipped and named."""
     if request.param == "kudu-native" and importlib.util.find_spec("kudu") is None:
@@ -66,15 +68,28 @@ def store(request: pytest.FixtureRequest, dead_port: int) -> Iterator[StoreUnder
         closable.close()
 
 
-def _memory(_request: pytest.FixtureRequest, _dead_port: int) -> StoreUnderTest:
-    memory = MemoryStore()
+def _declared(
+    store: Store[Any], options: Any, dead: Any, unreachable_address: str, **more: Any
+) -> StoreUnderTest:
     return StoreUnderTest(
-        make_sink=lambda columns: MemorySink(memory, columns),
-        make_reader=lambda: MemoryReader(memory),
-        make_unreachable=lambda columns: MemorySink(MemoryStore(available=False), columns),
-        unreachable_address="memory store",
-        settle=lambda: None,
+        make_sink=lambda columns: store.make_sink(options, columns),
+        make_reader=lambda: store.make_reader(options),
+        make_unreachable=lambda columns: store.make_sink(dead, columns),
+        unreachable_address=unreachable_address,
+        **more,
     )
+
+
+def _memory(_request: pytest.FixtureRequest, _dead_port: int) -> StoreUnderTest:
+    return _declared(MEMORY, MemoryStore(), MemoryStore(available=False), "memory store")
+
+
+def _files(request: pytest.FixtureRequest, dead_port: int) -> StoreUnderTest:
+    folder = request.getfixturevalue("tmp_path") / "images of ours"
+    is_remote = request.node.callspec.params["store"] == "files-remote"
+    options = FilesOptions(url=f"memory:/{folder}" if is_remote else str(folder))
+    dead = FilesOptions(url=f"ftp://127.0.0.1:{dead_port}/images")
+    return _declared(find_store("files"), options, dead, dead.url)
 
 
 def _solr(request: pytest.FixtureRequest, dead_port: int) -> StoreUnderTest:
@@ -87,14 +102,8 @@ def _solr(request: pytest.FixtureRequest, dead_port: int) -> StoreUnderTest:
         reader.commit()
         reader.close()
 
-    return StoreUnderTest(
-        make_sink=lambda columns: SolrSink(options, columns),
-        make_reader=lambda: SolrReader(options),
-        make_unreachable=lambda columns: SolrSink(dead, columns),
-        unreachable_address=dead.url,
-        settle=settle,
-        keeps_images=False,
-        time_step=1000,
+    return _declared(
+        find_store("solr"), options, dead, dead.url, settle=settle, keeps_images=False, time_step=1000
     )
 
 
@@ -109,13 +118,7 @@ def _kudu(request: pytest.FixtureRequest, dead_port: int) -> StoreUnderTest:
         partitions=2,
     )
     dead = replace(options, masters=f"127.0.0.1:{dead_port}", timeout_s=3.0)
-    return StoreUnderTest(
-        make_sink=lambda columns: KuduSink(options, columns),
-        make_reader=lambda: KuduReader(options),
-        make_unreachable=lambda columns: KuduSink(dead, columns),
-        unreachable_address=dead.masters,
-        settle=lambda: None,
-    )
+    return _declared(find_store("kudu"), options, dead, dead.masters)
 
 
-_FRESH = {"memory": _memory, "solr": _solr, "kudu": _kudu}
+_FRESH = {"memory": _memory, "files": _files, "solr": _solr, "kudu": _kudu}

@@ -6,7 +6,7 @@ from flumen.stack import kafka
 from flumen.stack.launch import Launch
 from flumen.stack.layout import Layout, State
 from flumen.stack.process import stop
-from flumen.stack.progress import silent
+from flumen.stores.artifacts.progress import silent
 
 
 @dataclass

@@ -12,8 +12,8 @@ from flumen.stack.launch import Launch
 from flumen.stack.layout import Layout, State
 from flumen.stack.ports import choose
 from flumen.stack.process import stop
-from flumen.stack.progress import silent
 from flumen.stack.server import Command
+from flumen.stores.artifacts.progress import silent
 
 USER, PASSWORD = "alice", "what-alice-knows"
 NOBODY, NOBODYS_PASSWORD = "bob", "what-bob-knows"

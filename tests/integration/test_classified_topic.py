@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from flumen.interceptor import Batch, Column, ImageMessage, Kind
 from flumen.replay.sql import query
 from flumen.stores import StoreClosed, StoreUnavailable
+from flumen.stores.files import FilesOptions, FilesReader
 from flumen.stores.kudu import KuduReader
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.topics import ensure_topics
@@ -115,13 +117,16 @@ def test_a_worker_publishes_what_it_stores(
     observer: TopicObserver,
     wait_until_acknowledged: Callable[..., None],
     flumen_kudu_classpath: list[Any],
+    tmp_path: Path,
 ) -> None:
+    """And files have what Kudu has, where they are a sink too."""
     producer = Producer(settings.producer_config())
     for number in range(20):
         producer.produce(settings.images_topic, key=f"digit-{number}", value=png)
     producer.produce(settings.images_topic, key="bad", value=b"no image")
     assert producer.flush(120) == 0
-    worker = start_worker()
+    files = FilesOptions(url=str(tmp_path / "files"))
+    worker = start_worker(sinks=["kudu", "solr", "files"], stores={"files": {"url": files.url}})
     wait_until_acknowledged(21, worker)
     assert worker.stop() == 0
     published = dict(results(observer, settings))
@@ -129,9 +134,14 @@ def test_a_worker_publishes_what_it_stores(
     rows = query(kudu, "select id, prediction, label, model, model_version, format from images").rows
     kudu.close()
     assert len(rows) == len(published) == 20
+    in_files = FilesReader(files)
+    assert in_files.count() == 20
+    assert (in_files.get("digit-7") or {})["image"] == png
+    names = ("id", "prediction", "label", "model", "model_version", "format")
+    found = in_files.table(names).to_pylist()
+    assert sorted(tuple(row[name] for name in names) for row in found) == sorted(map(tuple, rows))
     for row in rows:
         document = published[row[0]]
-        names = ("id", "prediction", "label", "model", "model_version", "format")
         assert tuple(document[name] for name in names) == tuple(row)
         assert "image_as_pgm" not in document
 

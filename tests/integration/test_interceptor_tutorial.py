@@ -17,8 +17,8 @@ import pytest
 from flumen.cli.background import environment_of
 from flumen.interceptor import load_chain, merge_columns
 from flumen.streams.kafka.topics import ensure_topics
-from flumen.streams.live.worker import make_sinks
 from flumen.streams.settings import Settings
+from flumen.streams.sinks import chosen_stores, make_sinks
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
 IMAGES = "data/mnist/t10k-images-idx3-ubyte.gz"
@@ -63,7 +63,6 @@ def answer(command: list[str], said: bytes, **given: Any) -> subprocess.Complete
 def test_the_tutorial(
     settings: Settings,
     folder: Path,
-    flumen_kudu_classpath: list[Path],
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
@@ -71,7 +70,7 @@ def test_the_tutorial(
     ensure_topics(settings)
     columns = merge_columns(step.columns for step in load_chain())
     for sink in make_sinks(
-        settings, columns, tuple(flumen_kudu_classpath)
+        settings, chosen_stores(settings), columns
     ):  # the demo has made tables and an index
         sink.connect()
         sink.close()

@@ -13,8 +13,9 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from flumen.stack import kudu
-from flumen.stack.artifacts import pinned
 from flumen.stack.leftovers import remove_leftovers
+from flumen.stores.artifacts import pinned
+from flumen.stores.kudu.jars import LOCK_FILE
 from flumen.streams.settings import Settings
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "stack.md"
@@ -73,7 +74,7 @@ def test_names_are_unique_and_carry_the_suffix(flumen_names: Any) -> None:
 
 def test_the_class_path_is_there(flumen_kudu_classpath: list[Path]) -> None:
     assert [path.stat().st_size for path in flumen_kudu_classpath] == [
-        a.size for a in pinned()["kudu-client"]
+        a.size for a in pinned(LOCK_FILE)["kudu-client"]
     ]
 
 

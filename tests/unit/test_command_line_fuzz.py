@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from flumen.cli import main
 from flumen.cli.commands import ENTRIES, load
 from flumen.cli.failures import is_ours
-from flumen.stack import download
+from flumen.stores.artifacts import download
 from flumen.streams.kafka import connection as kafka_connection
 from flumen.streams.kafka.connection import Connection
 from flumen.streams.publishing import publisher

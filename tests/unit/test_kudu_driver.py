@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from flumen.stores.errors import DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
+from flumen.stores.artifacts import download
+from flumen.stores.errors import ArtifactError, DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
 from flumen.stores.kudu.driver import (
     check_listening,
@@ -112,11 +113,9 @@ def test_a_long_story_is_cut() -> None:
     assert "flumen up" in message
 
 
-def test_the_jvm_driver_needs_a_class_path(tmp_path: Path) -> None:
-    with pytest.raises(DriverMissing, match="no class path"):
-        open_driver(KuduOptions(masters="localhost:1", driver="jvm"))
+def test_jars_of_a_class_path_have_to_be_there(tmp_path: Path) -> None:
     jar = tmp_path / "kudu-client.jar"
-    with pytest.raises(DriverMissing, match=r"kudu-client\.jar.*flumen up"):
+    with pytest.raises(DriverMissing, match=r"kudu-client\.jar.*downloaded"):
         open_driver(KuduOptions(masters="localhost:1", driver="jvm", classpath=(jar,)))
 
 
@@ -152,3 +151,14 @@ def test_a_sink_is_named_and_connects_late() -> None:
 )
 def test_predicates_read_like_sql(predicate: Predicate, text: str) -> None:
     assert str(predicate) == text
+
+
+def test_without_a_class_path_the_pinned_jars_are_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUMEN_CACHE", str(tmp_path))
+    monkeypatch.setenv("FLUMEN_MAVEN_REPOSITORY", "http://127.0.0.1:9/nothing")
+    monkeypatch.setattr(download.fetch, "__defaults__", (1,))
+    with pytest.raises(ArtifactError, match=r"cannot download .*FLUMEN_MAVEN_REPOSITORY") as caught:
+        open_driver(KuduOptions(masters="localhost:1", driver="jvm"))
+    assert not caught.value.retriable, "a worker that cannot have its driver ends, and says so"

@@ -21,7 +21,7 @@ from flumen.interceptor.metadata.findings import MAX_ERRORS
 from flumen.interceptor.metadata.header import Header
 from flumen.interceptor.metadata.step import Metadata, read_metadata
 from flumen.interceptor.metadata.words import MAX_CHARACTERS, MAX_WORDS
-from flumen.stores.memory.schema import refusal
+from flumen.stores.values import refusal
 
 without_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EXIF_BYTES = 2_000

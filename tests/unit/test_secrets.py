@@ -66,9 +66,11 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_secrets_are_found_by_their_types() -> None:
-    assert SECRETS == ["kafka_properties", "models_root", "solr_password"]
-    for name in SECRETS:  # each may lie in a file; of Kafka's properties each one by itself
-        assert name == "kafka_properties" or name + FILE_SUFFIX in Settings.model_fields
+    assert SECRETS == ["kafka_properties", "models_root", "stores", "solr_password"]
+    for (
+        name
+    ) in SECRETS:  # each may lie in a file; of Kafka's properties and of stores' options each by itself
+        assert name in ("kafka_properties", "stores") or name + FILE_SUFFIX in Settings.model_fields
 
 
 def test_properties_of_kafka_are_secret_unless_they_are_known_to_be_none() -> None:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from flumen.stack import artifacts
-from flumen.stack.artifacts import Artifact
-from flumen.stack.download import CHUNK_BYTES, Source, fetch
-from flumen.stack.errors import ArtifactError
-from flumen.stack.session import describe
+from flumen.stack import artifacts as of_servers
+from flumen.stores.artifacts import Artifact, ArtifactError, cache
+from flumen.stores.artifacts.download import CHUNK_BYTES, Source, fetch
+from flumen.stores.artifacts.session import describe
+from flumen.stores.kudu import jars
 
 CONTENT = bytes(range(256)) * 8192  # 2 MiB, several pieces
+
+PINNED = of_servers.pinned() | cache.pinned(jars.LOCK_FILE)
+LOCK_FILE = Path("of no file")
 
 Respond = Callable[[BaseHTTPRequestHandler], None]
 
@@ -73,7 +76,7 @@ def gained() -> list[int]:
 
 
 def test_every_pinned_artifact_is_complete() -> None:
-    groups = artifacts.pinned()
+    groups = PINNED
     assert set(groups) == {"kafka", "kudu", "solr", "kudu-client"}
     for group in groups.values():
         assert len({artifact.coordinates for artifact in group}) == len(group) > 0
@@ -83,14 +86,13 @@ def test_every_pinned_artifact_is_complete() -> None:
             assert re.fullmatch(r"[\w.-]+(:[\w.-]+){2,3}", artifact.coordinates)
 
 
-def test_the_lock_file_names_no_host() -> None:
-    assert "://" not in artifacts.LOCK_FILE.read_text()
+@pytest.mark.parametrize("lock_file", [of_servers.LOCK_FILE, jars.LOCK_FILE])
+def test_a_lock_file_names_no_host(lock_file: Path) -> None:
+    assert "://" not in lock_file.read_text()
 
 
 def test_the_versions_are_those_of_the_design() -> None:
-    names = {
-        a.coordinates.split(":")[1]: a.coordinates for group in artifacts.pinned().values() for a in group
-    }
+    names = {a.coordinates.split(":")[1]: a.coordinates for group in PINNED.values() for a in group}
     assert names["kafka_2.13"] == "org.apache.kafka:kafka_2.13:4.4.0"
     assert names["kudu-binary"] == "org.apache.kudu:kudu-binary:1.18.1:linux-x86_64"
     assert names["solr-core"] == "org.apache.solr:solr-core:9.10.0"
@@ -235,7 +237,7 @@ def small_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[lis
     def respond(request: BaseHTTPRequestHandler) -> None:
         send(request, bodies[request.path])
 
-    monkeypatch.setattr(artifacts, "pinned", lambda: {"small": tuple(pins)})
+    monkeypatch.setattr(cache, "pinned", lambda _: {"small": tuple(pins)})
     monkeypatch.setenv("FLUMEN_CACHE", str(tmp_path / "cache"))
     with serving(respond) as (address, asked):
         monkeypatch.setenv("FLUMEN_MAVEN_REPOSITORY", f"{address}/")
@@ -245,29 +247,29 @@ def small_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[lis
 
 def test_resolve_downloads_once_and_reports(small_group: list[Artifact]) -> None:
     reports: list[tuple[str, int, int, str]] = []
-    files = artifacts.resolve("small", lambda *report: reports.append(report))
+    files = cache.resolve(LOCK_FILE, "small", lambda *report: reports.append(report))
     assert [file.name for file in files] == ["a0-1.jar", "a1-1.jar", "a2-1.jar"]
     assert reports[0] == ("download small", 0, 3000, "bytes")
     assert reports[-1] == ("download small", 3000, 3000, "bytes")
     reports.clear()
-    assert artifacts.resolve("small", lambda *report: reports.append(report)) == files
+    assert cache.resolve(LOCK_FILE, "small", lambda *report: reports.append(report)) == files
     assert reports == []
 
 
 def test_a_damaged_file_in_the_cache_is_downloaded_again(small_group: list[Artifact]) -> None:
-    damaged = artifacts.resolve("small")[1]
+    damaged = cache.resolve(LOCK_FILE, "small")[1]
     good = damaged.read_bytes()
     damaged.write_bytes(b"?" + good[1:])
-    assert [artifact.coordinates for artifact in artifacts.missing("small")] == ["g:a1:1"]
-    artifacts.resolve("small")
+    assert [artifact.coordinates for artifact in cache.missing(LOCK_FILE, "small")] == ["g:a1:1"]
+    cache.resolve(LOCK_FILE, "small")
     assert damaged.read_bytes() == good
 
 
 def test_an_unreachable_repository_is_told_soon(
     small_group: list[Artifact], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifacts.resolve("small")
+    cache.resolve(LOCK_FILE, "small")
     monkeypatch.setenv("FLUMEN_MAVEN_REPOSITORY", "http://127.0.0.1:9/nothing")
-    artifacts.resolve("small")[0].unlink()
+    cache.resolve(LOCK_FILE, "small")[0].unlink()
     with pytest.raises(ArtifactError, match="cannot download g:a0:1"):
-        artifacts.resolve("small")
+        cache.resolve(LOCK_FILE, "small")

@@ -11,8 +11,8 @@ from flumen.stack.errors import ServerFailed
 from flumen.stack.launch import Launch
 from flumen.stack.layout import Layout, State
 from flumen.stack.process import stop
-from flumen.stack.progress import silent
 from flumen.stack.server import Command, Server
+from flumen.stores.artifacts.progress import silent
 
 LIVES = "import time; time.sleep(600)"
 DIES = "print('its last words')"

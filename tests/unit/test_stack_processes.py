@@ -15,10 +15,10 @@ import pytest
 
 from flumen.stack import ports
 from flumen.stack.errors import ServerFailed, StackError
-from flumen.stack.filelock import exclusive
 from flumen.stack.layout import Endpoints, Layout, State
 from flumen.stack.process import ProcessId, spawn, stop
 from flumen.stack.server import explain
+from flumen.stores.artifacts.filelock import exclusive
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 IGNORES_SIGTERM = (
@@ -183,7 +183,7 @@ def test_a_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     holder = (
-        "import sys, time; from pathlib import Path; from flumen.stack.filelock import exclusive\n"
+        "import sys, time; from pathlib import Path; from flumen.stores.artifacts.filelock import exclusive\n"
         "with exclusive(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen(

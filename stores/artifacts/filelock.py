@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
 from pathlib import Path
 
-from flumen.stack.folders import writing
+from flumen.stores.artifacts.folders import writing
 
 
 @contextmanager

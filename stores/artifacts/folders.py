@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from flumen.stack.errors import FolderUnusable
+from flumen.stores.errors import FolderUnusable
 
 
 def cache_root() -> Path:

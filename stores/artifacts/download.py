@@ -8,8 +8,8 @@ from pathlib import Path
 
 import requests
 
-from flumen.stack.errors import ArtifactError
-from flumen.stack.session import describe, open_session, without_login
+from flumen.stores.artifacts.session import describe, open_session, without_login
+from flumen.stores.errors import ArtifactError
 
 ATTEMPTS = 4
 CLIENT_ERRORS = 4  # hundreds

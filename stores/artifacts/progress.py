@@ -1,4 +1,4 @@
-"""How the stack reports what it is doing, without knowing who listens."""
+"""How a download, or the start of a server, reports where it is, without knowing who listens."""
 
 from typing import Protocol
 

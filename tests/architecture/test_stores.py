@@ -1,0 +1,40 @@
+"""Every folder of stores/ that declares a store is registered, tried by the contract suite, and independent."""
+
+import tomllib
+from pathlib import Path
+
+from flumen.stores import find_store
+from flumen.stores.memory import STORE as MEMORY
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+FOLDERS = {
+    path.parent.name for path in (ROOT / "stores").glob("*/__init__.py") if "\nSTORE = " in path.read_text()
+}
+
+
+def test_every_store_is_registered_but_that_of_the_tests() -> None:
+    registered = PROJECT["project"]["entry-points"]["flumen.stores"]
+    assert registered.keys() == FOLDERS - {MEMORY.name}
+    assert {find_store(name).name for name in registered} == registered.keys()
+
+
+def test_the_contract_suite_tries_every_store() -> None:
+    suite = (ROOT / "tests" / "contract" / "conftest.py").read_text()
+    [tried] = [line for line in suite.splitlines() if line.startswith("_FRESH = ")]
+    assert all(f'"{name}": ' in tried for name in FOLDERS)
+
+
+def test_every_store_is_independent_and_its_driver_its_own() -> None:
+    contracts = {contract["name"]: contract for contract in PROJECT["tool"]["importlinter"]["contracts"]}
+    modules = {f"flumen.stores.{name}" for name in FOLDERS}
+    assert set(contracts["Stores are independent of one another"]["modules"]) == modules
+    for driver in ("pysolr is known in stores/solr alone", "Kudu's drivers are known in stores/kudu alone"):
+        own = f"flumen.stores.{driver.partition('stores/')[2].partition(' ')[0]}"
+        assert modules - {own} <= set(contracts[driver]["source_modules"])
+
+
+def test_every_store_has_the_same_files() -> None:
+    for name in FOLDERS - {MEMORY.name}:
+        files = {path.name for path in (ROOT / "stores" / name).glob("*.py")}
+        assert files >= {"options.py", "schema.py", "sink.py", "reader.py"}, name
