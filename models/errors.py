@@ -3,7 +3,8 @@
 ModelError
 ├── BadModelName           a name, version or alias that may not be one
 ├── ModelNotFound          the repository has no such model, version or alias
-├── RepositoryUnavailable  the repository's storage does not answer, or refuses; retriable
+├── RepositoryUnavailable  the repository's storage does not answer; retriable
+│   └── RepositoryRefused      it does not let this process in, or its address is none: waiting changes nothing
 ├── AliasInvalid           an alias does not hold a version
 ├── FileUnreadable         a file to make a version of cannot be read
 ├── ManifestInvalid        a manifest that cannot be read, or contradicts itself
@@ -50,9 +51,15 @@ class ModelNotFound(ModelError):
 
 
 class RepositoryUnavailable(ModelError):
-    """The repository's storage does not answer, or refuses."""
+    """The repository's storage does not answer."""
 
     retriable: ClassVar[bool] = True
+
+
+class RepositoryRefused(RepositoryUnavailable):
+    """The storage does not let this process in, or the repository's address is none: somebody has to mend that."""
+
+    retriable: ClassVar[bool] = False
 
 
 class AliasInvalid(ModelError):

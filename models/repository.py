@@ -223,7 +223,8 @@ class Repository:
                 "another repository, or the version was replaced by hand. See `flumen models list`"
             )
         pace()
-        content = self._storage.read(f"{_folder(name, version)}/{MODEL_FILE}", self._max_model_bytes + 1)
+        path = f"{_folder(name, version)}/{MODEL_FILE}"
+        content = self._storage.read(path, self._max_model_bytes + 1, pace)
         if content is None:
             raise ModelNotFound(
                 f"{manifest} in {self.url} has a manifest and no {MODEL_FILE}; register it again"

@@ -9,17 +9,26 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from flumen.interceptor.open_files import exhausted
-from flumen.models.errors import ModelError, ModelNotFound, RepositoryUnavailable
+from flumen.models.errors import ModelError, ModelNotFound, RepositoryRefused, RepositoryUnavailable
 from flumen.models.urls import without_passwords
+
+_PART_BYTES = 8 * 1024 * 1024
+"""What is read of a file in one step."""
+
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""What a folder answers until somebody changes it, or the setting."""
+
+
+_MISSING = (404, 410)
 
 
 class FolderTaken(Exception):
@@ -29,14 +38,17 @@ class FolderTaken(Exception):
 class Storage(Protocol):
     """Files in folders under one root. Paths are relative, with `/`; the caller has checked their parts.
 
-    Every method raises RepositoryUnavailable where the storage does not answer or refuses.
+    Every method raises RepositoryUnavailable where the storage does not answer, RepositoryRefused where it refuses.
     """
 
     def entries(self, path: str) -> list[str]:
         """Return the names of what lies directly in a folder; none if it is not there."""
 
-    def read(self, path: str, at_most: int) -> bytes | None:
-        """Return a file's first `at_most` bytes, or None if there is no such file."""
+    def read(self, path: str, at_most: int, pace: Callable[[], None] = lambda: None) -> bytes | None:
+        """Return a file's first `at_most` bytes, or None if there is no such file.
+
+        `pace` is called between two steps where there are several; may take its time.
+        """
 
     def publish(self, path: str, files: Mapping[str, bytes]) -> None:
         """Make a folder of these files, complete or not at all visible by its last file.
@@ -53,15 +65,17 @@ def open_storage(url: str | os.PathLike[str]) -> Storage:
     """Return the storage behind a path or an fsspec URL (`s3://bucket/models`).
 
     Raises:
-        RepositoryUnavailable: the URL's protocol is unknown or its driver is not installed.
+        RepositoryRefused: the URL's protocol is unknown or its driver is not installed.
+        RepositoryUnavailable: its driver asks a server at once, and that does not answer.
     """
-    try:
-        filesystem, root = fsspec.url_to_fs(os.fspath(url))
-    except (ValueError, ImportError, OSError) as error:
-        raise RepositoryUnavailable(
-            f"the model repository {without_passwords(f'{os.fspath(url)!r} cannot be opened: {error}')}. "
-            "Set FLUMEN_MODELS_ROOT to a folder, or to a URL of a protocol whose fsspec driver is installed"
-        ) from error
+    with _translated(os.fspath(url)):
+        try:
+            filesystem, root = fsspec.url_to_fs(os.fspath(url))
+        except (ValueError, TypeError, ImportError) as error:
+            raise RepositoryRefused(
+                f"the model repository {without_passwords(f'{os.fspath(url)!r} cannot be opened: {error}')}. "
+                "Set FLUMEN_MODELS_ROOT to a folder, or to a URL of a protocol whose fsspec driver is installed"
+            ) from error
     return (
         LocalFolder(Path(root)) if isinstance(filesystem, LocalFileSystem) else RemoteFolder(filesystem, root)
     )
@@ -79,15 +93,15 @@ class LocalFolder:
             folder = self._inside(path)
             return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
 
-    def read(self, path: str, at_most: int) -> bytes | None:
-        """Return a file's first `at_most` bytes, or None if there is no such file."""
+    def read(self, path: str, at_most: int, pace: Callable[[], None] = lambda: None) -> bytes | None:
+        """Return a file's first `at_most` bytes, or None if there is no such file; a part in each step."""
         with _translated(self._root):
             file = self._inside(path)
             # is_file: opening a pipe that somebody put there would wait for ever.
             if not file.is_file():
                 return None
             with file.open("rb") as stream:
-                return stream.read(at_most)
+                return b"".join(_parts(stream, at_most, pace))
 
     def publish(self, path: str, files: Mapping[str, bytes]) -> None:
         """Write to a hidden folder, then rename it: a reader sees all of the files or none."""
@@ -148,18 +162,22 @@ class RemoteFolder:
             self._filesystem.invalidate_cache()
             try:
                 found = self._filesystem.ls(self._at(path), detail=False)
-            except FileNotFoundError:
+            except FileNotFoundError as error:
+                if _does_not_answer(error):
+                    raise
                 return []
             return [str(name).rstrip("/").rpartition("/")[2] for name in found]
 
-    def read(self, path: str, at_most: int) -> bytes | None:
-        """Return a file's first `at_most` bytes, or None if there is no such file."""
+    def read(self, path: str, at_most: int, pace: Callable[[], None] = lambda: None) -> bytes | None:
+        """Return a file's first `at_most` bytes, or None if there is no such file; a part in each step."""
         with _translated(self._root):
             try:
                 with self._filesystem.open(self._at(path), "rb") as stream:
-                    return bytes(stream.read(at_most))
-            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError):
+                    return b"".join(_parts(stream, at_most, pace))
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 # The last is what fsspec's memory says of a path that goes on below a file.
+                if _does_not_answer(error):
+                    raise
                 return None
 
     def publish(self, path: str, files: Mapping[str, bytes]) -> None:
@@ -180,6 +198,15 @@ class RemoteFolder:
         return f"{self._root}/{path}" if path else self._root
 
 
+def _parts(stream: BinaryIO, at_most: int, pace: Callable[[], None]) -> Iterator[bytes]:
+    left = at_most
+    while part := stream.read(min(left, _PART_BYTES)):
+        yield bytes(part)
+        left -= len(part)
+        if len(part) == _PART_BYTES:
+            pace()
+
+
 def _write_through(path: Path, content: bytes) -> None:
     with path.open("xb") as stream:
         stream.write(content)
@@ -198,8 +225,28 @@ def _translated(root: object) -> Iterator[None]:
             raise RepositoryUnavailable(
                 f"the model repository {without_passwords(f'{root} cannot be used: {files}')}"
             ) from error
-        raise RepositoryUnavailable(
-            f"the model repository {without_passwords(f'{root} cannot be used: {error}')}. Check that it is there, "
-            "and that you may read and write it, or set FLUMEN_MODELS_ROOT (or FLUMEN_HOME, whose folder `models` it "
-            "is unless set) to another"
+        is_refused = isinstance(error, PermissionError) or (
+            isinstance(error, OSError) and error.errno in _REFUSED
+        )
+        raise (RepositoryRefused if is_refused else RepositoryUnavailable)(
+            f"the model repository {without_passwords(f'{root} cannot be used: {_words(error)}')}. Check that it is "
+            "there, and that you may read and write it, or set FLUMEN_MODELS_ROOT (or FLUMEN_HOME, whose folder "
+            "`models` it is unless set) to another"
         ) from error
+
+
+def _does_not_answer(error: OSError) -> bool:
+    """Say whether a driver calls a file missing whose server did not answer, as fsspec's own for HTTP does."""
+    cause = error.__cause__
+    if isinstance(cause, OSError | TimeoutError):
+        return not isinstance(cause, FileNotFoundError)
+    status = getattr(cause, "status", None)  # of a response over HTTP
+    if isinstance(status, int):
+        return status not in _MISSING
+    return type(cause).__module__.startswith("aiohttp.")  # cut off in the middle of a response
+
+
+def _words(error: Exception) -> str:
+    """Return what a driver says went wrong. Some say nothing, and a time that has run out often is such a one."""
+    told = error.__cause__ if isinstance(error, OSError) and _does_not_answer(error) else error
+    return str(told) or type(told).__name__

@@ -118,10 +118,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
-    """A control record whose line in the audit log has not come, and since when."""
+    """A control record whose line in the audit log has not come, since when, and its place among all that came."""
 
     state: DesiredState
     since: float
+    place: int
 
 
 class Gate:
@@ -136,8 +137,10 @@ class Gate:
         self._clock = clock
         self._line = Line(model, keyring)
         self._announced = NO_REVISION
+        self._came = 0
         self._refused: ControlRefused | None = None
-        self._unrecorded: DesiredState | None = None
+        self._refused_place = 0
+        self._unrecorded: _Waiting | None = None
         self._waiting: deque[_Waiting] = deque(maxlen=_MAX_WAITING)
         self._refused_late: list[ControlRefused] = []
 
@@ -183,15 +186,17 @@ class Gate:
         """
         if raw.topic == self._settings.audit_topic:
             change = self._line.take(raw)
-            if change and self._unrecorded == change.state:  # its line has come after all
-                self._judge(change.state)
+            late = self._unrecorded
+            if change and late and late.state == change.state:  # its line has come after all
+                self._judge(late.state, late.place)
             return change.state if change else None
         if raw.key != self._model.encode():
             return None
+        self._came += 1
         try:
             self._hear(raw)
         except ControlRefused as error:
-            self._refused = error
+            self._refuse(error, self._came)
             raise
         return None
 
@@ -210,10 +215,10 @@ class Gate:
             if is_known or self._clock() - waiting.since >= wait_s:
                 self._waiting.remove(waiting)
                 try:
-                    self._judge(waiting.state)
+                    self._judge(waiting.state, waiting.place)
                 except ControlRefused as error:
-                    self._refused = error
-                    self._unrecorded = waiting.state if isinstance(error, RecordUnrecorded) else None
+                    self._refuse(error, waiting.place)
+                    self._unrecorded = waiting if isinstance(error, RecordUnrecorded) else None
                     self._refused_late.append(error)
 
     def _hear(self, raw: RawMessage) -> None:
@@ -225,12 +230,17 @@ class Gate:
             raise RecordMisplaced(f"the record's key is {self._model!r}, and it is about {state.model!r}")
         self._line.hear_of(state.revision)
         if self._line.agrees(state) is None and state.revision > self._line.revision:
-            self._waiting.append(_Waiting(state, self._clock()))
+            self._waiting.append(_Waiting(state, self._clock(), self._came))
         else:
             self._settle(RECORDED_WITHIN_S)  # those that came before are not stale for this one
-            self._judge(state)
+            self._judge(state, self._came)
 
-    def _judge(self, state: DesiredState) -> None:
+    def _refuse(self, error: ControlRefused, place: int) -> None:
+        """Keep the refusal of the record that stands last in the topic: one that waited may be judged after it."""
+        if self._refused is None or place >= self._refused_place:
+            self._refused, self._refused_place = error, place
+
+    def _judge(self, state: DesiredState, place: int) -> None:
         """Hold a control record against the audit log, which has been read as far as it goes."""
         agrees, newest = self._line.agrees(state), self._line.revision
         if agrees is False:
@@ -249,7 +259,7 @@ class Gate:
                 "it (`flumen models` does). If the topic was made anew, start the workers again"
             )
         self._announced = state.revision
-        if state.revision == newest:
+        if state.revision == newest and place >= self._refused_place:
             self._refused = None
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import structlog
 
 from flumen.interceptor.open_files import exhausted
+from flumen.models.errors import ModelError
 from flumen.stores import StoreError
 from flumen.streams.errors import StreamError
 from flumen.streams.live.health import Pulse
@@ -34,14 +35,14 @@ class Retry:
         That no file is left to open for the call passes as well, and is said as what it is.
 
         Raises:
-            StoreError, StreamError: it failed in a way that a retry does not change.
+            ModelError, StoreError, StreamError: it failed in a way that a retry does not change.
         """
         waited = False
         pause = self.first_pause_s
         while True:
             try:
                 result = await call()
-            except (StoreError, StreamError, OSError) as error:
+            except (ModelError, StoreError, StreamError, OSError) as error:
                 files = exhausted(error)
                 if not files and (isinstance(error, OSError) or not error.retriable):
                     raise

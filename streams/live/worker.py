@@ -1,7 +1,8 @@
 """A worker from start to stop: load the model to serve, open the stores, run, finish what is in hand, leave."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +33,8 @@ from flumen.streams.sinks import ChosenStore, chosen_stores, make_answers, make_
 log = structlog.get_logger(__name__)
 
 Entered = TypeVar("Entered")
+
+MODEL_REPOSITORY = "the model repository"
 
 _CLOSE_S = 20.0
 """What commits and stores may take to close, beyond `stop_timeout_s`."""
@@ -87,8 +90,9 @@ class _Start:
         shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
 
         async def follow() -> Control:
-            control = following(settings, metrics, shadow, self.hanging)
-            return await opened.enter_async_context(_off_the_loop(control))
+            waiting = _Waiting(retry, asyncio.get_running_loop())
+            control = following(settings, metrics, shadow, self.hanging, waiting.until_done)
+            return await opened.enter_async_context(_off_the_loop(control, waiting.give_up))
 
         control = await retry.until_done(KAFKA, follow)
         columns = merge_columns(interceptor.columns for interceptor in self.chain)
@@ -106,13 +110,36 @@ class _Start:
         return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
 
 
+class _Waiting:
+    """Waits for the model repository on behalf of another thread, until that is given up."""
+
+    def __init__(self, retry: Retry, loop: asyncio.AbstractEventLoop) -> None:
+        self._patience = retry
+        self._loop = loop
+        self._given_up: Future[None] = Future()
+
+    def until_done(self, call: Callable[[], Entered]) -> Entered:
+        async def until_done() -> Entered:
+            return await self._patience.until_done(MODEL_REPOSITORY, lambda: asyncio.to_thread(call))
+
+        waiting = asyncio.run_coroutine_threadsafe(until_done(), self._loop)
+        self._given_up.add_done_callback(lambda _: waiting.cancel())  # at once, where that was before
+        return waiting.result()
+
+    def give_up(self) -> None:
+        self._given_up.set_result(None)
+
+
 @asynccontextmanager
-async def _off_the_loop(context: AbstractContextManager[Entered]) -> AsyncIterator[Entered]:
-    """Enter and leave a context in other threads. Cancelled while it is entered, it is left in order."""
+async def _off_the_loop(
+    context: AbstractContextManager[Entered], give_up: Callable[[], None]
+) -> AsyncIterator[Entered]:
+    """Enter and leave a context in other threads. Cancelled while it is entered, it gives up and is left in order."""
     entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
     try:
         yield await asyncio.shield(entering)
     except asyncio.CancelledError:
+        give_up()
         await asyncio.wait({entering})
         if entering.exception() is None:
             await asyncio.to_thread(context.__exit__, None, None, None)

@@ -5,6 +5,9 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -14,6 +17,7 @@ from gate import Gate
 
 from flumen.streams.control.records import WorkerState, parse_status
 from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.live.worker import MODEL_REPOSITORY
 from flumen.streams.settings import Settings
 
 WAITING = "server does not answer; waiting"
@@ -22,16 +26,33 @@ WAITING = "server does not answer; waiting"
 @pytest.fixture
 def gates(settings: Settings) -> Iterator[dict[str, Gate]]:
     solr = settings.solr_url.removeprefix("http://").removesuffix("/solr")
-    gates = {"kafka": Gate(settings.kafka_servers), "kudu": Gate(settings.kudu_masters), "solr": Gate(solr)}
-    yield gates
-    for gate in gates.values():
-        gate.close()
+    handler = partial(Quiet, directory=settings.model_repository)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as models:
+        Thread(target=models.serve_forever, daemon=True).start()
+        gates = {
+            "kafka": Gate(settings.kafka_servers),
+            MODEL_REPOSITORY: Gate("{}:{}".format(*models.server_address[:2])),
+            "kudu": Gate(settings.kudu_masters),
+            "solr": Gate(solr),
+        }
+        yield gates
+        for gate in gates.values():
+            gate.close()
+        models.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """The model repository, read over HTTP."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing of each request."""
 
 
 def behind(gates: dict[str, Gate]) -> dict[str, str]:
     """Settings with which every server is reached through its gate."""
     return {
         "kafka_servers": gates["kafka"].address,
+        "models_root": f"http://{gates[MODEL_REPOSITORY].address}",
         "kudu_masters": gates["kudu"].address,
         "solr_url": f"http://{gates['solr'].address}/solr",
     }
@@ -61,6 +82,8 @@ def test_servers_that_are_down_are_waited_for_one_after_another(
     wait_until(lambda: waits_for("kafka"), "a worker that waits for Kafka", worker.check)
     wait_until(lambda: ask("health")[0] == 503, "an unhealthy worker", worker.check)
     gates["kafka"].open()
+    wait_until(lambda: waits_for(MODEL_REPOSITORY), "a worker that waits for its models", worker.check)
+    gates[MODEL_REPOSITORY].open()
     wait_until(lambda: waits_for("kudu", "solr"), "a worker that waits for both stores", worker.check)
     wait_until(lambda: ask("health")[0] == 503, "an unhealthy worker", worker.check)
     gates["kudu"].open()
@@ -83,7 +106,7 @@ def as_process_1() -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("moment", ["at once", "solr is waited for"])
+@pytest.mark.parametrize("moment", ["at once", f"{MODEL_REPOSITORY} is waited for", "solr is waited for"])
 def test_a_stop_during_the_start_is_heard_also_by_process_1(
     settings: Settings,
     gates: dict[str, Gate],
@@ -93,21 +116,24 @@ def test_a_stop_during_the_start_is_heard_also_by_process_1(
     observer: Any,
     moment: str,
 ) -> None:
-    late = moment == "solr is waited for"
-    if late:
-        gates["kafka"].open()
-        gates["kudu"].open()
+    waited = moment.removesuffix(" is waited for") if moment != "at once" else ""
+    for name in gates if waited else ():
+        if name == waited:
+            break
+        gates[name].open()
     worker = start_worker(command=as_process_1(), **behind(gates), http_port=port)
     worker.wait_for_line("answering over http")  # its first
     wait_until(
-        lambda: not late or any(line.get("server") == "solr" for line in worker.lines()), moment, worker.check
+        lambda: not waited or any(line.get("server") == waited for line in worker.lines()),
+        moment,
+        worker.check,
     )
     outer = psutil.Process(worker.process.pid)
     flumen = outer.children()[0] if outer.name() == "unshare" else outer
     flumen.send_signal(signal.SIGTERM)
     assert worker.process.wait(60) == 0
     assert worker.lines()[-1]["event"] == "worker stopped before it was ready; it had taken nothing"
-    if late:
+    if waited:
         statuses = [raw.value for raw in observer.read(settings.status_topic)]
         assert parse_status(statuses[0]).state is WorkerState.STARTING
         assert statuses[-1] is None, "it said goodbye"

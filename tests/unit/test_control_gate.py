@@ -188,6 +188,29 @@ def test_a_line_that_comes_late_ends_the_conflict() -> None:
     assert (tested.conflict, tested.refused) == (None, None)
 
 
+def test_a_record_that_waited_ends_no_refusal_of_one_that_stands_behind_it() -> None:
+    """Compaction keeps the last: that is the refused one, whenever the other's line in the audit log is read."""
+    tested, first = gate(), state(1, 1)
+    tested.admit(control(first))
+    with pytest.raises(RecordMalformed):
+        tested.admit(record(b"not JSON"))
+    tested.admit(audit(first))
+    assert tested.overdue() == []
+    assert isinstance(tested.refused, RecordMalformed)
+    fill(tested, control(state(2, 2)), audit(state(2, 2)))
+    assert tested.refused is None
+
+
+def test_a_line_that_comes_late_ends_no_refusal_of_a_record_behind_its_own() -> None:
+    tested = gate()
+    tested.admit(control(state(1, 1)))
+    assert len(tested.overdue(wait_s=0)) == 1
+    with pytest.raises(RecordMalformed):
+        tested.admit(record(None))
+    assert tested.admit(audit(state(1, 1))) == state(1, 1)
+    assert isinstance(tested.refused, RecordMalformed)
+
+
 @pytest.mark.parametrize("revision", [MAX_REVISION, MAX_FIRST_REVISION + 1, 4])
 def test_no_revision_closes_a_model(revision: int) -> None:
     tested = fill(gate(), audit(state(1, 1)), audit(state(2, 2)))

@@ -1,4 +1,5 @@
 import os
+import socket
 import threading
 import uuid
 from dataclasses import replace
@@ -18,6 +19,7 @@ from flumen.models.errors import (
     ModelNotFound,
     ModelRefused,
     ModelTooLarge,
+    RepositoryRefused,
     RepositoryUnavailable,
 )
 from flumen.models.manifest import to_json
@@ -374,3 +376,24 @@ def test_a_relative_root_and_a_file_url_are_the_same_folder(tmp_path: Path, monk
     Repository("models").register(CONTENT, MANIFEST)
     assert Repository(f"file://{tmp_path}/models").versions("shapes") == [1]
     assert Repository(tmp_path / "models").versions("shapes") == [1]
+
+
+def test_a_server_that_does_not_answer_is_not_an_empty_repository():
+    """fsspec's driver for HTTP calls every file missing then."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = "http://{}:{}/models".format(*nobody.getsockname())
+        repository = Repository(address)
+        for ask in (lambda: repository.alias("shapes", "champion"), lambda: repository.manifest("shapes", 1)):
+            with pytest.raises(RepositoryUnavailable, match="Connect") as refused:
+                ask()
+            assert refused.value.retriable
+
+
+def test_what_somebody_has_to_mend_is_not_waited_for(tmp_path: Path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(RepositoryRefused) as refused:
+        Repository(tmp_path / "file" / "models").register(CONTENT, MANIFEST)
+    assert not refused.value.retriable
+    with pytest.raises(RepositoryRefused):
+        Repository("nosuchprotocol://bucket/models")

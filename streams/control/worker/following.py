@@ -3,15 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol, TypeVar
 
 import structlog
 
 from flumen.models.slot import CurrentSlot, Serving
-from flumen.streams.control.worker.loading import Loader
+from flumen.streams.control.records import DesiredState, Refused
+from flumen.streams.control.worker.loading import First, Loader
 from flumen.streams.control.worker.pace import Pace
 from flumen.streams.control.worker.preparation import Listeners, Preparation, stay_behind
 from flumen.streams.control.worker.reader import ControlReader
@@ -24,6 +26,15 @@ log = structlog.get_logger(__name__)
 
 _END_S = 5.0
 
+Result = TypeVar("Result")
+
+
+class Patiently(Protocol):
+    """Makes a call again and again while what it asks does not answer, and returns what it returns."""
+
+    def __call__(self, call: Callable[[], Result]) -> Result:
+        """Call, from a thread that may wait."""
+
 
 @dataclass(frozen=True, slots=True)
 class Control:
@@ -35,14 +46,18 @@ class Control:
 
 
 @contextmanager
-def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str]) -> Iterator[Control]:
+def following(
+    settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str], patiently: Patiently
+) -> Iterator[Control]:
     """Read the control topic to its end and load the model it names; then follow it for the block.
 
     Threads that do not end with it, such as one that waits for a model's answer, are added to `hanging` by their names.
+    `patiently` makes a call until the model repository answers. Meanwhile the worker's status says that it starts.
 
     Raises:
         NoModel: there is no verified model to classify with.
         KafkaUnavailable, TopicMissing: the control topic cannot be read.
+        CancelledError: `patiently` was told to give up.
     """
     if not settings.control_public_keys:
         log.warning(
@@ -54,14 +69,19 @@ def following(settings: Settings, metrics: Metrics, shadow: Shadow, hanging: lis
     thread = partial(_thread, broken, hanging)
     reporter = StatusReporter(settings, worker_id(settings), metrics.stored, time.monotonic)
     with ExitStack() as stack:
-        stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind is None))
+        stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind in (None, CancelledError)))
         stack.enter_context(thread("status", reporter.run, reporter.end))
         reader = ControlReader(settings)
         stack.callback(reader.close)
-        state, refused = reader.read_to_end()
-        loader = Loader(settings, metrics)
+        reader.read_to_end()
+        loader = patiently(partial(Loader, settings, metrics))
         stack.callback(loader.close)
-        first = loader.first(state)
+
+        def begin() -> tuple[First, DesiredState | None, Refused | None]:
+            state, refused = reader.newest()  # others may have changed it while the repository was waited for
+            return loader.first(state), state, refused
+
+        first, state, refused = patiently(begin)
         metrics.serve(first.serving.classifier)
         slot = CurrentSlot(first.serving)
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)

@@ -73,13 +73,16 @@ class Loader:
 
         Raises:
             NoModel: neither can be loaded.
+            RepositoryUnavailable, VerifierUnavailable: neither can be loaded now; `retriable`.
         """
         if state is None:
             return First(self._alias())
         try:
             champion = self.load(state.champion)
             return First(Serving(champion, state.champion.sha256, state.revision, state.revision))
-        except Exception as error:  # noqa: BLE001 - as while it runs: whatever a file does to the libraries, one serves
+        except Exception as error:
+            if isinstance(error, ModelError) and error.retriable:
+                raise  # no other than the one that all shall serve, because of a moment
             log.warning(
                 "the control topic's champion is refused; beginning with the repository's",
                 version=state.champion.version,
@@ -101,6 +104,8 @@ class Loader:
                 )
             champion = self._load(version)
         except ModelError as error:
+            if error.retriable:
+                raise
             raise NoModel(f"there is no model to classify with: {error}") from error
         return Serving(champion, champion.manifest.sha256, NO_REVISION)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import structlog
 
 from flumen.interceptor.classifier import Classifier
-from flumen.models.errors import ModelError
+from flumen.models.errors import RepositoryUnavailable, VerifierUnavailable
 from flumen.models.slot import CurrentSlot, Serving
 from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
 from flumen.streams.control.worker.pace import NICENESS
@@ -97,7 +97,7 @@ class Preparation:
     def refuse(self, ref: ModelRef, error: Exception) -> None:
         """Note that a model that is wanted was refused; it is not tried again, unless that may help."""
         refused = Refused.because(error, ref)
-        may_pass = isinstance(error, ModelError) and error.retriable
+        may_pass = isinstance(error, RepositoryUnavailable | VerifierUnavailable)
         with self._change:
             if ref in self._needed():
                 self._stock.refused[ref] = _Refusal(refused, may_pass)
@@ -109,8 +109,8 @@ class Preparation:
         )
         self._listeners.changed()
 
-    def refuse_record(self, refused: Refused) -> None:
-        """Note that a control record was refused."""
+    def refuse_record(self, refused: Refused | None) -> None:
+        """Note that a control record was refused, or that none is any more."""
         with self._change:
             self._refused_record = refused
         self._listeners.changed()

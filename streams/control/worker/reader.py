@@ -29,6 +29,7 @@ class ControlReader:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._gate = Gate(settings, settings.model_name, Keyring(settings.control_public_keys))
+        self._handed_on: Refused | None = None
         self._leaving = threading.Event()
         self._follower = Follower(settings, (settings.control_topic, settings.audit_topic))
 
@@ -57,20 +58,40 @@ class ControlReader:
                 model=self._gate.state.model,
                 revision=self._gate.state.revision,
             )
-        refused = self._gate.refused
-        return self._gate.state, Refused.because(refused) if refused else None
+        self._handed_on = self._refused()
+        return self._gate.state, self._handed_on
 
-    def follow(self, on_state: Callable[[DesiredState], None], on_refusal: Callable[[Refused], None]) -> None:
-        """Hand on what is written, as it is written, until `end`: the body of a thread."""
+    def newest(self) -> tuple[DesiredState | None, Refused | None]:
+        """Return what `read_to_end` does, with what has come since; between that and `follow`."""
+        for raw in self._follower.news(0, _warn):
+            self._admit(raw)
+        self._handed_on = self._refused()
+        return self._gate.state, self._handed_on
+
+    def follow(
+        self, on_state: Callable[[DesiredState], None], on_refusal: Callable[[Refused | None], None]
+    ) -> None:
+        """Hand on what is written, as it is written, until `end`: the body of a thread.
+
+        `on_state` takes a state, which ends what was refused before it. `on_refusal` takes what is refused then, and
+        None once a record that counts has taken its place in the control topic.
+        """
         while not self._leaving.is_set():
             for raw in self._follower.news(_POLL_S, _warn):
                 match self._admit(raw):
                     case DesiredState() as state:
                         on_state(state)
+                        self._handed_on = None
                     case Refused() as reason:
                         on_refusal(reason)
+                        self._handed_on = reason
             for error in self._gate.overdue():
-                on_refusal(_tell(error))
+                self._handed_on = _tell(error)
+                on_refusal(self._handed_on)
+            # Of the two topics one is read before the other: until they agree, what is refused may be over already.
+            if not self._gate.has_lost and self._refused() != self._handed_on:
+                self._handed_on = self._refused()
+                on_refusal(self._handed_on)
 
     def end(self) -> None:
         """Let `follow` return."""
@@ -79,6 +100,10 @@ class ControlReader:
     def close(self) -> None:
         """Release the connection, once `follow` has returned."""
         self._follower.close()
+
+    def _refused(self) -> Refused | None:
+        refused = self._gate.refused
+        return Refused.because(refused) if refused else None
 
     def _admit(self, raw: RawMessage) -> DesiredState | Refused | None:
         try:
