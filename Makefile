@@ -19,10 +19,13 @@ help: ## Show this list
 
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "flumen needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version`. Try: make PYTHON=python3.11"; exit 1; }
+		{ echo "flumen needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>/dev/null || echo not there`. Try: make PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install `basename $(PYTHON)`-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing what requirements-dev.lock pins into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT)
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT) || \
+		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -59,6 +62,6 @@ lock: $(VENV)/.ready ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --extra test --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-clean: ## Stop the stack, remove its data and the virtual environment
+clean: ## Stop the stack, remove its data, all models in .flumen and the virtual environment
 	[ ! -x $(BIN)/flumen ] || $(BIN)/flumen down --purge
 	rm -rf $(VENV) .flumen build *.egg-info

@@ -1,6 +1,7 @@
 """Workers that run beside the command: the demo's. Those that are left running are stopped by `flumen down`."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,15 +16,19 @@ from flumen.streams.errors import StreamError
 from flumen.streams.secrets import revealed
 from flumen.streams.settings import Settings
 
+LOGS = "logs"
+"""The folder of their logs, in the home."""
+
 _SHOWN_LOG = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundWorker:
-    """A `flumen worker` in a process of its own, and its log."""
+    """A `flumen worker` in a process of its own, and its log. `is_left`: it runs on when the command has ended well."""
 
     process: ProcessId
     log: Path
+    is_left: bool
 
     def is_ready(self) -> bool:
         """Say whether it classifies by now."""
@@ -61,37 +66,53 @@ def background_worker(
 ) -> Iterator[BackgroundWorker]:
     """Run a worker. At the end stop it, in at most `grace_s` seconds; with `keep`, leave it if all went well.
 
-    One of the same `name` that was left before is stopped first. `name` is that of its log, `settings` are `FLUMEN_*`
-    names that it gets beside the environment's.
+    One of the same `name` that was left before is stopped first; then this one takes its place, and is left too. `name`
+    is that of its log, `settings` are `FLUMEN_*` names that it gets beside the environment's.
     """
     record = home.absolute() / f"{name}.json"
-    _stop_recorded(record)
-    log = home.absolute() / "logs" / f"{name}.log"
-    worker = BackgroundWorker(
-        spawn([sys.executable, "-P", "-m", "flumen", "worker"], settings or {}, log), log
-    )
-    kept = False
+    is_left = _stop_recorded(record) or keep
+    log = home.absolute() / LOGS / f"{name}.log"
+    environment = {**os.environ, **(settings or {})}
+    process = spawn([sys.executable, "-P", "-m", "flumen", "worker"], environment, log)
     try:
-        yield worker
-        if keep:
-            with writing(record):
-                record.write_text(json.dumps(asdict(worker.process)))
-            kept = True
+        # Recorded at once: a command that is killed leaves a worker that `flumen down` finds.
+        with writing(record):
+            record.write_text(json.dumps(asdict(process)))
+        yield BackgroundWorker(process, log, is_left)
+    except BaseException:
+        is_left = False
+        raise
     finally:
-        if not kept:
-            stop([worker.process], grace_s)
+        if not is_left:
+            stop([process], grace_s)
+            record.unlink(missing_ok=True)
 
 
-def stop_kept_workers(home: Path) -> None:
-    """Stop the workers that a demo left running, if there are any."""
-    for record in home.absolute().glob("worker*.json"):
-        _stop_recorded(record)
+def stop_kept_workers(home: Path) -> list[str]:
+    """Stop the workers that a demo left running. Return the names of those that ran."""
+    records = sorted(home.absolute().glob("worker*.json"))
+    return [record.stem for record in records if _stop_recorded(record)]
 
 
-def _stop_recorded(record: Path) -> None:
+def remove_logs(home: Path) -> None:
+    """Remove the logs of the workers that ran beside a command; the folder too if nothing else is in it."""
+    folder = home.absolute() / LOGS
+    if not folder.is_dir():
+        return
+    with writing(folder):
+        for log in folder.glob("worker*.log*"):
+            log.unlink()
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _stop_recorded(record: Path) -> bool:
+    """Stop the worker of a record; say whether it ran."""
     try:
         process = ProcessId(**json.loads(record.read_text()))
     except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
-        return
+        return False
+    ran = process.find() is not None
     stop([process])
     record.unlink(missing_ok=True)
+    return ran

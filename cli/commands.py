@@ -106,7 +106,17 @@ def load(entry: Entry) -> Any:
     if isinstance(found, typer.Typer):
         group = get_group(found)
         group.name = entry.name
-        return group
+        return _without_types_of_flags(group)
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command(entry.name)(found)
-    return get_command(app)
+    return _without_types_of_flags(get_command(app))
+
+
+def _without_types_of_flags(command: Any) -> Any:
+    """Take `<bool>` from behind the flags in the help of a command and those below it: no value is to be given."""
+    for option in command.params:
+        if getattr(option, "is_flag", False) and option.metavar is None:
+            option.metavar = ""
+    for each in getattr(command, "commands", {}).values():
+        _without_types_of_flags(each)
+    return command

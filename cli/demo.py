@@ -1,10 +1,10 @@
 """`flumen demo`: the whole thing, once, on real images."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -15,15 +15,17 @@ from rich.live import Live
 
 from flumen.cli.background import BackgroundWorker, background_worker
 from flumen.cli.demo_photos import photo_settings, photo_worker, show_photos
-from flumen.cli.demo_report import Run, Snapshot, farewell, live_table, show_dead_letter, show_results
-from flumen.cli.output import console
+from flumen.cli.demo_report import Left, Run, Snapshot, farewell, live_table, show_dead_letter, show_results
+from flumen.cli.interruption import signals_end
+from flumen.cli.output import console, errors
 from flumen.cli.stack import start_stack
 from flumen.models.repository import Repository
 from flumen.models.shipped import seed
 from flumen.stack import local
+from flumen.stack.layout import Endpoints
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
-from flumen.streams.errors import SourceUnreadable, StreamError
+from flumen.streams.errors import BadSetting, SourceUnreadable, StreamError
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import PublishReport, publish
@@ -40,32 +42,83 @@ _REFRESH_S = 0.3
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers and the workers running.")] = False,
 ) -> None:
-    """Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it."""
+    """Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it.
+
+    What it started is stopped at the end. What ran before runs on.
+    """
     began = time.monotonic()
     home = load_settings().home
     if not IMAGES.exists():
         raise SourceUnreadable(f"the demo's images are not at {IMAGES}; run it from a clone of the project")
+    _require_own_servers(load_settings(), local.recorded(home))
+    ran = local.running(home)
+    with signals_end(), ExitStack() as closing:
+        if not keep:
+            closing.callback(local.stop_others, home, ran)
+        with _telling_what_is_stopped():
+            shown = _show(home, keep, closing)
+    left = Left(servers=keep or local.is_running(home), workers=shown.workers_are_left)
+    ending = farewell(shown.photos, IMAGES, left, time.monotonic() - began)
+    console.print(ending, markup=False, highlight=False, soft_wrap=True)
+    if shown.problems:
+        raise StreamError(" ".join(shown.problems))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is known when all was shown. `photos` are the settings of the worker of photos."""
+
+    photos: Settings
+    workers_are_left: bool
+    problems: list[str]
+
+
+def _show(home: Path, keep: bool, closing: ExitStack) -> _Shown:
     start_stack(home)
     settings = load_settings()
     seed(Repository(settings.model_repository, limits=settings.verify_limits()))
     ensure_topics(settings)
-    with ExitStack() as closing:
-        if not keep:
-            closing.callback(local.down, home)
-        worker = closing.enter_context(background_worker(home, keep, settings.stop_timeout_s + 10))
-        _wait(worker.is_ready, "the worker to start")
-        photos = photo_settings(settings)
-        photographer = closing.enter_context(photo_worker(photos, keep, settings.stop_timeout_s + 10))
-        run = _open_run(settings, closing)
-        report = _classify(settings, run, worker)
-        problems = show_results(run, expected=report.sent - 1)
-        show_dead_letter(run)
-        _wait(photographer.is_ready, "the worker of photos to start")
-        problems += show_photos(photos, photographer)
-    ending = farewell(photos, IMAGES, keep, time.monotonic() - began)
-    console.print(ending, markup=False, highlight=False, soft_wrap=True)
-    if problems:
-        raise StreamError(" ".join(problems))
+    worker = closing.enter_context(background_worker(home, keep, settings.stop_timeout_s + 10))
+    _wait(worker.is_ready, "the worker to start")
+    photos = photo_settings(settings)
+    photographer = closing.enter_context(photo_worker(photos, keep, settings.stop_timeout_s + 10))
+    run = _open_run(settings, closing)
+    report = _classify(settings, run, worker)
+    problems = show_results(run, expected=report.sent - 1)
+    show_dead_letter(run)
+    _wait(photographer.is_ready, "the worker of photos to start")
+    problems += show_photos(photos, photographer)
+    return _Shown(photos, worker.is_left and photographer.is_left, problems)
+
+
+def _require_own_servers(settings: Settings, recorded: Endpoints | None) -> None:
+    """Return if the settings name no other servers than those of this folder.
+
+    Raises:
+        BadSetting: they do. Ten thousand images of the demo's are not wanted there.
+    """
+    ours = recorded.settings if recorded else {}
+    others = [
+        name
+        for name in sorted(Endpoints.NAMES)
+        if name in settings.model_fields_set and getattr(settings, name) != ours.get(name)
+    ]
+    if others:
+        lead, them = ("lead", "them") if len(others) > 1 else ("leads", "it")
+        raise BadSetting(
+            f"the demo runs on servers that it starts on this machine, and {' and '.join(others)} {lead} elsewhere. "
+            f"Unset {them} for the demo, in the environment and in flumen.toml, or run it in another folder"
+        )
+
+
+@contextmanager
+def _telling_what_is_stopped() -> Iterator[None]:
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        with suppress(OSError):  # of a terminal that is gone
+            errors.print("Interrupted. What the demo started is being stopped; that takes some seconds.")
+        raise
 
 
 def _open_run(settings: Settings, closing: ExitStack) -> Run:

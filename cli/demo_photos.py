@@ -57,6 +57,7 @@ def photo_worker(settings: Settings, keep: bool, grace_s: float) -> AbstractCont
     ensure_topics(settings)
     names = (*_TOPICS, "model_name", "group_id", "kudu_table_prefix", "solr_core")
     environment = {f"FLUMEN_{name.upper()}": str(getattr(settings, name)) for name in names}
+    environment["FLUMEN_HTTP_PORT"] = "0"  # the setting's is the other worker's
     return background_worker(settings.home, keep, grace_s, name="worker-photos", settings=environment)
 
 

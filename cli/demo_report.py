@@ -175,19 +175,30 @@ def show_dead_letter(run: Run) -> None:
     print_rows(rows, as_json=False, title="Dead letters: one image was broken on purpose")
 
 
-def farewell(photos: Settings, images: Path, keep: bool, seconds: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What runs on after the demo."""
+
+    servers: bool
+    workers: bool
+
+
+def farewell(photos: Settings, images: Path, left: Left, seconds: float) -> str:
     """Say how long it took, and where to look next. `photos` are the settings of the worker of photos."""
-    state = "The servers and the workers are left running."
-    if not keep:
+    if not left.servers:
         state = f"The servers are stopped, their data is kept: start them again with `{as_typed('up')}`."
+    elif not left.workers:
+        state = "The servers ran before, and run on; the demo's workers are stopped."
+    else:
+        state = "The servers and the workers are left running."
     # Below one another: a command takes most of 80 columns.
     lines = "\n".join(
-        f"  {command}\n      {meaning}" for command, meaning in next_commands(photos, images, keep).items()
+        f"  {command}\n      {meaning}" for command, meaning in next_commands(photos, images, left).items()
     )
     return f"\nDone in {seconds:.0f} s. {state} Where to look next:\n{lines}"
 
 
-def next_commands(photos: Settings, images: Path, keep: bool) -> dict[str, str]:
+def next_commands(photos: Settings, images: Path, left: Left) -> dict[str, str]:
     """Return commands to go on with, in this order, each with its meaning. Typed in this folder, they work."""
     own = {"kudu_table_prefix": photos.kudu_table_prefix}
     looking = {
@@ -203,10 +214,11 @@ def next_commands(photos: Settings, images: Path, keep: bool) -> dict[str, str]:
     }
     produce = as_typed("produce", from_here(images))
     last = {as_typed("down", "--purge"): "stop the servers and remove their data"}
-    if keep:
+    first = {} if left.servers else {as_typed("up"): "start the servers again"}
+    if left.servers and left.workers:
         return {**looking, produce: "publish images: these, or your own folders and archives", **last}
     return {
-        as_typed("up"): "start the servers again",
+        **first,
         **looking,
         as_typed("worker"): "classify what arrives, until Ctrl-C",
         produce: "publish images to it from another terminal: these, or your own folders and archives",

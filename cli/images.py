@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 import typer
 
-from flumen.cli.output import AsJson, print_facts, print_json, save_bytes
+from flumen.cli.output import AsJson, iso_time, print_facts, print_json, save_bytes
 from flumen.stores.errors import StoreRefused
 from flumen.stores.kudu import KuduReader
 from flumen.streams.settings import load_settings
@@ -50,13 +51,19 @@ def show_image(image_id: ImageId, *, as_json: AsJson = False) -> None:
     """Show every column of an image's row in Kudu."""
     with _reader() as reader:
         row = reader.get(image_id)
+        schema = reader.schema("images")
     if row is None:
         raise _nobody(image_id)
+    times = {name for name in schema.names if pa.types.is_timestamp(schema.field(name).type)}
     shown = {name: _shown(value) for name, value in row.items()}
     if as_json:
         print_json(shown)
         return
-    print_facts((name, value) for name, value in shown.items() if value is not None)
+    print_facts(
+        (name, iso_time(value) if name in times else value)
+        for name, value in shown.items()
+        if value is not None
+    )
 
 
 @contextmanager

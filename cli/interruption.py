@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM in commands that change something and wait: they end in order, and say what was left."""
 
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,21 @@ class Interruption:
         is_first, self.number = self.number is None, number
         if not (self.is_held and is_first):
             raise KeyboardInterrupt
+
+
+@contextmanager
+def signals_end() -> Iterator[None]:
+    """Let SIGTERM, and a terminal that is closed, end the block as Ctrl-C does, and not the process where it stands."""
+    numbers = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is not signal.SIG_IGN]
+    former = {
+        number: signal.signal(number, lambda number, _frame: sys.exit(SIGNAL_BASE + number))
+        for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

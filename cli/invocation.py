@@ -21,6 +21,11 @@ def as_typed(*arguments: str, settings: Mapping[str, str] | None = None) -> str:
     return " ".join([*names, program(), *map(shlex.quote, arguments)])
 
 
+def as_called(text: str) -> str:
+    """Return a message with every command in it, in backquotes, as one types it here."""
+    return text.replace("`flumen ", f"`{program()} ")
+
+
 def program() -> str:
     """Return what runs this flumen: its name where the shell finds it by that, else its path, else its module."""
     script = Path(sys.executable).with_name("flumen")

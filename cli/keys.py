@@ -29,6 +29,7 @@ def new(
     """Make an Ed25519 key pair: the private key into a file that you alone can read, the public one printed."""
     pair = new_key_pair()
     try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made with its mode: a file that is closed to others only afterwards was open for a moment.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as stream:

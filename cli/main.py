@@ -33,12 +33,22 @@ def _print_version(asked: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback has seen it
         bool,
-        typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True),
+        typer.Option(
+            "--version", help="Show the version and exit.", metavar="", callback=_print_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Classify images as they arrive."""
+    _log_to_standard_error()
+
+
+def _log_to_standard_error() -> None:
+    """Keep what is logged out of what is printed: JSON has to stay JSON. A worker sets up its own."""
+    import structlog
+
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def run() -> None:
@@ -58,13 +68,13 @@ def _write_what_can_be_written() -> None:
 
 
 def _end(error: Exception) -> NoReturn:
-    from flumen.cli.failures import is_ours
+    from flumen.cli.failures import elsewhere, is_ours
     from flumen.cli.output import print_error
     from flumen.interceptor.open_files import exhausted
 
     files = exhausted(error)
     if files or is_ours(error):
-        print_error(error, "" if files is None or files in str(error) else files)
+        print_error(error, elsewhere(error) if files is None or files in str(error) else files)
     else:
         print_error(Unexpected(_report(error)))
     sys.exit(1)

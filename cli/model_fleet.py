@@ -9,6 +9,7 @@ from rich.console import Group
 from rich.live import Live
 
 from flumen.cli.fleet_table import fleet_table, worker_row
+from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole
 from flumen.streams.control.operator.audit_log import Change, describe_change, read_audit_log
 from flumen.streams.control.operator.fleet import Fleet
@@ -62,7 +63,7 @@ def history(
     columns = ("revision", "at", "actor", "command", "change", "reason", "took effect on")
     print_rows(rows, as_json, title=f"Changes of {name or settings.model_name}", columns=columns)
     if settings.control_public_keys and any(change.effects for change in changes):
-        errors.print(_UNSIGNED, highlight=False, soft_wrap=True)
+        errors.print(as_called(_UNSIGNED), highlight=False, soft_wrap=True)
 
 
 def _models(fleet: Fleet, name: str | None) -> list[str]:
@@ -72,7 +73,7 @@ def _models(fleet: Fleet, name: str | None) -> list[str]:
 def _tables(fleet: Fleet, name: str | None) -> Group | str:
     models = _models(fleet, name)
     if not models:
-        return "No worker runs, and no state is written. `flumen worker` starts one."
+        return as_called("No worker runs, and no state is written. `flumen worker` starts one.")
     return Group(*(fleet_table(fleet.view(model)) for model in models))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, errors, print_json
 from flumen.interceptor.classifier import Preprocess
 from flumen.models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
@@ -108,7 +109,7 @@ def _keep(repository: Repository, content: bytes, described: Manifest, as_json: 
     say = (
         "It is the champion." if is_first else f"`flumen models activate {name}@{version}` lets it classify."
     )
-    console.print(say, markup=False, highlight=False)
+    console.print(as_called(say), markup=False, highlight=False)
 
 
 def _preprocess(

@@ -10,6 +10,7 @@ import typer
 from flumen.cli.actor import actor
 from flumen.cli.fleet_table import watching
 from flumen.cli.interruption import Interruption, interruptible
+from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, print_json, printable
 from flumen.cli.worse_score import accept_score, standing_manifest
 from flumen.models.errors import ModelError
@@ -188,7 +189,7 @@ def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
     """Return the name and the version, verified here: what fails on this machine need not trouble the fleet."""
     name, tail = parse_reference(reference)
     if tail is None:
-        raise typer.BadParameter(f"name a version, as in {name}@2; see `flumen models list`")
+        raise typer.BadParameter(as_called(f"name a version, as in {name}@2; see `flumen models list`"))
     manifest = repository.resolve(reference)
     repository.verify(name, manifest.version)
     return name, ModelRef(manifest.version, manifest.sha256)

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from flumen.cli.invocation import as_called
 from flumen.cli.model_fleet import history, status
 from flumen.cli.model_register import register
 from flumen.cli.model_swap import activate, rollback, shadow
@@ -38,14 +39,17 @@ def list_models(*, root: Root = None, as_json: AsJson = False) -> None:
         print_json(rows + coming)
         return
     if not rows + coming:
-        console.print(f"There are none in {repository.url}; `flumen train` makes one.", markup=False)
+        none = f"There are none in {repository.url}; `flumen train` makes one."
+        console.print(as_called(none), markup=False, highlight=False, soft_wrap=True)
         return
     print_rows([{name: row[name] for name in COLUMNS} for row in rows + coming], as_json, title="Models")
     if coming:
         listed = ", ".join(f"{row['model']}@{row['version']}" for row in coming)
         errors.print(
-            f"{listed} came with flumen and is not in {repository.url} yet: the first `flumen worker`, or "
-            "`flumen models activate`, puts it there.",
+            as_called(
+                f"{listed} came with flumen and is not in {repository.url} yet: the first `flumen worker`, or "
+                "`flumen models activate`, puts it there."
+            ),
             markup=False,
             highlight=False,
             soft_wrap=True,

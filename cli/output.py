@@ -4,6 +4,7 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,10 +23,13 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from flumen.cli.invocation import as_called
 from flumen.cli.rows import Rows
 from flumen.streams.errors import NotSaved
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+_EPOCH = datetime(1970, 1, 1)
 
 console = Console(emoji=False)  # `a:b:c` is an address, and no picture
 errors = Console(stderr=True, emoji=False)
@@ -98,8 +102,19 @@ def print_error(error: Exception, more: str = "") -> None:
     A message quotes what came from outside: a worker's status, an operator's reason, a file's name.
     """
     errors.print(f"[bold red]flumen:[/] {type(error).__name__}: ", end="", highlight=False)
-    for line in [*(str(error).splitlines() or [""]), *more.splitlines()]:
+    for line in [*(as_called(str(error)).splitlines() or [""]), *as_called(more).splitlines()]:
         errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+def iso_time(microseconds: int) -> str:
+    """Return a time since the epoch in ISO 8601, to the millisecond; the number where no calendar has it.
+
+    No zone is added: it is UTC, but for `taken_at` of a camera that did not say which zone its clock was in.
+    """
+    try:
+        return (_EPOCH + timedelta(microseconds=microseconds)).isoformat(timespec="milliseconds")
+    except OverflowError:
+        return str(microseconds)
 
 
 def printable(text: str) -> str:

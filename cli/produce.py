@@ -96,6 +96,8 @@ def produce(
     if report.interrupted:
         errors.print("stopped by Ctrl-C; the images behind these were not published", highlight=False)
         raise typer.Exit(_INTERRUPTED)
+    if not report.sent and not failed:
+        errors.print("there was nothing to publish: no file was found there", highlight=False)
     if failed:
         raise typer.Exit(1)
 

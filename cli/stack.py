@@ -11,7 +11,9 @@ import typer
 from rich.filesize import decimal
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from flumen.cli.background import stop_kept_workers
+from flumen.cli.background import remove_logs, stop_kept_workers
+from flumen.cli.failures import not_started
+from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, errors, print_rows
 from flumen.stack import docker as containers
 from flumen.stack import doctor as checks
@@ -27,8 +29,6 @@ from flumen.streams.settings import Settings, load_settings
 NEXT = "Next: `flumen worker` classifies, `flumen produce PATH` publishes images, `flumen down` stops the servers."
 IS_DOWN = 3
 """The exit code of `flumen status` where something is down, as that of `systemctl status`."""
-
-NOT_STARTED = "No stack was started from here; `flumen up` starts one."
 
 
 def up(
@@ -50,24 +50,43 @@ def up(
         start_stack(home, timeout or READY_SECONDS)
     _print_servers(home, as_json)
     if not as_json:
-        errors.print(NEXT, highlight=False, soft_wrap=True)
+        errors.print(as_called(NEXT), highlight=False, soft_wrap=True)
 
 
 def down(
-    purge: Annotated[bool, typer.Option("--purge", help="Remove data and logs too.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Remove their data and all logs too. Models are kept.")
+    ] = False,
 ) -> None:
     """Stop the servers; their data stays, unless purged."""
     home = load_settings().home
-    stop_kept_workers(home)
+    stopped = stop_kept_workers(home)
+    if purge:
+        remove_logs(home)
     if _through(home) == "docker":
         containers.down(home, purge)
-        stopped = ["the containers"]
+        stopped.append("the containers")
+        stays = "their volumes are removed" if purge else "their volumes are kept"
     else:
-        stopped = local.down(home, purge)
-    gone = f"{home.absolute() / 'stack'} is removed" if purge else "data and logs are kept"
-    errors.print(
-        f"Stopped: {', '.join(stopped) or 'nothing, no server was running'}; {gone}.", highlight=False
+        had_data = local.has_data(home)
+        stopped += local.down(home, purge)
+        stays = _what_stays(home, had_data, purge)
+    said = f"Stopped: {', '.join(stopped) or 'nothing, no server was running'}; {stays}."
+    errors.print(said, markup=False, highlight=False, soft_wrap=True)
+
+
+def _what_stays(home: Path, had_data: bool, purge: bool) -> str:
+    if not had_data:
+        return f"no server has kept anything in {home.absolute()}"
+    if not purge:
+        return f"data and logs are kept in {home.absolute()}"
+    models = home.absolute() / "models"
+    kept = (
+        f". The models in {models} are kept; remove that folder if you want none of them"
+        if models.exists()
+        else ""
     )
+    return f"their data and all logs are removed{kept}"
 
 
 def status(as_json: AsJson = False) -> None:
@@ -75,7 +94,7 @@ def status(as_json: AsJson = False) -> None:
     home = load_settings().home
     states = _print_servers(home, as_json)
     if not states and not as_json:
-        errors.print(NOT_STARTED, highlight=False)
+        errors.print(as_called(not_started(home)), markup=False, highlight=False, soft_wrap=True)
     if not states or not all(states.values()):
         raise typer.Exit(IS_DOWN)
 
@@ -84,9 +103,14 @@ def doctor(as_json: AsJson = False) -> None:
     """Look for what would stop the servers: memory, disk, ports, Java, downloads. Exit code 1 if something would."""
     settings = load_settings()
     findings = checks.examine(readings.read(settings.home, _wanted_ports(settings), missing_jars()))
-    print_rows([asdict(finding) for finding in findings], as_json)
+    rows = [asdict(finding) for finding in findings]
+    print_rows(rows if as_json else [_as_called(row) for row in rows], as_json)
     if any(finding.result == "failed" for finding in findings):
         raise typer.Exit(1)
+
+
+def _as_called(finding: dict[str, str]) -> dict[str, str]:
+    return {**finding, "what_to_do": as_called(finding["what_to_do"])}
 
 
 def start_stack(home: Path, timeout_s: float = READY_SECONDS) -> Endpoints:

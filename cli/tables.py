@@ -47,7 +47,10 @@ def migrate(
         if plan or as_json:
             print_rows([asdict(addition) for addition in plan], as_json, columns=_COLUMNS)
         if not plan:
-            _say("Nothing is missing: every store has what workers write.")
+            _say(
+                "Nothing is missing: the stores that are there have what workers write. "
+                "Those that are not, the first worker makes."
+            )
             return
         if dry_run:
             _say("Nothing was changed. Without --dry-run these columns are added.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from flumen.stack.errors import ServerFailed
 from flumen.stack.layout import Layout
 from flumen.stack.ports import HOST, is_listening
+from flumen.stack.process import inherited
 from flumen.stack.server import Command, Server, explain
 
 MAX_MESSAGE_BYTES = 17 * 1024 * 1024  # an image of 16 MiB, and room for headers
@@ -102,7 +103,7 @@ def _format(command: Command, properties: Path, log: Path) -> None:
     ]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as output:
-        environment = {**os.environ, **command.environment}
+        environment = {**inherited(), **command.environment}
         done = subprocess.run(arguments, env=environment, stdout=output, stderr=output, check=False)  # noqa: S603  our own Java, no shell
     if done.returncode:
         raise ServerFailed(explain("Kafka's data folder cannot be made", log))

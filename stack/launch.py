@@ -9,7 +9,7 @@ from threading import Event, Lock
 from flumen.stack.artifacts import resolve
 from flumen.stack.errors import ServerFailed
 from flumen.stack.layout import Layout, State
-from flumen.stack.process import ProcessId, spawn, stop
+from flumen.stack.process import ProcessId, inherited, spawn, stop
 from flumen.stack.server import READY_SECONDS, Server, wait_ready
 from flumen.stores.artifacts.folders import writing
 from flumen.stores.artifacts.progress import Progress
@@ -86,7 +86,8 @@ class Launch:
         with writing(self.layout.data(server.name)):
             command = server.prepare(files)
         with self.lock:
-            process = spawn(command.arguments, command.environment, self.layout.log(server.name))
+            environment = {**inherited(), **command.environment}
+            process = spawn(command.arguments, environment, self.layout.log(server.name))
             self.started[server.name] = process
             # Recorded at once: an `up` that is killed now leaves servers that the next one finds.
             processes = {**self.state.processes, **self.started}

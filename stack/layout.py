@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flumen.stack.errors import StackError
 from flumen.stack.process import ProcessId
@@ -23,6 +23,9 @@ def default_home() -> Path:
 @dataclass(frozen=True, slots=True)
 class Endpoints:
     """Where clients reach the servers: two times `host:port`, and a URL that ends in `/solr`."""
+
+    NAMES: ClassVar[frozenset[str]] = frozenset(["kafka_servers", "kudu_masters", "solr_url"])
+    """The names of flumen's settings for them."""
 
     kafka: str
     kudu_masters: str
@@ -54,8 +57,19 @@ class Layout:
 
     @property
     def root(self) -> Path:
-        """The folder of the stack: `down --purge` removes it."""
+        """The folder of the stack."""
         return self.home / "stack"
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that `down --purge` removes, by name: what else lies there is somebody else's."""
+        return [self.root / name for name in ("kafka", "kudu", "solr", "logs")]
+
+    @property
+    def records(self) -> list[Path]:
+        """The files that it removes."""
+        names = ("endpoints.json", "servers.json")
+        return [self.lock, *(self.root / each for name in names for each in (name, f"{name}.new"))]
 
     @property
     def lock(self) -> Path:

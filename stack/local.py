@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +69,7 @@ def up(
 
 
 def down(home: Path, purge: bool = False) -> list[str]:
-    """Stop every server, and with `purge` remove data and logs. Return the names of those that ran.
+    """Stop every server, and with `purge` remove their data and logs. Return the names of those that ran.
 
     Raises:
         ServerFailed: a process cannot be ended.
@@ -87,6 +87,33 @@ def down(home: Path, purge: bool = False) -> list[str]:
             layout.forget_endpoints()
             layout.write_state(State(state.ports))
     return list(running)
+
+
+def stop_others(home: Path, but: Collection[str]) -> None:
+    """Stop the servers that are not named in `but`: what was started beside those that ran before.
+
+    Data and logs are kept. The endpoints are forgotten where no server is left.
+
+    Raises:
+        ServerFailed: a process cannot be ended.
+    """
+    layout = Layout(home.absolute())
+    if not layout.root.exists():
+        return
+    with exclusive(layout.lock):
+        state = layout.read_state()
+        running = state.running()
+        stop(process for name, process in running.items() if name not in but)
+        left = {name: process for name, process in running.items() if name in but}
+        layout.write_state(State(state.ports, left))
+        record = layout.read_endpoints()
+        if not left and record is not None and record[1] == "local":
+            layout.forget_endpoints()
+
+
+def running(home: Path) -> frozenset[str]:
+    """Return the names of the servers that have a process; says nothing about how they do."""
+    return frozenset(Layout(home.absolute()).read_state().running())
 
 
 def status(home: Path) -> list[ServerStatus]:
@@ -108,18 +135,26 @@ def recorded(home: Path) -> Endpoints | None:
     return record[0] if record else None
 
 
+def has_data(home: Path) -> bool:
+    """Say whether servers have kept anything here."""
+    return any(folder.exists() for folder in Layout(home.absolute()).folders)
+
+
 def is_running(home: Path) -> bool:
     """Whether all servers have a process; says nothing about how they do."""
-    return set(OWNERS.values()) <= set(Layout(home.absolute()).read_state().running())
+    return set(OWNERS.values()) <= running(home)
 
 
 def _remove(layout: Layout) -> None:
-    """Remove data, logs and records; the home too if nothing else is in it."""
-    if layout.root.exists():
-        shutil.rmtree(layout.root)
-    layout.lock.unlink(missing_ok=True)
-    if not any(layout.home.iterdir()):
-        layout.home.rmdir()
+    """Remove the servers' data, logs and records, and nothing else; each folder if nothing else is in it."""
+    for folder in layout.folders:
+        if folder.exists():
+            shutil.rmtree(folder)
+    for record in layout.records:
+        record.unlink(missing_ok=True)
+    for folder in (layout.root, layout.home):
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _servers(layout: Layout, ports: Mapping[str, int], solr_configset: Path) -> list[Server]:

@@ -12,6 +12,24 @@ from flumen.stack.errors import ServerFailed
 from flumen.stores.artifacts.folders import writing
 
 SAME_START_SECONDS = 2.0  # psutil counts from the boot time, which the kernel corrects when the clock is set
+_INHERITED = frozenset(
+    [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "JAVA_TOOL_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "_JAVA_OPTIONS",
+        "PYTHONHOME",
+        "PYTHONPATH",
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +50,15 @@ class ProcessId:
             return None
 
 
+def inherited() -> dict[str, str]:
+    """Return what a server gets of this process's environment: what a program needs to run, and no password."""
+    return {name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("LC_")}
+
+
 def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) -> ProcessId:
     """Start a process in a session of its own, out of reach of Ctrl-C here; its output goes to `log`.
 
-    `environment` is added to this process's. An earlier log is kept with `.1` behind its name.
+    `environment` is all that it gets. An earlier log is kept with `.1` behind its name.
 
     Raises:
         ServerFailed: the system cannot run the program.
@@ -51,9 +74,7 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path) -> 
         (os.POSIX_SPAWN_DUP2, 1, 2),
     ]
     try:
-        pid = os.posix_spawn(
-            command[0], list(command), {**os.environ, **environment}, setsid=True, file_actions=actions
-        )
+        pid = os.posix_spawn(command[0], list(command), environment, setsid=True, file_actions=actions)
     except OSError as error:
         raise ServerFailed(
             f"cannot run {command[0]}: {error}; `flumen doctor` looks for the reason"

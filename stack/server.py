@@ -24,7 +24,7 @@ ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What to run: `arguments` begin with the program's full path; `environment` adds to this process's."""
+    """What to run: `arguments` begin with the program's full path; `environment` adds to what servers inherit."""
 
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -128,7 +128,10 @@ class SolrServer:
         if status in _NO_ACCESS:
             return StoreRefused(f"{where}. {self._access_advice(status)}")
         if status == HTTPStatus.NOT_FOUND:
-            return StoreRefused(f"{where}. Check FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE")
+            return StoreRefused(
+                f"{where}. There is no such index yet: `flumen worker` creates it when it starts. Or check "
+                "FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE"
+            )
         return StoreRefused(where)
 
     @contextmanager

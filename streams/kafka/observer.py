@@ -140,9 +140,7 @@ class TopicObserver:
         if metadata.error is not None:
             if forbidden := refusal(metadata.error):
                 raise forbidden
-            raise TopicMissing(
-                f"there is no topic {topic!r}; the first `flumen worker` or `flumen produce` makes it"
-            )
+            raise TopicMissing(f"there is no topic {topic!r}; the first `flumen worker` makes it")
         return [TopicPartition(topic, number) for number in metadata.partitions]
 
 

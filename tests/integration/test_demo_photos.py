@@ -12,7 +12,7 @@ import pytest
 
 from flumen.cli.background import environment_of
 from flumen.cli.demo_photos import photo_settings, photo_worker, show_photos
-from flumen.cli.demo_report import ARTICLE_QUERIES, next_commands
+from flumen.cli.demo_report import ARTICLE_QUERIES, Left, next_commands
 from flumen.cli.invocation import as_typed
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
@@ -49,7 +49,11 @@ def test_what_the_demo_says_at_its_end(
     one_image = tmp_path / "one.png"
     shutil.copy(Path(__file__).parents[2] / "tests" / "fuzz" / "corpus" / "png", one_image)
     article = as_typed("sql", ARTICLE_QUERIES[0], "--json")
-    further = (line for line in next_commands(photos, one_image, keep=True) if " down " not in line)
+    further = (
+        line
+        for line in next_commands(photos, one_image, Left(servers=True, workers=True))
+        if " down " not in line
+    )
     lines = [article, *further]
     done = [subprocess.run(line, shell=True, capture_output=True, text=True, check=False) for line in lines]
     assert [(line, run.stderr) for line, run in zip(lines, done, strict=True) if run.returncode] == []

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import typer
 from typer.testing import CliRunner
 
 from flumen.cli import main, output
 from flumen.cli.commands import ENTRIES, load
+from flumen.cli.failures import elsewhere
+from flumen.stores.errors import StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,3 +128,59 @@ def test_every_group_has_help_for_each_of_its_commands() -> None:
         for sub in getattr(command, "commands", {}).values():
             assert sub.help, f"flumen {entry.name} {sub.name} says nothing of itself"
         assert isinstance(command, typer.core.TyperCommand | typer.core.TyperGroup)
+
+
+def test_times_are_for_people() -> None:
+    assert output.iso_time(1_795_847_874_878_064) == "2026-11-28T06:37:54.878"
+    assert output.iso_time(-62_135_596_800_000_000) == "0001-01-01T00:00:00.000"
+    assert output.iso_time(2**63 - 1) == str(2**63 - 1)
+
+
+@pytest.mark.parametrize("words", [["demo"], ["down"], ["models", "activate"]], ids=" ".join)
+def test_the_help_asks_for_no_value_behind_a_flag(words: list[str]) -> None:
+    said = CliRunner().invoke(main.app, [*words, "--help"]).output
+    flags = [
+        line for line in said.splitlines() if any(flag in line for flag in ("--keep", "--purge", "--force"))
+    ]
+    assert flags
+    assert not any("<bool>" in line for line in flags)
+
+
+@pytest.mark.parametrize("command", [["search", "x"], ["status"]], ids=" ".join)
+def test_a_command_in_the_wrong_folder_is_told_so(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("FLUMEN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(sys, "argv", ["flumen", *command])
+    with pytest.raises(SystemExit):
+        main.run()
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"there is none in {tmp_path / '.flumen'}" in said
+    assert "set FLUMEN_HOME to the .flumen in it" in said
+
+
+def test_an_address_that_was_set_is_not_looked_for_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLUMEN_SOLR_URL", "http://127.0.0.1:1/solr")
+    assert elsewhere(StoreUnavailable("no answer")) == ""
+    monkeypatch.delenv("FLUMEN_SOLR_URL")
+    assert elsewhere(StoreUnavailable("no answer")) != ""
+    assert elsewhere(ValueError("else")) == ""
+
+
+def test_what_is_logged_does_not_get_into_what_is_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warn() -> None:
+        structlog.get_logger("flumen.models.processes.verifier").warning("the verifying helper ended")
+        output.print_json([1])
+
+    monkeypatch.setattr("flumen.cli.settings.settings", warn)
+    result = CliRunner().invoke(main.app, ["settings"])
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == [1]
+    assert "the verifying helper ended" in result.stderr

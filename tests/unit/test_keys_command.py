@@ -52,7 +52,7 @@ def test_a_key_that_is_there_is_not_overwritten(folder: Path) -> None:
     (folder / "flumen.key").write_text("precious")
     assert isinstance(CliRunner().invoke(app, ["keys", "new"]).exception, BadKey)
     assert (folder / "flumen.key").read_text() == "precious"
-    nowhere = CliRunner().invoke(app, ["keys", "new", "--out", "nowhere/flumen.key"])
+    nowhere = CliRunner().invoke(app, ["keys", "new", "--out", "/proc/nowhere/flumen.key"])
     assert isinstance(nowhere.exception, BadKey)
 
 
@@ -73,3 +73,10 @@ def test_without_keys_nothing_is_signed_and_with_one_it_is_even_if_nobody_asks(f
     (folder / "key").write_bytes(pair.private)
     headers = make_signer(load_settings(control_private_key_file="key"))("topic", b"mnist", b"{}")
     assert [name for name, _ in headers] == ["flumen.key", "flumen.signature"]
+
+
+def test_the_folder_of_a_key_is_made_for_its_owner_alone(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "swap.key"
+    done = CliRunner().invoke(app, ["keys", "new", "--out", str(file)])
+    assert done.exit_code == 0, done.output
+    assert file.parent.stat().st_mode & 0o077 == 0

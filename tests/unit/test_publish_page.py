@@ -1,6 +1,10 @@
 """docs/publish.md: its Python runs, and what every example sets is what `flumen.streams.events` reads."""
 
+import base64
+import json
+import random
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +60,26 @@ def test_there_are_the_four_languages() -> None:
 def test_every_header_that_an_example_sets_is_one_that_is_read(language: str) -> None:
     named = set(re.findall(r"\bce_\w+", LANGUAGES[language]))
     assert {"ce_specversion", "ce_id", "ce_source"} <= named <= _READ_HEADERS
+
+
+def test_what_curl_sends_is_an_image_with_its_headers(tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(300_000)
+    (tmp_path / "photo.png").write_bytes(content)
+    lines = LANGUAGES["curl"].split("```sh\n")[1].splitlines()
+    first, last = lines.index("{"), next(at for at, line in enumerate(lines) if line.startswith("} | curl"))
+    script = "\n".join([next(line for line in lines if line.startswith("b64()")), *lines[first:last], "}"])
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, check=True)
+    sent = json.loads(done.stdout)
+    assert decoded(sent["key"]["data"]) == b"photo.png"
+    assert decoded(sent["value"]["data"]) == content
+    headers = tuple((header["name"], decoded(header["value"])) for header in sent["headers"])
+    image = to_image(RawMessage("images", 0, 0, b"photo.png", content, headers, 0), arrived_at=0)
+    assert image.defect is None
+    assert (image.id, image.source, image.name) == ("photo.png", "/camera/1", "photo.png")
+
+
+def decoded(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def test_the_table_of_headers_is_what_is_read() -> None:

@@ -1,5 +1,6 @@
 """What the demo says at its end can be copied: the program is found, the options are there, the settings exist."""
 
+import ast
 import os
 import shlex
 import sys
@@ -8,15 +9,21 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
+from typer.testing import CliRunner
 
 from flumen.cli.demo import IMAGES
 from flumen.cli.demo_photos import photo_settings
-from flumen.cli.demo_report import ARTICLE_QUERIES, farewell, next_commands
+from flumen.cli.demo_report import ARTICLE_QUERIES, Left, farewell, next_commands
 from flumen.cli.invocation import as_typed, program
 from flumen.cli.main import app
+from flumen.cli.output import print_error
+from flumen.stack.errors import StackError
 from flumen.streams.settings import Settings
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("flumen")
+RUNNING, STOPPED = Left(servers=True, workers=True), Left(servers=False, workers=False)
 
 
 @pytest.fixture
@@ -50,27 +57,27 @@ def accept(arguments: list[str]) -> None:
         _, command, arguments = command.resolve_command(context, list(arguments))
 
 
-@pytest.mark.parametrize("keep", [True, False])
-def test_every_command_of_the_farewell_is_one(elsewhere: Path, photos: Settings, keep: bool) -> None:
-    commands = next_commands(photos, IMAGES, keep)
+@pytest.mark.parametrize("left", [RUNNING, Left(servers=True, workers=False), STOPPED], ids=str)
+def test_every_command_of_the_farewell_is_one(elsewhere: Path, photos: Settings, left: Left) -> None:
+    commands = next_commands(photos, IMAGES, left)
     assert len(commands) >= 7
     for line in commands:
         settings, called, arguments = parsed(line)
         assert called == str(PROGRAM)
         assert {name.removeprefix("FLUMEN_").lower() for name in settings} <= Settings.model_fields.keys()
         accept(arguments)
-    assert all(line in farewell(photos, IMAGES, keep, 1.0) for line in commands)
+    assert all(line in farewell(photos, IMAGES, left, 1.0) for line in commands)
     (images,) = (parsed(line)[2][1] for line in commands if " produce " in line)
     assert Path(images).exists()
 
 
 def test_servers_that_are_down_are_started_first(elsewhere: Path, photos: Settings) -> None:
     up, down = as_typed("up"), as_typed("down", "--purge")
-    lines = list(next_commands(photos, IMAGES, keep=False))
+    lines = list(next_commands(photos, IMAGES, STOPPED))
     assert (lines[0], lines[-1]) == (up, down)
     assert lines.index(as_typed("worker")) < next(i for i, line in enumerate(lines) if " produce " in line)
-    assert f"start them again with `{up}`" in farewell(photos, IMAGES, False, 1.0)
-    assert up not in next_commands(photos, IMAGES, keep=True)
+    assert f"start them again with `{up}`" in farewell(photos, IMAGES, STOPPED, 1.0)
+    assert up not in next_commands(photos, IMAGES, RUNNING)
 
 
 @pytest.mark.parametrize("statement", ARTICLE_QUERIES)
@@ -92,6 +99,26 @@ def test_the_program_is_called_as_the_shell_finds_it(
     other.chmod(0o755)
     monkeypatch.setenv("PATH", f"{elsewhere}{os.pathsep}{folder}")
     assert program() == f"{folder.parent.name}/bin/flumen"
+
+
+def test_a_message_names_commands_as_one_types_them(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flumen.cli.output.errors", Console(stderr=True, width=4000))
+    print_error(StackError("no stack; `flumen up` starts one, `flumen down` ends it"))
+    assert f"`{PROGRAM} up` starts one, `{PROGRAM} down` ends it" in capsys.readouterr().err
+    done = CliRunner().invoke(app, ["status"])
+    assert (done.exit_code, f"`{PROGRAM} up` starts one" in done.output) == (3, True)
+
+
+def test_commands_in_messages_are_shown_through_what_knows_how_they_are_typed() -> None:
+    """A text of a command's own that names another one has to pass `as_called`, or be an error's."""
+    for module in (ROOT / "cli").glob("*.py"):
+        for call in ast.walk(ast.parse(module.read_text())):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith((".print", "BadParameter")):
+                for argument in call.args:
+                    told = ast.unparse(argument)
+                    assert "`flumen " not in told or told.startswith("as_called("), f"{module.name}: {told}"
 
 
 def test_a_home_that_the_environment_names_is_named(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:

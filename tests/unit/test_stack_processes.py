@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flumen.stack import ports
+from flumen.stack import local, ports
 from flumen.stack.errors import ServerFailed, StackError
 from flumen.stack.layout import Endpoints, Layout, State
-from flumen.stack.process import ProcessId, spawn, stop
+from flumen.stack.process import ProcessId, inherited, spawn, stop
 from flumen.stack.server import explain
 from flumen.stores.artifacts.filelock import exclusive
 
@@ -108,6 +108,64 @@ def test_output_goes_to_the_log_and_the_last_log_is_kept(tmp_path: Path) -> None
         psutil.Process(process.pid).wait(60)
     assert sorted(log.read_text().split()) == ["err", "second"]
     assert sorted(log.with_name("a.log.1").read_text().split()) == ["err", "first"]
+
+
+def test_a_server_gets_what_a_program_needs_and_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"PATH": "/bin", "LC_ALL": "C", "TMPDIR": "/tmp", "JAVA_TOOL_OPTIONS": "-Xint"}
+    secret = {
+        "AWS_SECRET_ACCESS_KEY": "1",
+        "FLUMEN_SOLR_PASSWORD": "2",
+        "HTTPS_PROXY": "http://a:3@b",
+        "PGPASSWORD": "4",
+        "JAVA_KEYSTORE_PASSWORD": "5",
+    }
+    for name, value in {**given, **secret}.items():
+        monkeypatch.setenv(name, value)
+    assert given.items() <= inherited().items()
+    assert not secret.keys() & inherited().keys()
+
+
+def test_a_process_gets_its_environment_and_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    program = "import os; print(*sorted({'WORD', 'PGPASSWORD'} & os.environ.keys()))"
+    process = spawn([sys.executable, "-c", program], {"WORD": "a"}, tmp_path / "a.log")
+    psutil.Process(process.pid).wait(60)
+    assert (tmp_path / "a.log").read_text().split() == ["WORD"]
+
+
+def test_what_was_started_beside_others_is_stopped_alone(sleeper: ProcessId, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    beside = spawn(SLEEP, {}, tmp_path / "beside.log")
+    layout.write_state(State({"kafka": 1}, {"kafka": sleeper, "solr": beside}))
+    layout.write_endpoints(Endpoints("127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3/solr"), "local")
+    local.stop_others(tmp_path, local.running(tmp_path) - {"solr"})
+    assert (sleeper.find() is None, beside.find() is None) == (False, True)
+    assert (local.running(tmp_path), local.recorded(tmp_path) is None) == ({"kafka"}, False)
+    local.stop_others(tmp_path, ())
+    assert (sleeper.find(), local.running(tmp_path), local.recorded(tmp_path)) == (None, frozenset(), None)
+
+
+def test_containers_are_not_forgotten_where_nothing_local_runs(tmp_path: Path) -> None:
+    record = Endpoints("127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3/solr")
+    Layout(tmp_path).write_endpoints(record, "docker")
+    local.stop_others(tmp_path, ())
+    assert local.recorded(tmp_path) == record
+
+
+def test_a_purge_takes_no_file_that_is_not_the_servers(tmp_path: Path) -> None:
+    """Also where the home is a checkout, whose package `stack` is a folder of that name."""
+    layout = Layout(tmp_path)
+    layout.write_state(State({"kafka": 1}, {}))
+    layout.data("kafka").mkdir()
+    own = layout.root / "local.py"
+    own.write_text("mine")
+    local.down(tmp_path, purge=True)
+    assert list(tmp_path.rglob("*")) == [layout.root, own]
+    own.unlink()
+    local.down(tmp_path, purge=True)
+    assert not tmp_path.exists()
 
 
 def test_a_program_that_is_not_there_is_a_clear_error(tmp_path: Path) -> None:
