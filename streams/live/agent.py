@@ -20,8 +20,9 @@ from flumen.models.slot import Serving
 from flumen.streams.control.worker.following import Control
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.live.delivery import Delivery, Lost, rows_of_ours
+from flumen.streams.live.intake import MicroBatch
 from flumen.streams.live.metrics import Metrics
-from flumen.streams.live.reader import MicroBatch, Reader
+from flumen.streams.live.reader import Reader
 from flumen.streams.live.repeats import Repeats
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow

@@ -6,9 +6,7 @@ The thread that owns the consumer calls `commit`; the event loop calls `acknowle
 import threading
 from collections.abc import Iterable
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-
-from flumen.streams.kafka.errors import is_fatal, kafka_error
+from flumen.streams.kafka.group import GroupConsumer
 from flumen.streams.kafka.message import Partition
 from flumen.streams.live.ledger import OffsetLedger, Receipt
 
@@ -34,32 +32,18 @@ class Commits:
             self._done.update(ours)
             self._uncommitted.update(ours)
 
-    def commit(self, consumer: Consumer, wait: bool) -> None:
+    def commit(self, consumer: GroupConsumer, *, wait: bool) -> None:
         """Send what is acknowledged and not committed; with `wait`, until the broker has answered."""
         with self._lock:
             partitions, self._uncommitted = self._uncommitted, set()
-            offsets = [TopicPartition(*partition, self._done[partition]) for partition in partitions]
-        if not offsets:
-            return
-        try:
-            if wait:
-                consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                consumer.commit(offsets=offsets, asynchronous=True)  # `answered` hears how it went
-        except KafkaException as error:
-            failure = kafka_error(error)
-            if not wait and not is_fatal(failure):
-                raise
-            # Why it is fatal, if it is, stands in place of the next message.
-            self.answered(failure, offsets)
+            offsets = {partition: self._done[partition] for partition in partitions}
+        if offsets:
+            consumer.commit(offsets, wait=wait)
 
-    def answered(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+    def refused(self, partitions: Iterable[Partition]) -> None:
         """Commit again what failed, up to what is done by then: a rebalance refuses commits until it is over."""
-        if error is None:
-            return
         with self._lock:
-            failed = {(offset.topic, offset.partition) for offset in offsets}
-            self._uncommitted |= failed & self._owned & self._done.keys()
+            self._uncommitted |= set(partitions) & self._owned & self._done.keys()
 
     def uncommitted(self) -> list[Partition]:
         """Return the partitions with something acknowledged that the broker has not taken yet."""

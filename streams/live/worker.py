@@ -15,14 +15,16 @@ from flumen.interceptor.formats import formats
 from flumen.models.processes.decoder import GuardedDecoder
 from flumen.streams.control.worker.following import Control, following
 from flumen.streams.dead_letters.writer import DeadLetterWriter
+from flumen.streams.kafka.brokers import KAFKA
+from flumen.streams.kafka.consumer import KafkaConsumer
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.live.agent import Interception, Steps, add_agent
 from flumen.streams.live.app import build_app
-from flumen.streams.live.brokers import KAFKA
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, watch
+from flumen.streams.live.intake import IntakeOptions
 from flumen.streams.live.metrics import Metrics, Timed
-from flumen.streams.live.reader import Reader, ReaderOptions
+from flumen.streams.live.reader import Reader
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
 from flumen.streams.live.stopping import StopRequest, leave_after, leaving_behind
@@ -177,7 +179,8 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
     settings, pulse = start.settings, start.pulse
     app = build_app(settings)
     channel = app.channel(maxsize=1)
-    reader = Reader(_reader_options(settings), channel, pulse)
+    connect = partial(_consumer, settings, pulse)
+    reader = Reader(_intake_options(settings), connect, channel, pulse, settings.stop_timeout_s)
     steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
     add_agent(app, channel, reader, steps)
     app.service(cast(Any, reader))
@@ -207,16 +210,21 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
         log.info("worker stopped; everything in hand was finished and acknowledged")
 
 
-def _reader_options(settings: Settings) -> ReaderOptions:
-    return ReaderOptions(
-        topic=settings.images_topic,
-        consumer=settings.consumer_config(),
+def _consumer(settings: Settings, pulse: Pulse, end: Callable[[Exception], None]) -> KafkaConsumer:
+    config = {
+        "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
+        **settings.consumer_config(),
+    }
+    return KafkaConsumer(settings.images_topic, config, pulse, end)
+
+
+def _intake_options(settings: Settings) -> IntakeOptions:
+    return IntakeOptions(
         max_batch_size=settings.max_batch_size,
         max_batch_time_s=settings.max_batch_time_ms / 1000,
         max_in_flight_bytes=settings.max_in_flight_bytes,
         max_message_bytes=settings.max_message_bytes,
-        max_poll_interval_s=settings.max_poll_interval_s,
-        stop_timeout_s=settings.stop_timeout_s,
+        revoke_timeout_s=settings.max_poll_interval_s / 5,
     )
 
 

@@ -13,9 +13,9 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from mode import CrashingSupervisor
 
+from flumen.streams.kafka.brokers import group_config
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.live.app import build_app
-from flumen.streams.live.brokers import group_config
 from flumen.streams.settings import Settings
 
 

@@ -5,7 +5,7 @@ from clocks import Clock
 from confluent_kafka import KafkaError, KafkaException
 
 from flumen.streams.errors import ClientFailed, TopicMissing, WorkerIdTaken
-from flumen.streams.live.brokers import Brokers, callback, group_config
+from flumen.streams.kafka.brokers import Brokers, callback, group_config
 from flumen.streams.live.health import Pulse
 
 

@@ -1,13 +1,13 @@
 """What is still to be committed, when commits fail and partitions come and go."""
 
-from confluent_kafka import KafkaError, TopicPartition
+from collections.abc import Mapping
 
+from flumen.streams.kafka.memory import MemoryConsumer, MemoryTopic
 from flumen.streams.kafka.message import Partition
 from flumen.streams.live.commits import Commits
 from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 PARTITION: Partition = ("images", 0)
-REFUSED = KafkaError(KafkaError.ILLEGAL_GENERATION)
 
 
 def acknowledged(ledger: OffsetLedger, commits: Commits, last_offset: int) -> None:
@@ -27,7 +27,7 @@ def test_a_refused_commit_is_made_again() -> None:
     taken = Taken()
     commits.commit(taken, wait=False)
     assert commits.uncommitted() == []
-    commits.answered(REFUSED, taken.offsets)
+    commits.refused(taken.offsets)
     assert commits.uncommitted() == [PARTITION]
 
 
@@ -39,11 +39,11 @@ def test_a_refusal_for_a_partition_that_went_and_came_back_is_forgotten() -> Non
     commits.commit(taken, wait=False)
     commits.forget([PARTITION])
     commits.own([PARTITION])
-    commits.answered(REFUSED, taken.offsets)
+    commits.refused(taken.offsets)
     assert commits.uncommitted() == []
     acknowledged(ledger, commits, 19)
     commits.commit(taken, wait=False)
-    assert [(p.partition, p.offset) for p in taken.offsets] == [(0, 20)]
+    assert taken.offsets == {PARTITION: 20}
 
 
 def test_what_is_done_after_its_partition_went_is_not_committed() -> None:
@@ -62,11 +62,12 @@ def test_what_is_done_after_its_partition_went_is_not_committed() -> None:
     assert commits.uncommitted() == []
 
 
-class Taken:
-    """Stands where a consumer does, and remembers what it is asked to commit."""
+class Taken(MemoryConsumer):
+    """Remembers what it is asked to commit."""
 
     def __init__(self) -> None:
-        self.offsets: list[TopicPartition] = []
+        super().__init__(MemoryTopic("images", 1))
+        self.offsets: Mapping[Partition, int] = {}
 
-    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+    def commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
         self.offsets = offsets

@@ -24,7 +24,6 @@ from flumen.models.processes.verifier import Verifier
 from flumen.models.urls import without_passwords
 from flumen.streams.errors import BadSetting
 from flumen.streams.kafka.options import KafkaOptions
-from flumen.streams.live.reader import ReaderOptions
 from flumen.streams.publishing.watching import Target
 from flumen.streams.secrets import FILE_SUFFIX, is_secret_property, revealed, shown
 from flumen.streams.settings import Settings, load_settings
@@ -93,7 +92,6 @@ def test_a_settings_object_shows_no_secret() -> None:
         configs,
         settings.kafka_options(),
         settings.solr_options(),
-        ReaderOptions(topic="images", consumer=configs[0]),
         Target("images", configs[2]),
         {name: shown(getattr(settings, name)) for name in Settings.model_fields},
     ]

@@ -1,7 +1,7 @@
 """Kafka's side of reading: whether a broker is there, and what its errors mean for the worker."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -9,7 +9,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from flumen.streams.errors import StreamError, TopicMissing
 from flumen.streams.kafka.connection import Connection
 from flumen.streams.kafka.errors import failed_for_good, is_fatal
-from flumen.streams.live.health import Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -29,25 +28,40 @@ _REFUSALS = (
 """What passes once somebody changes the broker, or the group: until then nothing is read, and no lag is seen."""
 
 
+class Waits(Protocol):
+    """Who is told what is waited for: the worker's pulse."""
+
+    def waits_for(self, what: str, reason: str) -> bool:
+        """Note that a server is waited for. Return whether that is news."""
+
+    def is_waiting_for(self, what: str) -> bool:
+        """Say whether a server is waited for."""
+
+    def waits_no_more(self, what: str) -> float | None:
+        """Note that it answers again; return for how many seconds it was waited for, None where it was not."""
+
+
 class Brokers:
-    """Hears what librdkafka says of the brokers, and notes in the pulse whether they are waited for."""
+    """Hears what librdkafka says of the brokers, and notes whether they are waited for."""
 
     def __init__(
-        self, topic: str, config: ConsumerConfig, pulse: Pulse, end: Callable[[Exception], None]
+        self, topic: str, config: ConsumerConfig, waits: Waits, end: Callable[[Exception], None]
     ) -> None:
         """Listen for the topic as a consumer that is configured so. `end` is called with what no waiting mends."""
         self._topic = topic
         self._connection = Connection(config)
         name = config.get("group.instance.id")
         self.reading = f"reading from {topic!r}" + (f" as {name!r}" if name else "")
-        self._pulse = pulse
+        self._waits = waits
+        self._has_trouble = False
         self._end = end
 
     def failed(self, error: KafkaError) -> None:
         """Hear an error of the connection: librdkafka's `error_cb`."""
         self._connection.hear(error)
+        self._has_trouble = True
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            if self._pulse.waits_for(KAFKA, self._connection.reason()):
+            if self._waits.waits_for(KAFKA, self._connection.reason()):
                 log.warning("no broker answers; waiting", reason=self._connection.reason())
         elif is_fatal(error):
             self._end(self._failed_for_good(error))
@@ -55,18 +69,21 @@ class Brokers:
     def answered(self) -> None:
         """Note that something came from a broker."""
         self._connection.answered()
-        if (waited_s := self._pulse.waits_no_more(KAFKA)) is not None:
+        if (waited_s := self._waits.waits_no_more(KAFKA)) is not None:
             log.info("a broker answers again", waited_s=round(waited_s, 1))
 
     def delivered(self) -> None:
         """Note that messages or partitions came: reading is not refused any more either."""
+        if not self._has_trouble:
+            return
+        self._has_trouble = False
         self.answered()
-        if (waited_s := self._pulse.waits_no_more(_LEAVE_TO_READ)) is not None:
+        if (waited_s := self._waits.waits_no_more(_LEAVE_TO_READ)) is not None:
             log.info("kafka lets this worker read again", waited_s=round(waited_s, 1))
 
     def ask(self, consumer: Consumer) -> None:
         """Ask whether a broker is back, where one is waited for: without new images nothing else would tell."""
-        if not self._pulse.is_waiting_for(KAFKA):
+        if not self._waits.is_waiting_for(KAFKA):
             return
         try:
             consumer.list_topics(self._topic, timeout=_ASK_TIMEOUT_S)
@@ -89,9 +106,10 @@ class Brokers:
             )
         if is_fatal(error):
             raise self._failed_for_good(error)
+        self._has_trouble = True
         if error.code() not in _REFUSALS:
             log.warning("kafka reports a passing error", error=error.str())
-        elif self._pulse.waits_for(_LEAVE_TO_READ, str(error.str())):
+        elif self._waits.waits_for(_LEAVE_TO_READ, str(error.str())):
             log.error("kafka does not let this worker read; waiting until it does", error=error.str())
         return True
 

@@ -1,0 +1,124 @@
+"""Kafka's consumer as `flumen.streams.kafka.group.GroupConsumer`: its errors and callbacks in our words."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from flumen.streams.kafka.brokers import Brokers, Waits, callback, group_config, read_lag
+from flumen.streams.kafka.errors import (
+    ClientConfig,
+    failed_for_good,
+    is_fatal,
+    kafka_error,
+    make_consumer,
+    translated,
+)
+from flumen.streams.kafka.group import Member
+from flumen.streams.kafka.message import Partition, RawMessage
+from flumen.streams.kafka.polling import poll
+from flumen.streams.kafka.received import raw_message
+
+
+class KafkaConsumer:
+    """`GroupConsumer` over confluent-kafka. What its callbacks raise goes to `end`: none may leave them."""
+
+    def __init__(
+        self, topic: str, config: ClientConfig, waits: Waits, end: Callable[[Exception], None]
+    ) -> None:
+        """Make one, which joins nothing yet. `waits` is told of brokers that are down.
+
+        Raises:
+            BadSetting: librdkafka refuses the configuration.
+        """
+        self._topic = topic
+        self._end = end
+        self._member: Member | None = None
+        self._paused: set[Partition] = set()
+        self._brokers = Brokers(topic, config, waits, end)
+        self._client: Consumer = make_consumer(
+            {
+                **group_config(config),
+                **config,
+                "error_cb": callback(self._brokers.failed, end),
+                "on_commit": callback(self._on_commit, end),
+            },
+            logging.getLogger("librdkafka"),
+        )
+
+    def join(self, member: Member) -> None:
+        """Join the group, and read what it assigns."""
+        self._member = member
+        self._client.subscribe(
+            [self._topic],
+            on_assign=self._callback(self._on_assign),
+            on_revoke=self._callback(member.on_revoke),
+            on_lost=self._callback(member.on_lost),
+        )
+
+    def take(self, timeout_s: float, leaving: Callable[[float], bool] | None = None) -> RawMessage | None:
+        """Return the next message; see `GroupConsumer.take`."""
+        message = poll(self._client, timeout_s, leaving)
+        if message is None or self._brokers.is_error(message.error()):
+            return None
+        self._brokers.delivered()
+        return raw_message(message)
+
+    def commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
+        """Commit where reading goes on; see `GroupConsumer.commit`."""
+        places = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        try:
+            if wait:
+                self._client.commit(offsets=places, asynchronous=False)
+            else:
+                self._client.commit(offsets=places, asynchronous=True)  # `_on_commit` hears how it went
+        except KafkaException as error:
+            failure = kafka_error(error)
+            if not wait and not is_fatal(failure):
+                raise failed_for_good(self._brokers.reading, failure) from error
+            # Why it is fatal, if it is, stands in place of the next message.
+            self._on_commit(failure, places)
+
+    def pause(self) -> None:
+        """Take nothing of the partitions that are assigned now."""
+        assigned = self._client.assignment()
+        self._client.pause(assigned)
+        self._paused.update(_partitions(assigned))
+
+    def resume(self) -> None:
+        """Resume what was paused. A partition that was lost while paused is still paused when it comes back."""
+        if not self._paused:
+            return
+        back = [p for p in self._client.assignment() if (p.topic, p.partition) in self._paused]
+        if back:
+            self._client.resume(back)
+            self._paused.difference_update(_partitions(back))
+
+    def lag(self) -> int:
+        """Return what is left to take. Looks whether a broker is back, where one is waited for."""
+        self._brokers.ask(self._client)
+        return read_lag(self._client)
+
+    def close(self) -> None:
+        """Leave the group."""
+        self._client.close()
+
+    def _callback(self, function: Callable[[Sequence[Partition]], None]) -> Callable[..., None]:
+        return callback(lambda _consumer, places: function(_partitions(places)), self._end_translated)
+
+    def _end_translated(self, error: Exception) -> None:
+        self._end(translated(self._brokers.reading, error))
+
+    def _on_assign(self, partitions: Sequence[Partition]) -> None:
+        self._brokers.delivered()
+        assert self._member is not None
+        self._member.on_assign(partitions)
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        if error is not None and self._member is not None:
+            self._member.on_commit_refused(_partitions(places))
+
+
+def _partitions(places: Sequence[Any]) -> list[Partition]:
+    return [(place.topic, place.partition) for place in places]

@@ -1,0 +1,60 @@
+"""A member of a consumer group, as the live path sees it: over Kafka, or in memory for tests."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from flumen.streams.kafka.message import Partition, RawMessage
+
+
+class Member(Protocol):
+    """Who reads. The consumer calls it from within its own calls, in the thread that makes them."""
+
+    def on_assign(self, partitions: Sequence[Partition]) -> None:
+        """Learn that these partitions are read from now on."""
+
+    def on_revoke(self, partitions: Sequence[Partition]) -> None:
+        """Finish with these partitions: they are another's once this returns. Until then they may be committed."""
+
+    def on_lost(self, partitions: Sequence[Partition]) -> None:
+        """Learn that these partitions are another's already."""
+
+    def on_commit_refused(self, partitions: Sequence[Partition]) -> None:
+        """Learn that a commit of these partitions was not taken."""
+
+
+class GroupConsumer(Protocol):
+    """Reads one topic as a member of a group. All calls come from one thread."""
+
+    def join(self, member: Member) -> None:
+        """Join the group, and read what it assigns."""
+
+    def take(self, timeout_s: float, leaving: Callable[[float], bool] | None = None) -> RawMessage | None:
+        """Return the next message; None if none came in time, or an error that passes came in its place.
+
+        `leaving` waits for at most so many seconds, and returns whether there is no point in waiting any more.
+
+        Raises:
+            TopicMissing: the topic is gone.
+            ClientFailed: reading cannot go on.
+        """
+
+    def commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
+        """Commit where reading goes on, a partition; with `wait`, until the broker has answered.
+
+        What is refused is told by `Member.on_commit_refused`.
+
+        Raises:
+            ClientFailed: nothing can be committed any more.
+        """
+
+    def pause(self) -> None:
+        """Take nothing of the partitions that are assigned now; those that come later are not paused."""
+
+    def resume(self) -> None:
+        """Take again of whatever was paused and is, or comes, back."""
+
+    def lag(self) -> int:
+        """Return how many messages of the assigned partitions were not taken yet, as far as is known."""
+
+    def close(self) -> None:
+        """Leave the group."""

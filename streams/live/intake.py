@@ -1,0 +1,258 @@
+"""Taking images from Kafka, a micro-batch at a time, and committing what is acknowledged: one thread's work.
+
+The thread does everything with the consumer: it polls, commits and leaves the group. (From any other thread a commit
+waits for the poll to end.) Batches are handed over one after another. While nobody takes them, or while more bytes are
+in hand than allowed, the thread goes on polling a paused consumer, so that a worker that waits for a store stays a
+member of its consumer group.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from flumen.streams.kafka.group import GroupConsumer
+from flumen.streams.kafka.message import Partition, RawMessage
+from flumen.streams.live.commits import Commits
+from flumen.streams.live.health import Pulse
+from flumen.streams.live.ledger import OffsetLedger, Receipt
+
+log = structlog.get_logger(__name__)
+
+_MESSAGE_BYTES = 400
+_HEADER_BYTES = 170
+"""What Python's objects take around a message's bytes and around a header's, at least."""
+_BATCHES_IN_HAND = 4
+"""One with the reader, one in the channel, one being decoded, one being written: together they have to fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Messages taken together. `taken_at` is `time.monotonic()` seconds; `receipt` is what the ledger wants back."""
+
+    messages: Sequence[RawMessage]
+    receipt: Receipt
+    taken_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeOptions:
+    """When a micro-batch is full, how much may be in hand, and how long things may take, in seconds.
+
+    `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes` is the size of one.
+    `pause_after_s` is how long the thread waits for somebody to take a batch before it polls, paused, for its group's
+    sake; `revoke_timeout_s` how long it finishes what is in hand of partitions that are taken away.
+    """
+
+    max_batch_size: int = 500
+    max_batch_time_s: float = 0.05
+    max_in_flight_bytes: int = 256 * 1024 * 1024
+    max_message_bytes: int = 17 * 1024 * 1024
+    revoke_timeout_s: float = 60
+    commit_every_s: float = 0.1
+    pause_after_s: float = 1.0
+    look_every_s: float = 1.0
+    last_commit_s: float = 10.0
+
+
+class Intake:
+    """Reads as a member of a group. `run` is the thread's; `acknowledge`, `leave` and `abandon` may come from any."""
+
+    def __init__(
+        self,
+        options: IntakeOptions,
+        hand_over: Callable[[MicroBatch], "Future[None]"],
+        pulse: Pulse,
+        ledger: OffsetLedger | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Make one. `hand_over` returns what is done once the batch is taken; no other is made meanwhile."""
+        self.unfinished = 0
+        self._options = options
+        self._hand_over = hand_over
+        self._pulse = pulse
+        self._clock = clock
+        self._ledger = ledger or OffsetLedger()
+        self._commits = Commits(self._ledger)
+        self._filling: list[RawMessage] = []
+        self._joined: GroupConsumer | None = None
+        self._leaving = threading.Event()
+        self._leave_by = float("inf")
+        self._look_at = 0.0
+
+    @property
+    def in_flight_bytes(self) -> int:
+        """Bytes of the messages taken and not yet acknowledged."""
+        return self._ledger.open_bytes()
+
+    def acknowledge(self, batch: MicroBatch) -> None:
+        """Let a batch that is in every store be committed, as soon as all before it on its partitions are as well."""
+        self._commits.acknowledge(batch.receipt)
+        self._pulse.progressed()
+
+    def leave(self, within_s: float) -> None:
+        """Let `run` take nothing more, and wait at most so long for what was taken to be finished."""
+        self._leave_by = min(self._leave_by, self._clock() + within_s)
+        self._leaving.set()
+
+    def abandon(self) -> None:
+        """Let it not wait for what is in hand: nobody will finish it any more."""
+        self._leave_by = 0.0
+
+    def run(self, consumer: GroupConsumer) -> None:
+        """Take batches until `leave`, let them be finished and committed, and leave the group.
+
+        Raises:
+            TopicMissing, ClientFailed: reading cannot go on.
+        """
+        try:
+            self.join(consumer)
+            while not self._leaving.is_set():
+                self.turn()
+            self.finish()
+        finally:
+            consumer.close()
+
+    def join(self, consumer: GroupConsumer) -> None:
+        """Join the group by this consumer, which is told the rest."""
+        self._joined = consumer
+        consumer.join(self)
+
+    def turn(self) -> None:
+        """Take one batch, if there is room and something comes in time, and commit what may be."""
+        if self._has_room(0) or self._stay(self._has_room, self._leaving.is_set):
+            self._consumer.resume()
+            batch = self._fill()
+            if batch is not None:
+                taken = self._hand_over(batch)
+                if not self._stay(partial(_done_within, taken), self._is_late):
+                    taken.cancel()
+        self._commits.commit(self._consumer, wait=False)
+        self._look_at_lag()
+
+    def finish(self) -> None:
+        """Let what is in hand be finished, and commit it."""
+        if not self._stay(self._ledger.wait_until_done, self._is_late):
+            self.unfinished = self._ledger.open_spans()
+            log.warning(
+                "leaving with batches unfinished; they will be delivered again", batches=self.unfinished
+            )
+        self._commit_the_last()
+
+    def on_assign(self, partitions: Sequence[Partition]) -> None:
+        """See `Member.on_assign`."""
+        self._commits.own(partitions)
+        log.info("partitions assigned", partitions=[p[1] for p in partitions])
+
+    def on_revoke(self, partitions: Sequence[Partition]) -> None:
+        """See `Member.on_revoke`. Called within a poll: if it takes too long, the group expels this worker."""
+        longest_s = min(self._options.revoke_timeout_s, max(0.0, self._leave_by - self._clock()))
+        finished = self._ledger.wait_until_done(longest_s, partitions)
+        self._commits.commit(self._consumer, wait=True)
+        self._forget(partitions)
+        log.info("partitions revoked", partitions=[p[1] for p in partitions], finished=finished)
+
+    def on_lost(self, partitions: Sequence[Partition]) -> None:
+        """See `Member.on_lost`."""
+        self._forget(partitions)
+        log.warning(
+            "partitions lost; what was in hand is delivered again", partitions=[p[1] for p in partitions]
+        )
+
+    def on_commit_refused(self, partitions: Sequence[Partition]) -> None:
+        """See `Member.on_commit_refused`."""
+        self._commits.refused(partitions)
+
+    @property
+    def _consumer(self) -> GroupConsumer:
+        assert self._joined is not None, "it has joined a group"
+        return self._joined
+
+    def _forget(self, partitions: Sequence[Partition]) -> None:
+        """Drop, unacknowledged, what is in hand of partitions that are another worker's now."""
+        self._commits.forget(partitions)
+        self._filling = [raw for raw in self._filling if (raw.topic, raw.partition) not in partitions]
+
+    def _has_room(self, timeout_s: float) -> bool:
+        """Say whether one more message may be taken, however large; wait for it at most so long."""
+        room = self._options.max_in_flight_bytes - self._options.max_message_bytes
+        return self._ledger.wait_until_below(room, timeout_s)
+
+    def _fill(self) -> MicroBatch | None:
+        """Take messages until the batch is full: by count, by bytes, or by time."""
+        options = self._options
+        room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
+        max_bytes = min(room, options.max_in_flight_bytes // _BATCHES_IN_HAND)
+        until = self._clock() + options.max_batch_time_s
+        size = sum(map(size_of, self._filling))
+        while len(self._filling) < options.max_batch_size and size <= max_bytes:
+            raw = self._consumer.take(until - self._clock(), self._leaving.wait)
+            if raw is None:
+                break
+            self._filling.append(raw)
+            size += size_of(raw)
+        raws, self._filling = self._filling, []
+        if not raws:
+            return None
+        last_offsets = {(raw.topic, raw.partition): raw.offset for raw in raws}
+        return MicroBatch(raws, self._ledger.take(last_offsets, size), self._clock())
+
+    def _is_late(self) -> bool:
+        return self._clock() > self._leave_by
+
+    def _stay(self, ready: Callable[[float], bool], give_up: Callable[[], bool]) -> bool:
+        """Stay a member of the group until something else is ready, or there is no point in waiting for it.
+
+        `ready` waits for at most so many seconds. Returns whether it came true.
+        """
+        waiting_since = self._clock()
+        while not ready(self._options.commit_every_s):
+            if give_up():
+                return False
+            self._commits.commit(self._consumer, wait=False)
+            self._look_at_lag()
+            if self._clock() - waiting_since > self._options.pause_after_s:
+                self._consumer.pause()
+                stray = self._consumer.take(0)
+                if stray is not None:
+                    self._filling.append(stray)  # of a partition that has just been assigned
+        return True
+
+    def _commit_the_last(self) -> None:
+        """Commit what is done before the group is left; while the group rebalances it takes no commits."""
+        self._consumer.pause()
+        until = self._clock() + self._options.last_commit_s
+        self._commits.commit(self._consumer, wait=True)
+        while (left := self._commits.uncommitted()) and self._clock() < until:
+            self._consumer.take(self._options.commit_every_s)
+            self._commits.commit(self._consumer, wait=True)
+        if left:
+            # Nothing is lost by it: what is not committed is delivered again.
+            log.warning("the last offsets were not committed", partitions=[p[1] for p in left])
+
+    def _look_at_lag(self) -> None:
+        now = self._clock()
+        if now < self._look_at:
+            return
+        self._look_at = now + self._options.look_every_s
+        self._pulse.observe(self._consumer.lag(), self._ledger.open_spans())
+
+
+def size_of(raw: RawMessage) -> int:
+    """Return about how many bytes a message keeps in memory: what it carries, and the objects that carry it."""
+    carried = len(raw.value or b"") + len(raw.key or b"")
+    headers = sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
+    return carried + headers + _MESSAGE_BYTES
+
+
+def _done_within(future: "Future[None]", timeout_s: float) -> bool:
+    try:
+        future.result(timeout_s)
+    except FutureTimeout:
+        return False
+    return True
