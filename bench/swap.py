@@ -137,7 +137,9 @@ class _Measurement:
         assert state is not None
 
         def effects() -> list[float]:
-            return [_seconds(one.at) for one in read_audit_log(self._settings, state.model)[-1].effects]
+            return [
+                _seconds(one.at) for one in read_audit_log(self._settings, state.model).changes[-1].effects
+            ]
 
         self._until(lambda: len(effects()) == self._options.workers, "every worker's first batch")
         return (max(effects()) - _seconds(state.at)) * 1000

@@ -13,7 +13,7 @@ from flumen.interceptor.classifier import Preprocess
 from flumen.models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
 from flumen.models.errors import FileUnreadable
 from flumen.models.labels import labels_of, repeated_labels
-from flumen.models.manifest import Manifest, check_preprocess, from_json
+from flumen.models.manifest import Manifest, check_preprocess, from_person
 from flumen.models.processes.verifier import SHARED
 from flumen.models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
 from flumen.models.structure import Signature
@@ -74,7 +74,7 @@ def register(
         facts = (name, labels, labels_file, size, channels, layout, output, golden)
         if any(fact is not None for fact in (*facts, *picture.values(), *values.values())):
             raise typer.BadParameter("--manifest says everything; leave the other facts out, or leave out it")
-        described = from_json(_read(manifest, MAX_MANIFEST_BYTES), str(manifest))
+        described = from_person(_read(manifest, MAX_MANIFEST_BYTES), str(manifest))
     else:
         if name is None or (labels is None) == (labels_file is None):
             raise typer.BadParameter("give --manifest, or --name and --labels or --labels-file")

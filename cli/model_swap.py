@@ -11,7 +11,7 @@ from flumen.cli.actor import actor
 from flumen.cli.fleet_table import watching
 from flumen.cli.interruption import Interruption, interruptible
 from flumen.cli.invocation import as_called
-from flumen.cli.output import AsJson, console, print_json, printable
+from flumen.cli.output import AsJson, console, errors, print_json, printable
 from flumen.cli.worse_score import accept_score, standing_manifest
 from flumen.models.errors import ModelError
 from flumen.models.names import parse_reference
@@ -136,6 +136,7 @@ def shadow(
         with Fleet(settings) as fleet, watching(quiet=as_json) as show:
             fleet.settle()
             view, elsewhere = fleet.view(name), fleet.elsewhere(name)
+            _tell_unknown(view)
             interruption.hold()
             rollout = Rollout(fleet, StateWriter(settings, name, signer), order, show, interruption.has_come)
             outcome = rollout.shadow(view, ref, standing_champion(view, repository))
@@ -151,6 +152,7 @@ def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef
     with Fleet(settings) as fleet, watching(quiet=as_json) as show:
         fleet.settle()
         view, elsewhere = fleet.view(order.model), fleet.elsewhere(order.model)
+        _tell_unknown(view)
         ref = choose(view)
         standing = standing_champion(view, repository)
         interruption.hold()
@@ -164,6 +166,20 @@ def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef
             raise
     _let_alias_follow(settings, repository, order.model)
     _report(settings, Report(order, outcome, f"{order.model}@{ref.version} classifies", elsewhere), as_json)
+
+
+def _tell_unknown(view: FleetView) -> None:
+    """Say what this version of flumen takes off the state by writing the next one."""
+    if view.unknown:
+        errors.print(
+            printable(
+                f"Revision {view.revision} has keys that this version of flumen does not know: "
+                f"{', '.join(view.unknown)}. The next revision will not have them; upgrade flumen here to keep them."
+            ),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _let_alias_follow(settings: Settings, repository: Repository, model: str) -> None:

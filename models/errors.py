@@ -8,6 +8,7 @@ ModelError
 ├── AliasInvalid           an alias does not hold a version
 ├── FileUnreadable         a file to make a version of cannot be read
 ├── ManifestInvalid        a manifest that cannot be read, or contradicts itself
+│   └── ManifestTooNew     a manifest whose schema is newer than this version of flumen reads
 ├── IdxInvalid             a file that is not IDX, or is cut short
 ├── DatasetInvalid         images and labels that do not belong together
 ├── TrainingFailed         the network's weights left the range of numbers
@@ -72,6 +73,10 @@ class FileUnreadable(ModelError):
 
 class ManifestInvalid(ModelError):
     """A manifest that cannot be read, or contradicts itself."""
+
+
+class ManifestTooNew(ManifestInvalid):
+    """The manifest's schema is newer than this version of flumen reads: it has to be upgraded."""
 
 
 class IdxInvalid(ModelError):

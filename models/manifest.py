@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json as from_json_text
 
 from flumen.interceptor.answers import SUM_TOLERANCE
 from flumen.interceptor.classifier import Preprocess
-from flumen.models.errors import ManifestInvalid
+from flumen.models.errors import ManifestInvalid, ManifestTooNew
 from flumen.models.names import MAX_VERSION, NAME_PATTERN
+
+SCHEMA = 1
+"""The newest schema of a manifest that is read here; that of a manifest which says none."""
 
 UNREGISTERED = 0
 """The version of a model that no repository has given a number yet."""
@@ -100,10 +104,11 @@ class Profile:
     foreground: Share | None
 
 
-# Unknown keys, other types and NaN are errors, here and in everything nested.
+# Other types and NaN are errors, here and in everything nested; unknown keys are ignored. A key that is added has a
+# default, and whatever an older version may not ignore makes SCHEMA rise, written where it is above 1.
 @with_config(
     ConfigDict(
-        extra="forbid", strict=True, allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64"
+        extra="ignore", strict=True, allow_inf_nan=False, ser_json_bytes="base64", val_json_bytes="base64"
     )
 )
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +130,16 @@ class Manifest:
         return f"{self.name}@{self.version}"
 
 
+@with_config(ConfigDict(extra="ignore", strict=True))
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """What a manifest of any schema says of itself."""
+
+    schema: Annotated[int, Field(ge=1, le=2**53)] = 1
+
+
 _ADAPTER = TypeAdapter(Manifest)
+_SCHEMA = TypeAdapter(_Schema)
 _NUMBERS = re.compile(r"\[\n\s+([^\[\]{}\"]+?)\n\s+\]")
 
 
@@ -144,14 +158,34 @@ def from_json(content: bytes, source: str = "the manifest") -> Manifest:
         source: what error messages call it.
 
     Raises:
-        ManifestInvalid: not JSON, a key missing or unknown, a value of another type or out of bounds, or
-            parts that do not fit each other.
+        ManifestTooNew: its schema is newer than this version of flumen reads.
+        ManifestInvalid: not JSON, a key missing, a value of another type or out of bounds, or parts that do not
+            fit each other.
     """
+    content = content.removeprefix(codecs.BOM_UTF8)
     try:
-        manifest = _ADAPTER.validate_json(content.removeprefix(codecs.BOM_UTF8))
+        schema = _SCHEMA.validate_json(content).schema
+        if schema > SCHEMA:
+            raise ManifestTooNew(
+                f"{source} has schema {schema}, and this version of flumen reads {SCHEMA} at most. Upgrade flumen here"
+            )
+        manifest = _ADAPTER.validate_json(content)
     except ValidationError as error:
         raise ManifestInvalid(f"{source} is not valid: {_explain(error)}") from error
     check_consistent(manifest, source)
+    return manifest
+
+
+def from_person(content: bytes, source: str) -> Manifest:
+    """Read a manifest that somebody wrote by hand: a key that is unknown is a slip, and no later version's.
+
+    Raises:
+        ManifestInvalid: as `from_json`, or a key is unknown.
+    """
+    manifest = from_json(content, source)
+    written = from_json_text(content.removeprefix(codecs.BOM_UTF8))
+    for path in _unknown(written, from_json_text(_ADAPTER.dump_json(manifest))):
+        raise ManifestInvalid(f"{source} is not valid: {path}: there is no such key")
     return manifest
 
 
@@ -184,6 +218,20 @@ def tensor_shape(preprocess: Preprocess) -> tuple[int, ...]:
         case "nhwc":
             return (height, width, channels)
     return (height * width * channels,)
+
+
+def _unknown(written: object, known: object, path: str = "") -> Iterator[str]:
+    """Yield where a document has keys that what was read of it has not."""
+    if isinstance(written, dict) and isinstance(known, dict):
+        for key, part in written.items():
+            where = f"{path}.{key}" if path else key
+            if key in known:
+                yield from _unknown(part, known[key], where)
+            elif where != "schema":
+                yield where
+    elif isinstance(written, list) and isinstance(known, list):
+        for number, (part, known_part) in enumerate(zip(written, known, strict=False)):
+            yield from _unknown(part, known_part, f"{path}.{number}")
 
 
 def _explain(error: ValidationError) -> str:

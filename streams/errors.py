@@ -17,6 +17,7 @@ StreamError
 ├── StateChanged        somebody else changed what the workers shall run
 ├── RolloutFailed       the workers did not all do what they were told; the subclass is the reason
 │   ├── WorkerRefused       a worker refused it
+│   ├── WorkerTooNew        a worker says what this version of flumen cannot read
 │   ├── WorkerSilent        a worker has not been heard of for too long
 │   ├── RolloutTimedOut     it took a worker too long
 │   └── RolloutInterrupted  whoever gave the command stopped it
@@ -31,7 +32,8 @@ StreamError
 │   ├── RecordConflict      the audit log has another state of that revision
 │   ├── RecordUnrecorded    the audit log does not have it
 │   ├── RecordOutOfLine     its revision is not the next one
-│   └── RecordMisplaced     it is about another model than its key
+│   ├── RecordMisplaced     it is about another model than its key
+│   └── RecordTooNew        its schema is newer than this version of flumen reads
 └── Stalled             the worker got nothing done for too long, and no server explains it
 """
 
@@ -124,6 +126,10 @@ class WorkerRefused(RolloutFailed):
     """A worker refused it, and said why."""
 
 
+class WorkerTooNew(RolloutFailed):
+    """A worker says what this version of flumen cannot read: the command has to be upgraded."""
+
+
 class WorkerSilent(RolloutFailed):
     """A worker has not been heard of for too long, and did not say that it stops."""
 
@@ -182,6 +188,10 @@ class RecordOutOfLine(ControlRefused):
 
 class RecordMisplaced(ControlRefused):
     """The record is about another model than its key."""
+
+
+class RecordTooNew(ControlRefused):
+    """The record's schema is newer than this version of flumen reads: it has to be upgraded."""
 
 
 class Stalled(StreamError):

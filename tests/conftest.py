@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 # pytest-xdist gives its workers a width of 80 columns, and rich keeps for good what it finds at its import.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+
+# How long an example takes is the machine's affair.
+hypothesis.settings.register_profile("any-machine", deadline=None)
+hypothesis.settings.load_profile("any-machine")
 
 DATA = Path(__file__).parent.parent / "data" / "mnist"
 

@@ -5,12 +5,13 @@ read that to send it again. The audit log is never compacted, and has one order.
 line: each state is one revision above the one before, and the first that claims a revision has it.
 """
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flumen.streams.control.claims import Claim, claim_change, claim_desired
+from flumen.streams.control.documents import check_schema
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
     MAX_FIRST_REVISION,
@@ -18,8 +19,6 @@ from flumen.streams.control.records import (
     Desired,
     DesiredState,
     parse_audit,
-    parse_desired,
-    to_json,
 )
 from flumen.streams.errors import (
     ControlRefused,
@@ -28,6 +27,7 @@ from flumen.streams.errors import (
     RecordMisplaced,
     RecordOutOfLine,
     RecordStale,
+    RecordTooNew,
     RecordUnrecorded,
 )
 from flumen.streams.kafka.message import UNREADABLE_HEADERS, RawMessage
@@ -48,79 +48,90 @@ class Line:
 
     def __init__(self, model: str, keyring: Keyring) -> None:
         self.newest: DesiredState | None = None
+        """The newest state that counts and can be read."""
+        self.revision = NO_REVISION
+        """The revision of the newest state that counts; 0 where there is none."""
+        self.too_new: RecordTooNew | None = None
+        """Why the newest state that counts cannot be read, where it cannot."""
+        self.unknown: tuple[str, ...] = ()
+        """Keys of the newest state that this version of flumen does not know."""
         self.highest_said = NO_REVISION
         """The highest revision that an audit log may begin with and that anybody claimed, whether it counts or not."""
         self._model = model
         self._keyring = keyring
         self._digests: dict[int, bytes] = {}
 
-    @property
-    def revision(self) -> int:
-        """The revision of the newest state; 0 where there is none."""
-        return self.newest.revision if self.newest else NO_REVISION
-
     def take(self, raw: RawMessage) -> Desired | None:
         """Take a record of the audit topic; return the change if it counts, None if it is no change of this model.
 
         Raises:
+            RecordTooNew: it is one and counts, and cannot be read here.
             ControlRefused: it is one, and does not count; the subclass is the reason.
         """
         if raw.key != self._model.encode():
             return None
         check_readable(raw)
-        entry = parse_audit(raw.value)  # before the signature: what workers say of themselves has none
-        if not isinstance(entry, Desired):
+        claim = claim_change(raw.value)  # before the signature: what workers say of themselves has none
+        entry = parse_audit(raw.value) if claim is None or claim.state is not None else None
+        if claim is None:
             return None
-        self._check(raw, entry.state)
-        self._follow(entry.state)
+        self._check(raw, claim)
+        self._follow(claim)
+        try:
+            check_schema(claim.schema)
+        except RecordTooNew as error:
+            self.too_new = error
+            raise
+        assert isinstance(entry, Desired), "a change that can be read is one"
         return entry
 
-    def agrees(self, state: DesiredState) -> bool | None:
+    def agrees(self, claim: Claim) -> bool | None:
         """Say whether a state is the one that counts, or counted, at its revision; None where the line has no such."""
-        known = self._digests.get(state.revision)
-        return None if known is None else known == _digest(state)
+        known = self._digests.get(claim.revision)
+        return None if known is None else known == claim.digest
 
     def hear_of(self, revision: int) -> None:
         """Note a revision that somebody claims."""
         if revision < MAX_FIRST_REVISION:
             self.highest_said = max(self.highest_said, revision)
 
-    def _check(self, raw: RawMessage, state: DesiredState) -> None:
-        if state.model != self._model:
-            raise RecordMisplaced(f"the entry's key is {self._model!r}, and it is about {state.model!r}")
-        self.hear_of(state.revision)
+    def _check(self, raw: RawMessage, claim: Claim) -> None:
+        if claim.model != self._model:
+            raise RecordMisplaced(f"the entry's key is {self._model!r}, and it is about {claim.model!r}")
+        self.hear_of(claim.revision)
         self._keyring.check(raw.topic, raw.key or b"", raw.value or b"", raw.headers)
 
-    def _follow(self, state: DesiredState) -> None:
-        agrees, newest = self.agrees(state), self.revision
+    def _follow(self, claim: Claim) -> None:
+        agrees, newest = self.agrees(claim), self.revision
         if agrees is False:
             raise RecordConflict(
-                f"the audit log has another state of revision {state.revision} before this one (by {state.actor}), "
+                f"the audit log has another state of revision {claim.revision} before this one (by {claim.actor}), "
                 f"and the first one counts. {_ANEW}"
             )
-        if agrees or (newest and state.revision < newest):
+        if agrees or (newest and claim.revision < newest):
             raise RecordStale(
-                f"the entry has revision {state.revision}, and {newest} counts already. If the topic was made anew, "
+                f"the entry has revision {claim.revision}, and {newest} counts already. If the topic was made anew, "
                 "start the workers again"
             )
-        if newest and state.revision != newest + 1:
+        if newest and claim.revision != newest + 1:
             raise RecordOutOfLine(
-                f"the entry has revision {state.revision}, and {newest + 1} is the next. {_ANEW}"
+                f"the entry has revision {claim.revision}, and {newest + 1} is the next. {_ANEW}"
             )
-        if state.revision > MAX_FIRST_REVISION:
+        if claim.revision > MAX_FIRST_REVISION:
             raise RecordOutOfLine(
-                f"the entry has revision {state.revision}, and an audit log begins with {MAX_FIRST_REVISION:,} "
+                f"the entry has revision {claim.revision}, and an audit log begins with {MAX_FIRST_REVISION:,} "
                 f"at most. {_ANEW}"
             )
-        self.newest = state
-        self._digests[state.revision] = _digest(state)
+        self.revision, self.too_new, self.unknown = claim.revision, None, claim.unknown
+        self.newest = claim.state or self.newest
+        self._digests[claim.revision] = claim.digest
 
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     """A control record whose line in the audit log has not come, since when, and its place among all that came."""
 
-    state: DesiredState
+    claim: Claim
     since: float
     place: int
 
@@ -146,8 +157,18 @@ class Gate:
 
     @property
     def state(self) -> DesiredState | None:
-        """What counts now; None where nothing does."""
+        """What counts now; None where nothing does. Where `too_new` says why that cannot be read, what did before."""
         return self._line.newest
+
+    @property
+    def too_new(self) -> RecordTooNew | None:
+        """Why the state that counts cannot be read here; None where it can. Nobody may write over it then."""
+        return self._line.too_new
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Keys of the state that counts which this version does not know: what it writes next lacks them."""
+        return self._line.unknown
 
     @property
     def next_revision(self) -> int:
@@ -157,7 +178,7 @@ class Gate:
     @property
     def is_waiting(self) -> bool:
         """Whether a control record waits for its line in the audit log."""
-        return any(self._line.agrees(waiting.state) is None for waiting in self._waiting)
+        return any(self._line.agrees(waiting.claim) is None for waiting in self._waiting)
 
     @property
     def has_lost(self) -> bool:
@@ -166,14 +187,14 @@ class Gate:
 
     @property
     def refused(self) -> ControlRefused | None:
-        """Why a control record does not count that came after the newest one that does; None if there is none."""
-        return self._refused
+        """Why the state that counts cannot be read, or a control record after it does not count; None if neither."""
+        return self._line.too_new or self._refused
 
     @property
     def conflict(self) -> str | None:
-        """Say in what the control topic is not as the audit log; None where the two agree."""
-        if self._refused is not None:
-            return f"{type(self._refused).__name__}: {self._refused}"
+        """Say in what the control topic is not as the audit log, or not read; None where the two agree."""
+        if self.refused is not None:
+            return f"{type(self.refused).__name__}: {self.refused}"
         if self.has_lost:
             return f"the control topic lacks revision {self._line.revision}, which the audit log has. {_ANEW}"
         return None
@@ -187,8 +208,13 @@ class Gate:
         if raw.topic == self._settings.audit_topic:
             change = self._line.take(raw)
             late = self._unrecorded
-            if change and late and late.state == change.state:  # its line has come after all
-                self._judge(late.state, late.place)
+            if (
+                change
+                and late
+                and late.claim.revision == change.state.revision
+                and self._line.agrees(late.claim)
+            ):
+                self._judge(late.claim, late.place)  # its line has come after all
             return change.state if change else None
         if raw.key != self._model.encode():
             return None
@@ -211,11 +237,11 @@ class Gate:
 
     def _settle(self, wait_s: float) -> None:
         for waiting in list(self._waiting):
-            is_known = self._line.agrees(waiting.state) is not None
+            is_known = self._line.agrees(waiting.claim) is not None
             if is_known or self._clock() - waiting.since >= wait_s:
                 self._waiting.remove(waiting)
                 try:
-                    self._judge(waiting.state, waiting.place)
+                    self._judge(waiting.claim, waiting.place)
                 except ControlRefused as error:
                     self._refuse(error, waiting.place)
                     self._unrecorded = waiting if isinstance(error, RecordUnrecorded) else None
@@ -225,42 +251,43 @@ class Gate:
         check_readable(raw)
         # Nothing of what a record says is looked at before it is known who says it.
         self._keyring.check(raw.topic, raw.key or b"", raw.value or b"", raw.headers)
-        state = parse_desired(raw.value)
-        if state.model != self._model:
-            raise RecordMisplaced(f"the record's key is {self._model!r}, and it is about {state.model!r}")
-        self._line.hear_of(state.revision)
-        if self._line.agrees(state) is None and state.revision > self._line.revision:
-            self._waiting.append(_Waiting(state, self._clock(), self._came))
+        claim = claim_desired(raw.value)
+        if claim.model != self._model:
+            raise RecordMisplaced(f"the record's key is {self._model!r}, and it is about {claim.model!r}")
+        self._line.hear_of(claim.revision)
+        if self._line.agrees(claim) is None and claim.revision > self._line.revision:
+            self._waiting.append(_Waiting(claim, self._clock(), self._came))
         else:
             self._settle(RECORDED_WITHIN_S)  # those that came before are not stale for this one
-            self._judge(state, self._came)
+            self._judge(claim, self._came)
 
     def _refuse(self, error: ControlRefused, place: int) -> None:
         """Keep the refusal of the record that stands last in the topic: one that waited may be judged after it."""
         if self._refused is None or place >= self._refused_place:
             self._refused, self._refused_place = error, place
 
-    def _judge(self, state: DesiredState, place: int) -> None:
+    def _judge(self, claim: Claim, place: int) -> None:
         """Hold a control record against the audit log, which has been read as far as it goes."""
-        agrees, newest = self._line.agrees(state), self._line.revision
+        agrees, newest = self._line.agrees(claim), self._line.revision
         if agrees is False:
             raise RecordConflict(
-                f"the record is another state of revision {state.revision} (by {state.actor}) than the audit log "
+                f"the record is another state of revision {claim.revision} (by {claim.actor}) than the audit log "
                 f"has, which counts. It was given up, or nobody's; {_ANEW}"
             )
-        if agrees is None and state.revision > newest:
+        if agrees is None and claim.revision > newest:
             raise RecordUnrecorded(
-                f"the record has revision {state.revision} (by {state.actor}), and the audit log ends with {newest}: "
+                f"the record has revision {claim.revision} (by {claim.actor}), and the audit log ends with {newest}: "
                 f"it was never committed there, and changes nothing. {_ANEW}"
             )
-        if state.revision <= self._announced or agrees is None:
+        if claim.revision <= self._announced or agrees is None:
             raise RecordStale(
-                f"the record has revision {state.revision}, and {newest} counts already; write one above "
+                f"the record has revision {claim.revision}, and {newest} counts already; write one above "
                 "it (`flumen models` does). If the topic was made anew, start the workers again"
             )
-        self._announced = state.revision
-        if state.revision == newest and place >= self._refused_place:
+        self._announced = claim.revision
+        if claim.revision == newest and place >= self._refused_place:
             self._refused = None
+            check_schema(claim.schema)
 
 
 def check_readable(raw: RawMessage) -> None:
@@ -271,7 +298,3 @@ def check_readable(raw: RawMessage) -> None:
     """
     if raw.headers is UNREADABLE_HEADERS:
         raise RecordMalformed("the name of one of the record's headers is not UTF-8 text")
-
-
-def _digest(state: DesiredState) -> bytes:
-    return hashlib.sha256(to_json(state)).digest()

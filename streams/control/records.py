@@ -1,7 +1,9 @@
 """What is written to the control, status and audit topics: JSON, read strictly.
 
-A key that is missing or unknown, a value of another type or out of bounds, or too many bytes make a record malformed.
-Times are ISO 8601 in UTC. docs/control.md shows one of each.
+A key that is missing, a value of another type or out of bounds, or too many bytes make a record malformed. A key that
+is unknown is ignored, and a newer schema is refused (`documents`). A key that is added has a default, and is written
+only where it says something else: workers of 0.1.0 take no key more than they know. Times are ISO 8601 in UTC.
+docs/control.md shows one of each.
 """
 
 from collections.abc import Mapping
@@ -10,13 +12,18 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from flumen.models.names import MAX_VERSION, NAME_PATTERN
-from flumen.streams.errors import RecordMalformed
-
-MAX_RECORD_BYTES = 65_536
-"""Bytes of a record's value. Far more than an actor, a reason and three models need."""
+from flumen.streams.control.documents import (
+    SCHEMA,
+    Document,
+    check_schema,
+    entry_schema,
+    read_as,
+    read_document,
+    schema_of,
+)
 
 MAX_REVISION = 2**53
 """The largest whole number that every reader of JSON keeps exactly."""
@@ -42,7 +49,8 @@ Words = Annotated[str, Field(max_length=MAX_MESSAGE)]
 
 Record = TypeVar("Record")
 
-_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+OPEN = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+"""How records are read: what is unknown is ignored, what is known has its type."""
 
 
 class WorkerState(StrEnum):
@@ -64,7 +72,7 @@ class Command(StrEnum):
     SHADOW = "shadow"
 
 
-@with_config(_STRICT)
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """One version of a model, and the sha256 of its file."""
@@ -73,7 +81,7 @@ class ModelRef:
     sha256: Sha256
 
 
-@with_config(_STRICT)
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState:
     """What every worker of a model shall run; one record of the control topic.
@@ -92,7 +100,7 @@ class DesiredState:
     at: Time
 
 
-@with_config(_STRICT)
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True)
 class Refused:
     """What a worker did not do, and why: the class of the error, and its message.
@@ -112,7 +120,7 @@ class Refused:
         return cls(ref, revision, type(error).__name__[:100], message[:MAX_MESSAGE])
 
 
-@with_config(_STRICT)
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
     """What one worker runs; one record of the status topic.
@@ -136,7 +144,7 @@ class WorkerStatus:
     started_at: Time
 
 
-@with_config(_STRICT)
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """Audit: an operator wrote a new state, by a command. `former` is the one it replaced, null for the first."""
@@ -147,7 +155,7 @@ class Desired:
     former: DesiredState | None
 
 
-@with_config(_STRICT)
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
     """Audit: a worker's champion has changed, and a batch was taken on it.
@@ -176,19 +184,28 @@ def parse_desired(value: bytes | None) -> DesiredState:
     """Read a record of the control topic.
 
     Raises:
+        RecordTooNew: its schema is newer than this version's.
         RecordMalformed: says what is wrong with it.
     """
-    return _parse(_DESIRED, value)
+    return _parse(_DESIRED, read_document(value))
 
 
 def parse_status(value: bytes | None) -> WorkerStatus:
     """Read a record of the status topic. Raises as `parse_desired`."""
-    return _parse(_STATUS, value)
+    return _parse(_STATUS, read_document(value))
 
 
 def parse_audit(value: bytes | None) -> AuditEntry:
-    """Read a record of the audit topic. Raises as `parse_desired`."""
-    return _parse(_AUDIT, value)
+    """Read a record of the audit topic. Raises as `parse_desired`.
+
+    A former state whose schema is newer is read as null: it is told, and nothing hangs on it.
+    """
+    document = read_document(value)
+    check_schema(entry_schema(document))
+    former = document.get("former")
+    if isinstance(former, dict) and schema_of(former) > SCHEMA:
+        document = {**document, "former": None}
+    return _parse(_AUDIT, document)
 
 
 def to_json(record: DesiredState | WorkerStatus | AuditEntry) -> bytes:
@@ -216,25 +233,12 @@ def first_offsets(offsets: Mapping[int, int]) -> dict[str, int]:
     return {str(partition): offset for partition, offset in sorted(offsets.items())}
 
 
-def _parse(adapter: TypeAdapter[Record], value: bytes | None) -> Record:
-    if value is None:
-        raise RecordMalformed("the record has no value (a tombstone); a state is replaced, never taken away")
-    if len(value) > MAX_RECORD_BYTES:
-        raise RecordMalformed(f"the record has {len(value):,} bytes; allowed are {MAX_RECORD_BYTES:,}")
-    try:
-        return adapter.validate_json(value)
-    except ValidationError as error:
-        raise RecordMalformed(f"the record is not valid: {_explain(error)}") from error
+def _parse(adapter: TypeAdapter[Record], document: Document) -> Record:
+    check_schema(schema_of(document))
+    return read_as(adapter, document)
 
 
 def _dump(adapter: TypeAdapter[Record], record: Record) -> bytes:
     value = adapter.dump_json(record)
-    _parse(adapter, value)
+    _parse(adapter, read_document(value))
     return value
-
-
-def _explain(error: ValidationError) -> str:
-    first, *others = error.errors(include_url=False, include_context=False, include_input=False)
-    where = ".".join(str(part)[:50] for part in first["loc"][:5]) or "the document"
-    more = f" (and {len(others)} more)" if others else ""
-    return f"{where}: {first['msg'][0].lower()}{first['msg'][1:]}{more}"

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from flumen.streams.dead_letters.writer import LEFT_OUT_HEADER, attempt_of
-from flumen.streams.kafka.message import UNREADABLE_HEADERS, RawMessage, SentHeaders
+from flumen.streams.kafka.message import UNREADABLE_HEADERS, Headers, RawMessage, SentHeaders
 
 _CONNECT = "__connect.errors."
 _UNREADABLE = "no letter of a worker: the name of one of its headers is not UTF-8 text"
 _OURS = (_CONNECT, "flumen.")
+SCHEMA_HEADER = "flumen.schema"
+"""Stands where a letter's schema is above 1."""
+
+SCHEMA = 1
+"""The newest schema of a letter that is read here."""
+
 _LAST_MS = 253_402_214_400_000
 """Begin of the last day of the year 9999, in milliseconds since the epoch."""
 _COUNT = re.compile(r"[0-9]{1,12}")
@@ -25,6 +31,7 @@ class DeadLetter:
     `place` is its partition and offset in the dead-letter topic (`0/17`), `origin` those of the image it was, with
     their topic (`images/3/1024`); empty if it does not say. `failed_at` is UTC. `attempt` counts how often it died.
     `left_out_bytes` is the size of a message that was too large for a letter: its value is not here; else 0.
+    `schema` is 0 where it is no number.
     """
 
     place: str
@@ -39,6 +46,7 @@ class DeadLetter:
     sha256: str
     size_bytes: int
     left_out_bytes: int
+    schema: int = SCHEMA
 
     @property
     def origin_topic(self) -> str:
@@ -81,9 +89,7 @@ class Wanted:
 
 def read_dead_letter(raw: RawMessage) -> DeadLetter:
     """Return what a message of the dead-letter topic says; never raises, whatever it holds."""
-    said = {
-        name: to_text(value) for name, value in raw.headers
-    }  # of two of a name, the worker's own is the last
+    said = {name: to_text(value) for name, value in _own(raw)}
     parts = [said.get(_CONNECT + part, "") for part in ("topic", "partition", "offset")]
     return DeadLetter(
         place=f"{raw.partition}/{raw.offset}",
@@ -100,7 +106,15 @@ def read_dead_letter(raw: RawMessage) -> DeadLetter:
         sha256=said.get("flumen.sha256", ""),
         size_bytes=len(raw.value or b""),
         left_out_bytes=_count(said.get(LEFT_OUT_HEADER, "")),
+        schema=_count(said.get(SCHEMA_HEADER, "1")),
     )
+
+
+def _own(raw: RawMessage) -> Headers:
+    """Return what the worker said: from the first of its headers on, behind those that the message came with."""
+    first = f"{_CONNECT}topic"
+    begins = [number for number, (name, _) in enumerate(raw.headers) if name == first]
+    return raw.headers[begins[-1] :] if begins else raw.headers
 
 
 def _count(text: str) -> int:

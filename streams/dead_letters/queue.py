@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from flumen.streams.dead_letters.dead_letter import (
+    SCHEMA,
     DeadLetter,
     Wanted,
     original_headers,
@@ -165,6 +166,20 @@ def refusal(entry: Entry, rules: ReplayRules, topics: frozenset[str]) -> str:
         )
     if mark.state is not State.DEAD and not rules.again:
         return f"it was {mark.state} on {mark.at} by {mark.actor}; --again sends it nevertheless"
+    if lack := _lack(letter):
+        return lack
+    if letter.origin_topic not in topics:
+        return f"there is no topic {letter.origin_topic!r} any more; create it and replay once more"
+    return ""
+
+
+def _lack(letter: DeadLetter) -> str:
+    """Say why a letter does not hold the message that it was; empty if it does."""
+    if letter.schema != SCHEMA:
+        return (
+            f"a later version of flumen wrote it: it has schema {letter.schema}, and this one reads {SCHEMA} at most. "
+            "Upgrade flumen here, or park it"
+        )
     if not letter.origin:
         return "it does not say which topic it came from; save its bytes with `flumen dead show --save`"
     if letter.left_out_bytes:
@@ -172,8 +187,6 @@ def refusal(entry: Entry, rules: ReplayRules, topics: frozenset[str]) -> str:
             f"its {letter.left_out_bytes:,} bytes were more than a letter may have, and are "
             "not in it; publish the image again from the original"
         )
-    if letter.origin_topic not in topics:
-        return f"there is no topic {letter.origin_topic!r} any more; create it and replay once more"
     return ""
 
 

@@ -143,13 +143,13 @@ def test_records_that_change_nothing(scene: Scene) -> None:
     given_up = to_json(operator.state(second))
     operator.revision = MAX_REVISION
     other = to_json(operator.state(second)).replace(b'"mnist"', b'"other"')
-    unknown = to_json(operator.state(second)).replace(b'"revision"', b'"command":"reboot","revision"')
+    newer = to_json(operator.state(second)).replace(b'"revision"', b'"schema":"2","revision"')
     records = [
         ("RecordStale", copy),
         ("RecordConflict", given_up),
         ("RecordUnrecorded", to_json(operator.state(second))),
         ("RecordMisplaced", other),
-        ("RecordMalformed", unknown),
+        ("RecordMalformed", newer),
         ("RecordMalformed", b"\x00\xff not JSON"),
         ("RecordMalformed", None),
         ("RecordMalformed", to_json(operator.state(second)).replace(b'"version":2', b'"version":"../../2"')),
@@ -269,7 +269,7 @@ def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Sce
         view = fleet.view("mnist")
     assert view.desired is not None
     assert (view.desired.champion, view.conflict and view.conflict[:15]) == (second, "RecordConflict:")
-    changes = read_audit_log(settings, "mnist")
+    changes = read_audit_log(settings, "mnist").changes
     assert [(change.state.champion, change.refused) for change in changes] == [
         (scene.shipped, None),
         (second, None),

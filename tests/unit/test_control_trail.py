@@ -7,7 +7,13 @@ import pytest
 from desired_states import ref, state
 
 from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key, sign
-from flumen.streams.control.operator.audit_log import Change, champion_before, describe_change, join_audit_log
+from flumen.streams.control.operator.audit_log import (
+    AuditLog,
+    Change,
+    champion_before,
+    describe_change,
+    join_audit_log,
+)
 from flumen.streams.control.records import Command, Desired, DesiredState, Effective, to_json
 from flumen.streams.errors import NothingBefore
 from flumen.streams.kafka.message import RawMessage
@@ -20,12 +26,13 @@ def raw(value: bytes, headers: Sequence[tuple[str, bytes]] = ()) -> RawMessage:
     return RawMessage(TOPIC, 0, 0, b"mnist", value, tuple(headers), 0)
 
 
-def audit_log(*champions: int) -> list[Change]:
+def audit_log(*champions: int) -> AuditLog:
     """Return an audit log of activations; a negative version is a rollback to it."""
-    return [
+    changes = [
         Change(Command.ROLLBACK if version < 0 else Command.ACTIVATE, state(number, abs(version)), None, ())
         for number, version in enumerate(champions, 1)
     ]
+    return AuditLog(changes, [])
 
 
 def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
@@ -41,7 +48,7 @@ def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
     ]
     first, second = join_audit_log(
         [raw(b"{}"), *(raw(to_json(entry)) for entry in entries)], "mnist", ANYBODY
-    )
+    ).changes
     assert (first.state, first.former, first.effects) == (state(1, 1), None, ())
     assert [effect.worker for effect in second.effects] == ["w1", "w2"]
     assert second.effects[0].offsets == {"0": 17}
@@ -63,7 +70,7 @@ def test_what_a_worker_says_that_contradicts_the_trail_is_left_out() -> None:
         replace(said, worker="of-the-conflict", champion=ref(5)),
         said,
     ]
-    changes = join_audit_log([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    changes = join_audit_log([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY).changes
     assert [(change.refused, [one.worker for one in change.effects]) for change in changes] == [
         (None, ["w1"]),
         ("RecordConflict", []),
@@ -75,7 +82,8 @@ def test_each_change_that_does_not_count_says_why() -> None:
         Desired(command=Command.ACTIVATE, state=state(revision, champion), former=None)
         for revision, champion in ((1, 1), (2, 2), (1, 1), (2, 3), (4, 4), (2**53, 5), (3, 6))
     ]
-    changes = join_audit_log([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    joined = join_audit_log([raw(to_json(entry)) for entry in entries], "mnist", ANYBODY)
+    changes = joined.changes
     assert [change.refused for change in changes] == [
         None,
         None,
@@ -85,7 +93,7 @@ def test_each_change_that_does_not_count_says_why() -> None:
         "RecordOutOfLine",
         None,
     ]
-    assert champion_before(changes, "mnist", ref(6)) == ref(2)
+    assert champion_before(joined, "mnist", ref(6)) == ref(2)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +139,10 @@ def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
         raw(foreign, sign(private, "models.control", b"mnist", foreign)),
         raw(latest, sign(private, TOPIC, b"mnist", latest)),
     ]
-    changes = join_audit_log(signed, "mnist", Keyring([pair.public]))
+    joined = join_audit_log(signed, "mnist", Keyring([pair.public]))
+    changes = joined.changes
     assert [change.is_signed for change in changes] == [True, False, True]
-    assert champion_before(changes, "mnist", ref(2)) == ref(1)
+    assert champion_before(joined, "mnist", ref(2)) == ref(1)
 
 
 def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
@@ -145,9 +154,10 @@ def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
         for n, champion in enumerate((1, 6, 2), 1)
     ]
     signed = [raw(value, sign(private, TOPIC, b"mnist", value)) for value in values]
-    changes = join_audit_log([*signed, signed[1]], "mnist", Keyring([pair.public]))
+    joined = join_audit_log([*signed, signed[1]], "mnist", Keyring([pair.public]))
+    changes = joined.changes
     assert [change.counts for change in changes] == [True, True, True, False]
-    assert champion_before(changes, "mnist", ref(2)) == ref(6)
+    assert champion_before(joined, "mnist", ref(2)) == ref(6)
     assert all(change.is_signed for change in changes)
 
 

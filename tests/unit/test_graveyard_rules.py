@@ -1,6 +1,7 @@
 """Marks as they are written and read, and what may be replayed."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from test_letters import SAID, message
@@ -19,7 +20,7 @@ TOPICS = frozenset({"images", "images.dead"})
 REPLAYED = Resolution(State.REPLAYED, "2030-01-31T12:00:00.000+00:00", "me@here")
 
 
-def entry(attempt: bytes = b"2", mark: Resolution = UNRESOLVED, **changes: str) -> Entry:
+def entry(attempt: bytes = b"2", mark: Resolution = UNRESOLVED, **changes: Any) -> Entry:
     raw = message((*SAID, ("flumen.attempt", attempt)))
     return Entry(replace(read_dead_letter(raw), **changes), mark, raw)
 
@@ -65,6 +66,7 @@ def test_a_letter_at_the_cap_is_not_replayed(attempt: bytes, most: int, may: boo
         (entry(mark=REPLAYED), "replayed on 2030-01-31T12:00:00.000+00:00 by me@here; --again"),
         (entry(mark=replace(REPLAYED, state=State.PARKED)), "parked"),
         (entry(origin=""), "dead show --save"),
+        (entry(schema=2), "has schema 2, and this one reads 1 at most. Upgrade flumen here"),
         (entry(origin="gone/0/1"), "no topic 'gone'"),
     ],
 )

@@ -141,3 +141,13 @@ def test_what_names_no_place_is_told(text: str) -> None:
 
 def test_a_place_is_partition_and_offset() -> None:
     assert parse_place("3/1024") == (3, 1024)
+
+
+def test_a_letter_of_a_newer_schema_is_told_and_not_replayed() -> None:
+    mine = [("__connect.errors.topic", b"images"), ("flumen.schema", b"2"), ("flumen.moved_to", b"s3://x")]
+    found = read_dead_letter(RawMessage("images.dead", 0, 0, None, b"", tuple(mine), 0))
+    assert found.schema == 2
+    # What a producer says of itself stands before what the worker says, and is no schema of the letter's.
+    theirs = [("flumen.schema", b"2"), ("flumen.left_out_bytes", b"7"), ("__connect.errors.topic", b"images")]
+    found = read_dead_letter(RawMessage("images.dead", 0, 0, None, b"", tuple(theirs), 0))
+    assert (found.schema, found.left_out_bytes) == (1, 0)

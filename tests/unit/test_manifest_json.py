@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from model_files import LABELS, PIXELS, small_model
 
 from flumen.interceptor.classifier import Preprocess
-from flumen.models.errors import ManifestInvalid
+from flumen.models.errors import ManifestInvalid, ManifestTooNew
 from flumen.models.manifest import (
     Golden,
     Manifest,
@@ -17,11 +17,14 @@ from flumen.models.manifest import (
     Scores,
     Training,
     from_json,
+    from_person,
     tensor_shape,
     to_json,
 )
 
 SHIPPED = Path(__file__).parents[2] / "models" / "shipped" / "mnist" / "1" / "manifest.json"
+
+RECORDS = Path(__file__).parents[1] / "data" / "records"
 
 shares = st.floats(0, 1)
 sha256 = st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -116,10 +119,27 @@ WITH_DEFAULTS = ("input", "preprocess")
 
 
 @pytest.mark.parametrize("path", OBJECTS)
-def test_an_unknown_key_is_refused(path):
+def test_an_unknown_key_is_a_later_versions_or_a_slip_of_the_hand(path):
     document = change(DOCUMENT, path, {**at(DOCUMENT, path), "surprise": 1})
-    with pytest.raises(ManifestInvalid, match="surprise"):
-        from_json(json.dumps(document).encode())
+    content = json.dumps(document).encode()
+    assert from_json(content) == from_json(json.dumps(DOCUMENT).encode())
+    with pytest.raises(ManifestInvalid, match="surprise: there is no such key"):
+        from_person(content, "mine.json")
+
+
+def test_a_newer_schema_is_refused_with_what_to_do():
+    from_json(json.dumps({**DOCUMENT, "schema": 1}).encode())
+    with pytest.raises(ManifestTooNew, match="schema 2, and this version of flumen reads 1 at most"):
+        from_json(json.dumps({"schema": 2, "whatever": "else"}).encode())
+
+
+def test_what_is_written_has_no_key_that_the_last_release_refuses():
+    """0.1.0 takes no key more than it knows."""
+    written = json.loads(to_json(from_json(SHIPPED.read_bytes())))
+    known = json.loads((RECORDS / "0.1.0" / "manifest.json").read_bytes())
+    assert {path: set(at(written, path)) for path in OBJECTS} == {
+        path: set(at(known, path)) for path in OBJECTS
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,17 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from flumen.streams.control.gate import Line
+from flumen.streams.control.gate import Line, check_readable
 from flumen.streams.control.keys import Keyring
-from flumen.streams.control.records import Command, Desired, DesiredState, Effective, ModelRef, parse_audit
-from flumen.streams.errors import ControlRefused, NothingBefore, RecordForged
+from flumen.streams.control.records import (
+    NO_REVISION,
+    Command,
+    DesiredState,
+    Effective,
+    ModelRef,
+    parse_audit,
+)
+from flumen.streams.errors import ControlRefused, NothingBefore, RecordForged, RecordTooNew
 from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import is_readable
@@ -41,8 +48,40 @@ class Change:
         return self.refused != RecordForged.__name__
 
 
-def read_audit_log(settings: Settings, model: str) -> list[Change]:
-    """Return every change of a model, the oldest first.
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An entry of the audit log that cannot be read here, after so many changes that can be.
+
+    `error` is the class of the error and `message` its words. `counts`: workers of a later version follow it, and it
+    has this revision; else that is 0.
+    """
+
+    after: int
+    error: str
+    message: str
+    revision: int = NO_REVISION
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is a change that others follow."""
+        return self.revision != NO_REVISION
+
+    @property
+    def is_too_new(self) -> bool:
+        """Whether a later version of flumen can read it."""
+        return self.error == RecordTooNew.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class AuditLog:
+    """Every change of a model, the oldest first, and what could not be read between them."""
+
+    changes: list[Change]
+    unread: list[Unread]
+
+
+def read_audit_log(settings: Settings, model: str) -> AuditLog:
+    """Return every change of a model.
 
     Raises:
         KafkaUnavailable: no broker answers.
@@ -67,34 +106,43 @@ def written_by(mark: str, settings: Settings, model: str) -> DesiredState | None
     return None
 
 
-def join_audit_log(raws: Iterable[RawMessage], model: str, keyring: Keyring) -> list[Change]:
-    """Put what took effect beside the change that asked for it. Records that are none of ours are left out.
+def join_audit_log(raws: Iterable[RawMessage], model: str, keyring: Keyring) -> AuditLog:
+    """Put what took effect beside the change that asked for it. Records of other models are left out.
 
     What a worker says counts for nothing but this: that its champion is the one of the change, which stood before it.
     """
     line = Line(model, keyring)
     changes: list[Change] = []
+    unread: list[Unread] = []
     counting: dict[int, int] = {}
     effects: dict[int, list[Effective]] = {}
-    for raw in filter(is_readable, raws):
+    for raw in raws:
+        has_names = is_readable(raw)  # else its place is logged
+        if raw.key != model.encode():
+            continue
+        before, refused = line.revision, _refusal(line, raw)
         try:
-            entry = parse_audit(raw.value) if raw.key == model.encode() else None
-        except ControlRefused:
+            if not has_names:
+                check_readable(raw)
+            entry = parse_audit(raw.value)
+        except ControlRefused as error:
+            revision = line.revision if line.revision != before else NO_REVISION
+            unread.append(Unread(len(changes), type(error).__name__, str(error), revision))
             continue
         if isinstance(entry, Effective):
             effects.setdefault(counting.get(entry.revision, -1), []).append(entry)
-        elif isinstance(entry, Desired) and entry.state.model == model:
-            refused = _refusal(line, raw)
+        elif entry.state.model == model:
             if refused is None:
                 counting[entry.state.revision] = len(changes)
             changes.append(Change(entry.command, entry.state, entry.former, (), refused))
-    return [
+    joined = [
         replace(change, effects=tuple(_plausible(effects.get(number, ()), change.state)))
         for number, change in enumerate(changes)
     ]
+    return AuditLog(joined, unread)
 
 
-def champion_before(changes: Iterable[Change], model: str, current: ModelRef) -> ModelRef:
+def champion_before(audit_log: AuditLog, model: str, current: ModelRef) -> ModelRef:
     """Return the champion that the current one took the place of.
 
     A rollback is no step forward: after 1, 2, 3 and back to 2, the champion before it is 1, and not 3 again. Changes
@@ -102,9 +150,13 @@ def champion_before(changes: Iterable[Change], model: str, current: ModelRef) ->
 
     Raises:
         NothingBefore: there is none.
+        RecordTooNew: a change that cannot be read here stands between, and may have had another champion.
     """
-    way: list[ModelRef] = []
-    for change in changes:
+    unread = {entry.after for entry in audit_log.unread if entry.counts}
+    way: list[ModelRef | None] = []
+    for number, change in enumerate(audit_log.changes):
+        if number in unread:
+            way.append(None)
         if change.counts:
             _step(way, change.state.champion, goes_back=change.command is Command.ROLLBACK)
     _step(way, current, goes_back=False)
@@ -112,6 +164,11 @@ def champion_before(changes: Iterable[Change], model: str, current: ModelRef) ->
         raise NothingBefore(
             f"the audit log knows no champion of {model} before {current.version}; choose one with "
             "`flumen models activate NAME@VERSION`, see `flumen models list`"
+        )
+    if way[-2] is None:
+        raise RecordTooNew(
+            f"the audit log has a change of {model} before the present champion that this version of flumen cannot "
+            "read. Upgrade flumen here, or choose with `flumen models activate NAME@VERSION`"
         )
     return way[-2]
 
@@ -140,7 +197,7 @@ def version(ref: ModelRef | None) -> str:
     return "none" if ref is None else str(ref.version)
 
 
-def _step(way: list[ModelRef], champion: ModelRef, goes_back: bool) -> None:
+def _step(way: list[ModelRef | None], champion: ModelRef, goes_back: bool) -> None:
     if way and champion == way[-1]:
         return
     if goes_back and len(way) > 1 and champion == way[-2]:

@@ -6,10 +6,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
+from flumen.streams.control.claims import parse_worker
 from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
 from flumen.streams.control.keys import Keyring
-from flumen.streams.control.records import NO_REVISION, DesiredState, WorkerState, WorkerStatus, parse_status
-from flumen.streams.errors import ControlRefused, PublishFailed
+from flumen.streams.control.records import (
+    NO_REVISION,
+    DesiredState,
+    Refused,
+    WorkerState,
+    WorkerStatus,
+    now,
+    parse_status,
+)
+from flumen.streams.errors import ControlRefused, PublishFailed, RecordTooNew
 from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.producer import command_producer
@@ -22,11 +31,15 @@ MISSED_HEARTBEATS = 5
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One worker: what it said last, how many seconds ago, and whether that is too long ago for one that runs."""
+    """One worker: what it said last, how many seconds ago, and whether that is too long ago for one that runs.
+
+    `is_too_new`: a later version of flumen said it, and `status` says no more than that.
+    """
 
     status: WorkerStatus
     age_s: float
     is_silent: bool
+    is_too_new: bool = False
 
     @property
     def is_live(self) -> bool:
@@ -39,13 +52,16 @@ class FleetView:
     """The fleet of one model at one moment.
 
     `desired` is None where nobody has written a state yet. `conflict` says in what the control topic is not as the
-    audit log, which is what counts.
+    audit log, which is what counts. `too_new` says why the state that counts cannot be read here, and `unknown` which
+    of its keys are not: `desired` is what counted before, or is without them.
     """
 
     model: str
     desired: DesiredState | None
     workers: tuple[Seen, ...]
     conflict: str | None = None
+    too_new: str | None = None
+    unknown: tuple[str, ...] = ()
 
     @property
     def live(self) -> tuple[WorkerStatus, ...]:
@@ -81,6 +97,7 @@ class Roster:
         self._wall_clock = wall_clock
         self._started = clock()
         self._said: dict[str, tuple[WorkerStatus, float]] = {}
+        self._too_new: set[str] = set()
 
     def hear(self, raw: RawMessage, is_news: bool) -> None:
         """Take a record of the status topic. One that is no status is left out: it is about nobody."""
@@ -90,20 +107,30 @@ class Roster:
         if raw.value is None:
             self._said.pop(worker, None)
             return
+        is_too_new = False
         try:
-            status = parse_status(raw.value)
+            try:
+                status = parse_status(raw.value)
+            except RecordTooNew as error:
+                status, is_too_new = _unread(raw.value, error), True
         except ControlRefused:
             return
         if status.worker == worker:
             age_s = 0.0 if is_news else max(0.0, self._wall_clock() - raw.timestamp_ms / 1000)
             self._said[worker] = (status, self._clock() - age_s)
+            (self._too_new.add if is_too_new else self._too_new.discard)(worker)
 
     def workers(self, model: str) -> tuple[Seen, ...]:
         """Return the workers of a model, by name. One that has stopped in order is not among them."""
         has_listened = self._clock() - self._started >= 2 * self._heartbeat_s
         return tuple(
-            Seen(status, self._clock() - heard_at, has_listened and self._is_old(status, heard_at))
-            for _, (status, heard_at) in sorted(self._said.items())
+            Seen(
+                status,
+                self._clock() - heard_at,
+                has_listened and self._is_old(status, heard_at),
+                worker in self._too_new,
+            )
+            for worker, (status, heard_at) in sorted(self._said.items())
             if status.model == model
         )
 
@@ -157,11 +184,12 @@ class Fleet:
     def view(self, model: str) -> FleetView:
         """Return the fleet of a model as it was last heard of."""
         gate = self._gate(model)
-        return FleetView(model, gate.state, self._roster.workers(model), gate.conflict)
+        too_new = str(gate.too_new) if gate.too_new else None
+        return FleetView(model, gate.state, self._roster.workers(model), gate.conflict, too_new, gate.unknown)
 
     def models(self) -> list[str]:
         """Return every model that somebody wants or runs, by name."""
-        wanted = {model for model, gate in self._gates.items() if gate.state is not None}
+        wanted = {model for model, gate in self._gates.items() if gate.state is not None or gate.too_new}
         return sorted({*wanted, *self._roster.models()})
 
     def elsewhere(self, model: str) -> dict[str, list[str]]:
@@ -201,6 +229,25 @@ class Fleet:
 
     def _gate(self, model: str) -> Gate:
         return self._gates.setdefault(model, Gate(self._settings, model, self._keyring))
+
+
+def _unread(value: bytes, error: RecordTooNew) -> WorkerStatus:
+    """Return what is known of a worker whose status has a newer schema: that it runs."""
+    worker, model = parse_worker(value)
+    return WorkerStatus(
+        worker=worker,
+        model=model,
+        state=WorkerState.REFUSED,
+        champion=None,
+        challenger=None,
+        prepared=None,
+        refused=Refused.because(error),
+        heard=NO_REVISION,
+        revision=NO_REVISION,
+        images_per_s=0.0,
+        at=now(),
+        started_at=now(),
+    )
 
 
 def forget(settings: Settings, workers: Sequence[str]) -> None:

@@ -16,11 +16,13 @@ from flumen.streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Comm
 from flumen.streams.errors import (
     KafkaUnavailable,
     NoModel,
+    RecordTooNew,
     RolloutInterrupted,
     RolloutTimedOut,
     StateChanged,
     WorkerRefused,
     WorkerSilent,
+    WorkerTooNew,
 )
 
 _LOOK_EVERY_S = 0.25
@@ -83,6 +85,7 @@ class Rollout:
             RolloutFailed: the subclass is the reason. In the first phase nothing has changed then; in the second the
                 state stands, and the message names the workers where it did not take effect.
             StateChanged: somebody else has written a state meanwhile; his stands.
+            RecordTooNew: a later version of flumen has written what counts; nothing was written.
             RolloutInterrupted: as with every other error, what the first phase has written is taken back.
             KafkaUnavailable: no broker answers.
         """
@@ -155,6 +158,10 @@ class Rollout:
         while True:
             view = self._fleet.view(self._order.model)
             self._show(view, goal.words)
+            if view.too_new:
+                raise StateChanged(
+                    f"a later version of flumen changed {view.model} meanwhile: {view.too_new}"
+                )
             if view.desired and view.revision >= goal.state.revision and view.desired != goal.state:
                 raise StateChanged(say_changed(view.desired, goal))
             waiting = [status for status in view.live if not goal.is_reached(status)]
@@ -164,6 +171,7 @@ class Rollout:
             if refusals:
                 raise WorkerRefused(say_refused(refusals, view, goal))
             self._refuse_silent(view, goal.otherwise)
+            self._refuse_too_new(view, goal.otherwise)
             if not waiting:
                 return view
             self._heed_interruption(goal)
@@ -180,6 +188,9 @@ class Rollout:
             raise RolloutInterrupted(f"interrupted while this waited {goal.words}. {goal.otherwise}")
 
     def _begin(self, view: FleetView) -> None:
+        if view.too_new:
+            raise RecordTooNew(f"what the workers of {view.model} shall run cannot be read: {view.too_new}")
+        self._refuse_too_new(view, _NOTHING_WRITTEN)
         self._refuse_silent(view, _NOTHING_WRITTEN)
         if self._is_interrupted():
             raise RolloutInterrupted(f"interrupted. {_NOTHING_WRITTEN}")
@@ -191,6 +202,13 @@ class Rollout:
                 f"not heard of any more: {listed}. {otherwise}. Start them again, or look whether they are dead: "
                 "then --force goes on without them, and they are forgotten"
             )
+
+    def _refuse_too_new(self, view: FleetView, otherwise: str) -> None:
+        too_new = [seen.status for seen in view.workers if seen.is_too_new and seen.is_live]
+        if too_new:
+            listed = ", ".join(status.worker for status in too_new)
+            why = too_new[0].refused.message if too_new[0].refused else ""
+            raise WorkerTooNew(f"what these workers say cannot be read: {listed}. {otherwise}. {why}")
 
     def _undo(self, change: DesiredChange, written: DesiredState) -> None:
         """Take back what was written.

@@ -95,6 +95,7 @@ class StateWriter:
 
         Raises:
             StateChanged: it is another, and nothing was written; or others take the right again and again.
+            RecordTooNew: the newest was written by a later version of flumen, and nothing was written over it.
             KafkaUnavailable: no broker answers. Whether the state was written then shows `flumen models status`.
         """
         mark = secrets.token_hex(16)
@@ -129,7 +130,7 @@ class StateWriter:
         """
         longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**turns_lost)
         time.sleep(secrets.SystemRandom().uniform(0, longest))
-        newest = read_gate(self._settings, self._model).state
+        newest = read_newest(self._settings, self._model)
         if newest != seen and not self._written(mark):
             raise StateChanged(_tell(self._model, newest, seen))
         if time.monotonic() > until:
@@ -171,6 +172,8 @@ class StateWriter:
         if not self._right.is_taken:
             self._right.take()
             gate = read_gate(self._settings, self._model)
+            if gate.too_new is not None:
+                raise gate.too_new
             self._newest, self._next_revision = gate.state, gate.next_revision
 
     def _commit(self, entry: Desired, mark: str) -> None:
@@ -192,12 +195,20 @@ def read_newest(settings: Settings, model: str) -> DesiredState | None:
     Raises:
         KafkaUnavailable: no broker answers.
         TopicMissing: there is no control topic.
+        RecordTooNew: the newest state was written by a later version of flumen, and cannot be read.
     """
-    return read_gate(settings, model).state
+    gate = read_gate(settings, model)
+    if gate.too_new is not None:
+        raise gate.too_new
+    return gate.state
 
 
 def read_gate(settings: Settings, model: str) -> Gate:
-    """Return a gate that has seen all that lies in the control topic and the audit log. Raises as `read_newest`."""
+    """Return a gate that has seen all that lies in the control topic and the audit log.
+
+    Raises:
+        KafkaUnavailable, TopicMissing: as `read_newest`.
+    """
     gate = Gate(settings, model, Keyring(settings.control_public_keys))
     follower = Follower(settings, (settings.control_topic, settings.audit_topic))
     try:

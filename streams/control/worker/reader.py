@@ -13,7 +13,7 @@ import structlog
 from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import DesiredState, Refused
-from flumen.streams.errors import ControlRefused, RecordConflict, RecordOutOfLine
+from flumen.streams.errors import ControlRefused, RecordConflict, RecordOutOfLine, RecordTooNew
 from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import RawMessage
 from flumen.streams.settings import Settings
@@ -109,7 +109,7 @@ class ControlReader:
         try:
             return self._gate.admit(raw)
         except ControlRefused as error:
-            if raw.topic == self._settings.control_topic:
+            if raw.topic == self._settings.control_topic or isinstance(error, RecordTooNew):
                 return _tell(error, raw.offset)
             if isinstance(error, RecordConflict | RecordOutOfLine):
                 log.warning("audit entry does not count", reason=str(error), offset=raw.offset)
