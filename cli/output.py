@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flumen.cli.invocation import as_called
-from flumen.cli.rows import Rows
+from flumen.cli.rows import FRAME, Rows
 from flumen.streams.errors import NotSaved
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
@@ -43,12 +43,13 @@ def print_rows(
         print_json(list(rows))
         return
     names = tuple(rows[0] if rows else columns)
+    heads = {name: printable(name.replace("_", " ")) for name in names}
     numbers = (name for name in names if rows and all(_is_number(row[name]) for row in rows))
     shown = Rows(
-        [name.replace("_", " ") for name in names],
+        list(heads.values()),
         [[_cell(row[name]) for name in names] for row in rows],
         title=title,
-        numeric=frozenset(name.replace("_", " ") for name in numbers),
+        numeric=frozenset(heads[name] for name in numbers),
     )
     print_whole(shown)
 
@@ -57,10 +58,12 @@ def print_facts(facts: Iterable[tuple[str, object]], title: str = "") -> None:
     """Print names and values below one another; a terminal sees long values folded, a pipe sees them whole."""
     rows = [(printable(name), printable(str(value))) for name, value in facts]
     table = Table(title=Text(title) if title else None, title_justify="left", show_header=False)
-    table.add_column(no_wrap=True, min_width=max((cell_len(name) for name, _ in rows), default=0))
+    names = max((cell_len(name) for name, _ in rows), default=0)
+    table.add_column(no_wrap=True, min_width=names)
     # What came from outside is put into a Text: there, square brackets are not taken for markup.
     longest = max((cell_len(line) for _, value in rows for line in value.splitlines()), default=0)
     table.add_column(overflow="fold", width=None if console.is_terminal else longest)
+    table.width = None if console.is_terminal else names + longest + 2 * FRAME + 1
     for name, value in rows:
         table.add_row(Text(name), Text(value))
     print_whole(table)

@@ -12,7 +12,7 @@ from rich.text import Text
 _MOST_UNBROKEN = 24
 """Signs of a word that stay together; ids, paths and hashes are longer, and may be folded."""
 
-_FRAME = 3
+FRAME = 3
 """Signs that a column takes beside its cells: a line, and a blank on either side."""
 
 
@@ -37,10 +37,10 @@ class Rows:
         least = [max([_longest_word(self.columns[at]), *self._least(at)]) for at in kept]
         if not console.is_terminal:
             whole = self._table(kept, most)
-            whole.width = sum(most) + _FRAME * len(kept) + 1
+            whole.width = sum(most) + FRAME * len(kept) + 1
             yield whole
             return
-        room = options.max_width - _FRAME * len(kept) - 1
+        room = options.max_width - FRAME * len(kept) - 1
         if sum(least) <= room:
             yield self._table(kept, _shared_out(room, least, most))
         else:
@@ -74,7 +74,7 @@ class Rows:
                 title=f"row {number:,}", title_justify="left", show_header=False, box=box.SIMPLE_HEAD
             )
             block.add_column(no_wrap=True, width=names)
-            block.add_column(overflow="fold", width=max(8, width - names - 2 * _FRAME))
+            block.add_column(overflow="fold", width=max(8, width - names - 2 * FRAME))
             for name, value in zip(self.columns, row, strict=True):
                 if value:
                     block.add_row(Text(name), Text(value))

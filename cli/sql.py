@@ -1,12 +1,15 @@
 """`flumen sql`."""
 
 from base64 import b64encode
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from flumen.cli.output import AsJson, print_json, print_rows
 from flumen.streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from flumen.stores.kudu import KuduReader
 
 
 def sql(
@@ -17,10 +20,17 @@ def sql(
     as_json: AsJson = False,
 ) -> None:
     """Ask Kudu in SQL: the tables images, predictions, image_chunks, view_chunks, the article's view mnist."""
-    from flumen.replay.sql import query
+    from flumen.replay.memory import bounded_memory, bytes_to_use
     from flumen.stores.kudu import KuduReader
 
     reader = KuduReader(load_settings().kudu_options())
+    with bounded_memory(bytes_to_use()):
+        _answer(reader, statement, explain=explain, as_json=as_json)
+
+
+def _answer(reader: "KuduReader", statement: str, *, explain: bool, as_json: bool) -> None:
+    from flumen.replay.sql import query
+
     try:
         result = query(reader, statement)
     finally:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from flumen.replay.errors import BadQuery
+from flumen.replay.memory import bytes_to_use, too_much
 from flumen.replay.pushdown import push_down
 from flumen.replay.readonly import check_read_only
 from flumen.replay.values import values_of
@@ -39,6 +40,8 @@ _DUCKDB_SETTINGS: Mapping[str, Any] = {
     "temp_directory": "",
     "threads": 1,
 }
+# What DuckDB makes of Ctrl-C.
+_INTERRUPTED = "Query interrupted"
 
 
 @dataclass(slots=True)
@@ -68,8 +71,9 @@ def query(reader: KuduReader, sql: str) -> Result:
         sql: SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN; a semicolon at the end is welcome.
 
     Raises:
-        BadQuery: another statement, or one that DuckDB refuses.
+        BadQuery: another statement, or one that DuckDB refuses, or one that takes too much memory.
         StoreError: Kudu cannot be read.
+        KeyboardInterrupt: Ctrl-C, while DuckDB was at work.
     """
     import duckdb
 
@@ -79,21 +83,28 @@ def query(reader: KuduReader, sql: str) -> Result:
         raise BadQuery(f"the statement is not UTF-8 from its sign {error.start + 1:,} on") from error
     schemas = {table: reader.schema(table) for table in _present(reader)}
     tables = {name: _KuduTable(reader, name, schema) for name, schema in schemas.items()}
-    connection = duckdb.connect(":memory:", config=dict(_DUCKDB_SETTINGS))
+    most = bytes_to_use()
+    connection = duckdb.connect(":memory:", config={**_DUCKDB_SETTINGS, "memory_limit": f"{most // 2} bytes"})
     try:
         check_read_only(connection, sql)
         _register(connection, tables)
         result = connection.sql(sql)
         rows = result.to_arrow_table() if result is not None else pa.table({})
+    except (duckdb.OutOfMemoryException, MemoryError) as error:
+        raise too_much(most) from error
     except duckdb.Error as error:
         for table in tables.values():
             if table.failure is not None:
                 raise table.failure from error
         raise BadQuery(f"{error}\n{_catalogue(schemas)}") from error
-    except RecursionError as error:
+    except RecursionError as error:  # which is a RuntimeError
         raise BadQuery(
             "the statement is nested too deeply; say it in fewer terms, for example with IN (...) instead of many OR"
         ) from error
+    except RuntimeError as error:
+        if _INTERRUPTED in str(error):
+            raise KeyboardInterrupt from error
+        raise
     finally:
         connection.close()
         for table in tables.values():

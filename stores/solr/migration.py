@@ -67,7 +67,8 @@ class SolrMigration:
 
     def _lines(self) -> list[Line]:
         schema = self._server.read_schema()
-        if schema is None:  # the first worker creates it
+        if schema is None:  # the first worker creates it, if this is a Solr
+            _ = self._system
             return []
         check_what_stays(schema, self._fields, self._server.index_url)
         return lines_to_add(schema, self._fields)

@@ -11,8 +11,9 @@ from flumen.stores.solr.complaints import check_names, reworded
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import column_name, index_name, is_timestamp, named_fields
 from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets
-from flumen.stores.solr.server import SolrServer
+from flumen.stores.solr.server import Refusal, SolrServer
 
+_CLOSED = "the Solr reader was closed; make a new one"
 _INTERNAL = frozenset({"_version_", "name_text", "location_map", "words"})
 
 
@@ -75,8 +76,12 @@ class SolrReader:
 
     def commit(self) -> None:
         """Make every document written so far visible to queries, and durable; wait until it is."""
-        with self._server.translated():
-            self._index.commit()
+        if self._client is None:
+            raise StoreClosed(_CLOSED)
+        # Not by pysolr: what it asks is answered in XML.
+        answer = self._server.ask(f"{self._server.index_url}/update/json", body=b'{"commit": {}}')
+        if isinstance(answer, Refusal):
+            raise self._server.store_error(answer)
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""
@@ -86,7 +91,7 @@ class SolrReader:
     @property
     def _index(self) -> pysolr.Solr:
         if self._client is None:
-            raise StoreClosed("the Solr reader was closed; make a new one")
+            raise StoreClosed(_CLOSED)
         return self._client
 
 

@@ -13,13 +13,18 @@ EVERYTHING = "*:*"
 DISTANCE = "distance_km"
 """The column that rows have where a place was asked for."""
 
+_DECIMAL = r"(?:\d+\.?\d*|\.\d+)"
+_DEGREES = rf"[-+]?{_DECIMAL}"
 _NEAR = re.compile(
-    r"\s*(?P<latitude>[^,]+),(?P<longitude>[^,]+),\s*(?P<distance>[0-9.]+)\s*(?P<unit>km|m|mi)\s*"
+    rf"\s*(?P<latitude>{_DEGREES})\s*,\s*(?P<longitude>{_DEGREES})\s*,\s*(?P<distance>{_DECIMAL})\s*(?P<unit>km|m|mi)\s*",
+    re.ASCII,
 )
 _KM = {"km": 1.0, "m": 0.001, "mi": 1.609344}
 _MAX_LATITUDE, _MAX_LONGITUDE = 90.0, 180.0
 # A text in quotes, or a name in front of a colon. What is in quotes stays as it is.
 _PARTS = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![\w.])(?P<name>[A-Za-z_]\w*)(?=:)')
+# The field that a query parser of Solr's is told to look in: {!terms f=label}.
+_TOLD = re.compile(r"(?P<head>\{![^}]*?\b(?:f|field|sfield)=)(?P<name>[A-Za-z_]\w*)")
 _SORTED = re.compile(r"[A-Za-z_]\w*(?=\s+(?:asc|desc)\b)")
 
 
@@ -90,7 +95,8 @@ def to_index(query: str, fields: Mapping[str, str]) -> str:
     def called(part: re.Match[str]) -> str:
         return fields.get(part["name"], part[0]) if part["name"] else part[0]
 
-    return _PARTS.sub(called, query)
+    query = _PARTS.sub(called, query)
+    return _TOLD.sub(lambda part: part["head"] + fields.get(part["name"], part["name"]), query)
 
 
 def parse_near(text: str) -> Near:
@@ -108,7 +114,7 @@ def parse_near(text: str) -> Near:
 def _circle(text: str) -> Near:
     parts = _NEAR.fullmatch(text)
     if parts is None:
-        raise ValueError("it is not LATITUDE,LONGITUDE,RADIUS with km, m or mi")
+        raise ValueError("it is not LATITUDE,LONGITUDE,RADIUS in degrees, and km, m or mi")
     latitude, longitude = float(parts["latitude"]), float(parts["longitude"])
     if not (abs(latitude) <= _MAX_LATITUDE and abs(longitude) <= _MAX_LONGITUDE):  # so written, NaN fails too
         raise ValueError("a latitude is from -90 to 90, a longitude from -180 to 180 degrees")

@@ -14,6 +14,7 @@ import pysolr
 import requests
 
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr.foreign import ForeignAnswer, accept_any
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.session import connection_error, find_proxy, open_session
 
@@ -31,11 +32,15 @@ _SOLR_ERROR = re.compile(r"\(HTTP (?P<status>\d{3})\): \[Reason: (?P<reason>.*)\
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a failed request came back with. `status` is None where nothing answered, `cause` is why, if it is known."""
+    """What a failed request came back with. `status` is None where nothing answered, `cause` is why, if it is known.
+
+    `is_foreign`: something else than Solr answered.
+    """
 
     status: int | None
     reason: str
     cause: OSError | None = None
+    is_foreign: bool = False
 
 
 class SolrServer:
@@ -94,8 +99,10 @@ class SolrServer:
         """
         answer = self.ask(f"{self.index_url}/schema")
         if not isinstance(answer, Refusal):
+            if not isinstance(answer.get("schema"), dict):
+                raise self.store_error(Refusal(HTTPStatus.OK, "OK; the answer holds no schema"))
             return dict(answer["schema"])
-        if answer.status == HTTPStatus.NOT_FOUND:
+        if answer.status == HTTPStatus.NOT_FOUND and not answer.is_foreign:
             return None
         raise self.store_error(answer)
 
@@ -103,7 +110,8 @@ class SolrServer:
         """Return a file of the config set that the index runs with."""
         url = f"{self.index_url}/admin/file"
         try:
-            answer = self._session.get(url, params={"file": name}, timeout=self._timeout)
+            hooks = {"response": [accept_any]}
+            answer = self._session.get(url, params={"file": name}, timeout=self._timeout, hooks=hooks)
         except requests.RequestException as error:
             return read_error(error)
         if answer.status_code != HTTPStatus.OK:
@@ -132,6 +140,8 @@ class SolrServer:
                 f"{where}. There is no such index yet: `flumen worker` creates it when it starts. Or check "
                 "FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE"
             )
+        if status == HTTPStatus.OK:
+            return StoreRefused(f"{where}. Check FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE")
         return StoreRefused(where)
 
     @contextmanager
@@ -165,6 +175,8 @@ class SolrServer:
 
 def read_error(error: Exception) -> Refusal:
     """Take status and reason out of the text of pysolr's error, or tell why nothing answered."""
+    if isinstance(error, ForeignAnswer):
+        return Refusal(error.status, str(error), is_foreign=True)
     found = _SOLR_ERROR.search(str(error))
     if found is None:
         cause = _system_error(error)

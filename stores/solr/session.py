@@ -17,6 +17,7 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from flumen.interceptor.open_files import exhausted
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr.foreign import check_answer
 from flumen.stores.solr.options import SolrOptions
 
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -39,9 +40,10 @@ class Proxy:
 
 
 def open_session(options: SolrOptions) -> requests.Session:
-    """Return a session for one Solr, with its proxy, user and authorities."""
+    """Return a session for one Solr, with its proxy, user and authorities. It takes only answers of Solr's form."""
     session = requests.Session()
     session.trust_env = False
+    session.hooks["response"].append(check_answer)
     proxy = find_proxy(options.url)
     if proxy is not None:
         session.proxies = {urlsplit(options.url).scheme: proxy.url}

@@ -107,6 +107,11 @@ def test_columns_that_the_index_calls_otherwise(
         reader.find(Search(facets=("nosuch",)))
     for query, said in (
         ("label:[7 TO", r"cannot be read behind 'label:\[7 TO', at its sign 12. Write, for example"),
+        (r'knownlabel:7 AND "', r"behind 'known_label:7 AND \"', at its sign 20"),
+        ("label:7 AND\n(label:[0 TO", r"\(label:\[0 TO', at its sign 25"),
+        (" ", r"the query is empty; '\*:\*' finds every image"),
+        ("{!nosuch}x", "Solr does not take the query: invalid query parser 'nosuch'"),
+        ('_query_:"{!xmlparser}<a/>"', r"the query: No QueryObjectBuilder defined for node a\. Write"),
         ("lable:7", "the index has no field 'lable'. Nearest: label"),
         ("{!frange l=0 u=1}lable", "the index has no field 'lable'"),
         ("taken_at:2024", "'2024' is no time. Write times as"),
@@ -114,7 +119,11 @@ def test_columns_that_the_index_calls_otherwise(
         (" OR ".join(f"label:{n}" for n in range(2000)), "more terms than Solr takes"),
     ):
         with pytest.raises(StoreRefused, match=said):
-            reader.find(Search(query=query, fields={"label": "label", "lens": "lens"}))
+            reader.find(
+                Search(query=query, fields={"label": "label", "lens": "lens", "knownlabel": "known_label"})
+            )
+    with pytest.raises(StoreRefused, match=r"'id' is no order to sort by. Write, for example, --sort"):
+        reader.find(Search(sort="id"))
     for wrong in (
         Search(sort="lable desc", fields={"label": "label"}),
         Search(facets=("lable",), fields={"label": "label"}),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.replay.errors import BadQuery
+from flumen.replay.memory import bounded_memory, bytes_to_use
 from flumen.replay.sql import query
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
@@ -267,6 +269,31 @@ def test_a_statement_of_very_many_terms_has_a_result_or_a_reason(reader: KuduRea
             query(reader, f"select id from images where {many}")
     with pytest.raises(BadQuery, match=r"nested too deeply|depth limit"):
         query(reader, f"select id from images where {' + '.join(['prediction'] * terms)} > 5")
+
+
+@pytest.mark.parametrize("sql", ["select range(100000000)", "select repeat('x', 2000000000)"])
+def test_a_query_that_would_take_the_machines_memory_is_refused(
+    reader: KuduReader, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    """DuckDB's own limit does not count lists and texts."""
+    monkeypatch.setattr("flumen.replay.memory.MOST_BYTES", 256 * 1024 * 1024)
+    with bounded_memory(bytes_to_use()), pytest.raises(BadQuery, match="LIMIT"):
+        query(reader, sql)
+    assert query(reader, "select count(*) from images").rows == [(COUNT,)]
+
+
+def test_ctrl_c_ends_a_query_without_end(reader: KuduReader) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            query(reader, "select count(*) from range(1000000000000) a, images")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
 
 
 def test_what_no_python_type_holds_is_shown_all_the_same(reader: KuduReader) -> None:

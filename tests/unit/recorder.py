@@ -9,9 +9,10 @@ from pathlib import Path
 
 
 class Recorder(ThreadingHTTPServer):
-    """Answers every request with one status, and remembers what was asked of it."""
+    """Answers every request with one status and body, and remembers what was asked of it."""
 
     status = 502
+    body = b""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -23,8 +24,13 @@ class Answer(BaseHTTPRequestHandler):
         assert isinstance(self.server, Recorder)
         self.server.asked.append(self.path)
         self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(self.server.body)))
         self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     do_CONNECT = do_GET  # noqa: N815 - names of the library's
 

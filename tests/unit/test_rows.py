@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from flumen.cli.output import print_facts, print_rows
 from flumen.cli.rows import Rows
 
 AT = "2026-11-28T02:50:01Z"
@@ -68,3 +69,20 @@ def test_a_pipe_gets_each_row_on_one_line(width: int) -> None:
 def test_a_very_narrow_terminal_loses_nothing(width: int) -> None:
     lines = printed(history(), width=width)
     assert "".join("".join(lines).split()).count("2026") == 2
+
+
+def test_a_columns_name_that_a_query_gave_is_as_harmless_as_a_value(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    print_rows([{"x\x1b[31m_y": 1}], as_json=False)
+    shown = capsys.readouterr().out
+    assert "\x1b[31m" not in shown
+    assert r"x\x1b[31m y" in shown
+
+
+def test_a_pipe_gets_facts_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    print_facts([("id", ID), ("sha256", "0123456789abcdef" * 4), ("why", f"it says {'so ' * 100}")])
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 5, shown
+    assert f" {ID} " in shown
+    assert f" {'0123456789abcdef' * 4} " in shown

@@ -19,6 +19,8 @@ FIELDS = {"label": "label", "knownlabel": "known_label", "ink": "ink_f"}
         ('name:"ink: 7" AND ink:1', 'name:"ink: 7" AND ink_f:1'),
         (r'name:"a \" ink:1"', r'name:"a \" ink:1"'),
         ("taken_at:[2024-05-01T10:00:00Z TO NOW]", "taken_at:[2024-05-01T10:00:00Z TO NOW]"),
+        ("{!terms f=knownlabel}7,8", "{!terms f=known_label}7,8"),
+        ("{!prefix cache=false f=ink}f=ink", "{!prefix cache=false f=ink_f}f=ink"),
         ("ink", "ink"),
         ("", ""),
     ],
@@ -33,6 +35,7 @@ def test_columns_are_called_as_the_index_calls_them(query: str, expected: str) -
         ("52.5,13.4,10km", Near(52.5, 13.4, 10)),
         ("-33.9, 18.4, 500 m", Near(-33.9, 18.4, 0.5)),
         ("0,-180,1mi", Near(0, -180, 1.609344)),
+        ("+.5, 13., .5km", Near(0.5, 13, 0.5)),
     ],
 )
 def test_places(text: str, near: Near) -> None:
@@ -52,11 +55,15 @@ def test_places(text: str, near: Near) -> None:
         "0,0,-1km",
         "1}x,0,1km",
         "0,0,1.1.1km",
+        "0,0,...km",
+        "1_0,0,1km",
+        "1e1,0,1km",
     ],
 )
 def test_what_is_no_place_is_refused(text: str) -> None:
-    with pytest.raises(StoreRefused, match=r"is no place: .* Write, for example, 52\.5,13\.4,10km"):
+    with pytest.raises(StoreRefused, match=r"is no place: .* Write, for example, 52\.5,13\.4,10km") as caught:
         parse_near(text)
+    assert "float" not in str(caught.value)
 
 
 def test_parameters() -> None:
