@@ -28,6 +28,13 @@ _ASKS_TO_WAIT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUE
 _NO_ACCESS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 # pysolr hands over text alone: "Solr responded with an error (HTTP 400): [Reason: ...]".
 _SOLR_ERROR = re.compile(r"\(HTTP (?P<status>\d{3})\): \[Reason: (?P<reason>.*)\]", re.DOTALL)
+_PLACE = "FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE"
+_ADVICE: dict[int, str] = {
+    HTTPStatus.OK: f". Check {_PLACE}",
+    HTTPStatus.NOT_FOUND: (
+        f". There is no such index yet: `flumen worker` creates it when it starts. Or check {_PLACE}"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +142,7 @@ class SolrServer:
             return StoreUnavailable(where)
         if status in _NO_ACCESS:
             return StoreRefused(f"{where}. {self._access_advice(status)}")
-        if status == HTTPStatus.NOT_FOUND:
-            return StoreRefused(
-                f"{where}. There is no such index yet: `flumen worker` creates it when it starts. Or check "
-                "FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE"
-            )
-        if status == HTTPStatus.OK:
-            return StoreRefused(f"{where}. Check FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE")
-        return StoreRefused(where)
+        return StoreRefused(where + _ADVICE.get(status, ""))
 
     @contextmanager
     def translated(self) -> Iterator[None]:
