@@ -1,19 +1,24 @@
 """`flumen models register`: an ONNX file that was made elsewhere, and what is to be known of it."""
 
 import re
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, errors, print_json
+from flumen.interceptor.chain import Limits
 from flumen.interceptor.classifier import Preprocess
 from flumen.models.describing import Look, complete_look, describe_model, make_images, read_file, read_images
 from flumen.models.errors import FileUnreadable
 from flumen.models.labels import labels_of, repeated_labels
 from flumen.models.manifest import Manifest, check_preprocess, from_person
+from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.processes.verifier import SHARED
 from flumen.models.repository import CHAMPION, MAX_MANIFEST_BYTES, Repository
 from flumen.models.structure import Signature
@@ -81,11 +86,16 @@ def register(
         limits = settings.verify_limits()
         signature = _with_output(SHARED.read_signature(content, str(file), limits), output)
         preprocess = _preprocess(look, picture, values, signature)
-        images = read_images(golden, preprocess, settings.limits()) if golden else make_images(preprocess)
+        images = _golden(golden, preprocess, settings.limits()) if golden else make_images(preprocess)
         classes = _labels(labels, labels_file)
         described = describe_model(content, name, classes, preprocess, signature, images, limits=limits)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     _keep(repository, content, described, as_json)
+
+
+def _golden(paths: list[Path], preprocess: Preprocess, limits: Limits) -> NDArray[np.uint8]:
+    with closing(GuardedDecoder(measures=False)) as decoder:
+        return read_images(paths, preprocess, limits, decoder)
 
 
 def _keep(repository: Repository, content: bytes, described: Manifest, as_json: bool) -> None:

@@ -20,8 +20,9 @@ ENTRY_POINT_GROUP = "flumen.interceptors"
 PART_BYTES = 4 * 1024 * 1024
 PART_DECODED_BYTES = 32 * 1024 * 1024
 _OF_ONE_PART = ("small", "views", "measured", "metadata", "tensor")
-_SAMPLE_BYTES = 6
-"""At the model's size: uint8 in `pixels` and in `image_as_pgm`, float32 in `tensor`."""
+_KEPT_SAMPLE_BYTES = 2
+_SAMPLE_BYTES = _KEPT_SAMPLE_BYTES + 4
+"""At the model's size: uint8 in `pixels` and in `image_as_pgm`, which a whole batch keeps; float32 in `tensor`."""
 _RGB = 3
 _LARGEST_VIEW = (VIEW_SIDE, VIEW_SIDE)
 
@@ -121,6 +122,11 @@ def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> I
             errs.extend(step.errs)
         parts.append(part.without(*_OF_ONE_PART))
     return Intercepted(joined(parts), errs)
+
+
+def kept_bytes(preprocess: Preprocess) -> int:
+    """Return how many bytes of a decoded image are kept until its batch is stored, whatever the image's size."""
+    return preprocess.width * preprocess.height * preprocess.channels * _KEPT_SAMPLE_BYTES
 
 
 def _parts(batch: Batch, sizes: Sequence[Size | None], preprocess: Preprocess) -> Iterator[range]:

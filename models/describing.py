@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from flumen.interceptor.chain import Limits
+from flumen.interceptor.chain import Decoder, Limits
 from flumen.interceptor.classifier import Preprocess
-from flumen.interceptor.decoding import decode_image
 from flumen.interceptor.errors import Unclassifiable
 from flumen.models.errors import FileUnreadable, ManifestInvalid
 from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
@@ -128,8 +127,12 @@ def describe_model(
     return replace(manifest, golden=golden)
 
 
-def read_images(paths: Sequence[Path], preprocess: Preprocess, limits: Limits) -> NDArray[np.uint8]:
+def read_images(
+    paths: Sequence[Path], preprocess: Preprocess, limits: Limits, decoder: Decoder
+) -> NDArray[np.uint8]:
     """Decode images as a worker does, at the model's size.
+
+    `decoder` should be a guarded one: whoever made the files need not be whoever registers the model.
 
     Raises:
         FileUnreadable: one of them cannot be read, or is no image that a worker would take.
@@ -142,7 +145,7 @@ def read_images(paths: Sequence[Path], preprocess: Preprocess, limits: Limits) -
                 f"the golden image {path} has more than {limits.max_image_bytes:,} bytes (setting max_image_bytes)"
             )
         try:
-            raster = decode_image(content, limits, preprocess).raster
+            raster = decoder(content, limits, preprocess).raster
         except Unclassifiable as error:
             raise FileUnreadable(f"the golden image {path}: {error}") from error
         rasters.append(np.frombuffer(raster, np.uint8))

@@ -44,23 +44,38 @@ def publish_raw(
     servers: str, topic: str, records: Iterable[RawRecord], partition: int = 0
 ) -> list[int | None]:
     """Publish to one partition, in order; return each record's offset, None where the broker refused its batch."""
-    return asyncio.run(_publish(servers, topic, _batches(records), partition))
+    batches = ((len(batch), _built(batch)) for batch in _batches(records))
+    return asyncio.run(_publish(servers, topic, batches, partition))
+
+
+def to_batch(records: list[RawRecord]) -> bytes:
+    """Return records as they stand in a topic, packed if the first one is."""
+    return bytes(_built(records)._build())
+
+
+def publish_batches(servers: str, topic: str, batches: Iterable[bytes]) -> list[int | None]:
+    """Publish batches of one record to partition 0, as they are. Returns as `publish_raw`."""
+    builders = []
+    for batch in batches:
+        builders.append((1, _built([RawRecord(None, None)])))
+        builders[-1][1]._buffer = bytearray(batch)
+    return asyncio.run(_publish(servers, topic, builders, 0))
 
 
 async def _publish(
-    servers: str, topic: str, batches: Iterable[list[RawRecord]], partition: int
+    servers: str, topic: str, batches: Iterable[tuple[int, BatchBuilder]], partition: int
 ) -> list[int | None]:
     producer = AIOKafkaProducer(bootstrap_servers=servers, max_request_size=_REQUEST_BYTES, acks="all")
     await producer.start()
     offsets: list[int | None] = []
     try:
-        for records in batches:
+        for count, batch in batches:
             try:
-                told = await (await producer.send_batch(_batch(records), topic, partition=partition))
+                told = await (await producer.send_batch(batch, topic, partition=partition))
             except BrokerResponseError:
-                offsets += [None] * len(records)
+                offsets += [None] * count
             else:
-                offsets += range(told.offset, told.offset + len(records))
+                offsets += range(told.offset, told.offset + count)
     finally:
         await producer.stop()
     return offsets
@@ -85,7 +100,7 @@ def _batches(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
         yield batch
 
 
-def _batch(records: list[RawRecord]) -> BatchBuilder:
+def _built(records: list[RawRecord]) -> BatchBuilder:
     codec = _GZIP if records[0].is_packed else 0
     batch = BatchBuilder(_REQUEST_BYTES, codec)
     batch._builder = _DefaultRecordBatchBuilderPy(2, codec, 0, -1, -1, 0, _REQUEST_BYTES)

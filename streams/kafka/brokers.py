@@ -17,6 +17,8 @@ ConsumerConfig = Mapping[str, str | int | float | bool]
 KAFKA = "kafka"
 _LEAVE_TO_READ = "kafka's leave to read"
 _ASK_TIMEOUT_S = 0.5
+_UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION)
+"""librdkafka asks for such a batch again and again, and never goes on."""
 _REFUSALS = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -55,6 +57,7 @@ class Brokers:
         self._waits = waits
         self._has_trouble = False
         self._end = end
+        self._told: set[str] = set()
 
     def failed(self, error: KafkaError) -> None:
         """Hear an error of the connection: librdkafka's `error_cb`."""
@@ -107,7 +110,14 @@ class Brokers:
         if is_fatal(error):
             raise self._failed_for_good(error)
         self._has_trouble = True
-        if error.code() not in _REFUSALS:
+        if error.code() in _UNREADABLE:
+            if str(error.str()) not in self._told:
+                self._told.add(str(error.str()))
+                log.error(
+                    "kafka's client cannot read a batch, nor what is behind it; docs/delivery.md says how to go on",
+                    error=error.str(),
+                )
+        elif error.code() not in _REFUSALS:
             log.warning("kafka reports a passing error", error=error.str())
         elif self._waits.waits_for(_LEAVE_TO_READ, str(error.str())):
             log.error("kafka does not let this worker read; waiting until it does", error=error.str())
@@ -141,13 +151,3 @@ def group_config(config: ConsumerConfig) -> dict[str, str]:
     if str(config.get("group.protocol", "")).lower() == "consumer":
         return {}
     return {"partition.assignment.strategy": "cooperative-sticky"}
-
-
-def read_lag(consumer: Consumer) -> int:
-    """Return how many messages of the assigned partitions were not taken yet, as far as the consumer knows."""
-    lag = 0
-    for position in consumer.position(consumer.assignment()):
-        known = consumer.get_watermark_offsets(position, cached=True)
-        if known is not None and position.offset >= 0:
-            lag += max(0, known[1] - position.offset)
-    return lag

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from flumen.streams.kafka.brokers import Brokers, Waits, callback, group_config, read_lag
+from flumen.streams.kafka.brokers import Brokers, Waits, callback, group_config
 from flumen.streams.kafka.errors import (
     ClientConfig,
     failed_for_good,
@@ -15,8 +16,9 @@ from flumen.streams.kafka.errors import (
     make_consumer,
     translated,
 )
-from flumen.streams.kafka.group import Member
+from flumen.streams.kafka.group import Member, Places
 from flumen.streams.kafka.message import Partition, RawMessage
+from flumen.streams.kafka.places import Positions
 from flumen.streams.kafka.polling import poll
 from flumen.streams.kafka.received import raw_message
 
@@ -36,6 +38,7 @@ class KafkaConsumer:
         self._end = end
         self._member: Member | None = None
         self._paused: set[Partition] = set()
+        self._positions = Positions(config)
         self._brokers = Brokers(topic, config, waits, end)
         self._client: Consumer = make_consumer(
             {
@@ -53,8 +56,8 @@ class KafkaConsumer:
         self._client.subscribe(
             [self._topic],
             on_assign=self._callback(self._on_assign),
-            on_revoke=self._callback(member.on_revoke),
-            on_lost=self._callback(member.on_lost),
+            on_revoke=self._callback(partial(self._gone, member.on_revoke)),
+            on_lost=self._callback(partial(self._gone, member.on_lost)),
         )
 
     def take(self, timeout_s: float, leaving: Callable[[float], bool] | None = None) -> RawMessage | None:
@@ -95,10 +98,10 @@ class KafkaConsumer:
             self._client.resume(back)
             self._paused.difference_update(_partitions(back))
 
-    def lag(self) -> int:
+    def look(self) -> Places:
         """Return what is left to take. Looks whether a broker is back, where one is waited for."""
         self._brokers.ask(self._client)
-        return read_lag(self._client)
+        return self._positions.look(self._client, self._paused)
 
     def close(self) -> None:
         """Leave the group."""
@@ -114,6 +117,10 @@ class KafkaConsumer:
         self._brokers.delivered()
         assert self._member is not None
         self._member.on_assign(partitions)
+
+    def _gone(self, tell: Callable[[Sequence[Partition]], None], partitions: Sequence[Partition]) -> None:
+        tell(partitions)
+        self._positions.forget(partitions)
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
         if error is not None and self._member is not None:

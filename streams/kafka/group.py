@@ -1,9 +1,21 @@
 """A member of a consumer group, as the live path sees it: over Kafka, or in memory for tests."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from flumen.streams.kafka.message import Partition, RawMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """`lag`: messages not taken yet of the partitions that something was taken of.
+
+    `waiting`: where the next message stands, as topic/partition/offset, of every partition that is read and has one.
+    """
+
+    lag: int
+    waiting: frozenset[str]
 
 
 class Member(Protocol):
@@ -53,8 +65,8 @@ class GroupConsumer(Protocol):
     def resume(self) -> None:
         """Take again of whatever was paused and is, or comes, back."""
 
-    def lag(self) -> int:
-        """Return how many messages of the assigned partitions were not taken yet, as far as is known."""
+    def look(self) -> Places:
+        """Return where the assigned partitions stand, as far as is known. Of what is paused nothing is awaited."""
 
     def close(self) -> None:
         """Leave the group."""

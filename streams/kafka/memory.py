@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from flumen.streams.kafka.group import Member
+from flumen.streams.kafka.group import Member, Places
 from flumen.streams.kafka.message import Partition, RawMessage
 
 
@@ -96,10 +96,14 @@ class MemoryConsumer:
         """See `GroupConsumer.resume`."""
         self._paused -= self._positions.keys()
 
-    def lag(self) -> int:
-        """See `GroupConsumer.lag`."""
+    def look(self) -> Places:
+        """See `GroupConsumer.look`."""
         self._meanwhile()
-        return sum(map(self._left, self._positions))
+        waiting = [p for p in self._positions if self._left(p) and p not in self._paused]
+        return Places(
+            sum(map(self._left, self._positions)),
+            frozenset(f"{topic}/{number}/{self._positions[topic, number]}" for topic, number in waiting),
+        )
 
     def close(self) -> None:
         """Leave the group; what was sent before is answered."""

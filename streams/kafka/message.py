@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+_MESSAGE_BYTES = 400
+_HEADER_BYTES = 170
+"""What Python's objects take around a message's bytes and around a header's, at least."""
+
 Partition = tuple[str, int]
 """Topic and partition number."""
 
@@ -39,3 +43,10 @@ class Outgoing:
     key: bytes | None
     value: bytes | None
     headers: SentHeaders
+
+
+def size_of(raw: RawMessage) -> int:
+    """Return about how many bytes a message keeps in memory: what it carries, and the objects that carry it."""
+    carried = len(raw.value or b"") + len(raw.key or b"")
+    headers = sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
+    return carried + headers + _MESSAGE_BYTES

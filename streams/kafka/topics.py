@@ -1,7 +1,7 @@
 """The topics: what they must be like, and making those that are not there."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -17,6 +17,10 @@ from flumen.streams.kafka.errors import ClientConfig, make_admin
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 10.0
+_UNPACKED = {"compression.type": "uncompressed"}
+"""The broker unpacks what comes compressed. Kafka's client unpacks without a limit, hundreds of megabytes out of a few
+hundred kilobytes; and some batches, which brokers take, it cannot unpack: no message behind one is ever read."""
+
 _LETTER_ROOM_BYTES = 65_536
 """What a dead letter's headers take beside the message it keeps: at most 4,000 characters of reason, and names."""
 
@@ -32,19 +36,45 @@ def ensure_topics(settings: Settings) -> None:
     """
     wanted = [_new_topic(settings.images_topic, settings), _letters_topic(settings.dead_topic, settings)]
     if settings.classified_topic:
-        wanted.append(_new_topic(settings.classified_topic, settings))
+        # Nobody here reads it, and JSON packs well.
+        packed = {"compression.type": "producer"}
+        wanted.append(_new_topic(settings.classified_topic, settings, packed))
     admin = _create_missing([*wanted, *_control_topics(settings)], settings)
     _check_room_for_letters(admin, settings)
 
 
+def packed_topics(settings: Settings) -> Sequence[str]:
+    """Return which of the topics that a worker reads, or fills for operators to read, keep batches as they were packed.
+
+    One that does not exist, or that we are not allowed to look at, is not among them.
+
+    Raises:
+        KafkaUnavailable: no broker answers.
+        KafkaRefused: a broker does not let us in.
+    """
+    admin, connection = _open(settings)
+    existing = _existing(admin, connection)
+    names = [settings.images_topic, settings.dead_topic]
+    names += [settings.control_topic, settings.status_topic, settings.audit_topic]
+    ((name, unpacked),) = _UNPACKED.items()
+    return [
+        topic for topic in names if topic in existing and _said(admin, topic, name) not in (None, unpacked)
+    ]
+
+
 def size_limit(admin: AdminClient, topic: str) -> int | None:
     """Return the bytes that a topic takes in one batch of messages; None if we are not allowed to know."""
+    said = _said(admin, topic, "max.message.bytes")
+    return None if said is None else int(said)
+
+
+def _said(admin: AdminClient, topic: str, name: str) -> str | None:
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     try:
         entries = admin.describe_configs([resource], request_timeout=_TIMEOUT_S)[resource].result()
     except KafkaException:
         return None
-    return int(entries["max.message.bytes"].value)
+    return str(entries[name].value)
 
 
 def size_limit_for(config: ClientConfig, topic: str, timeout_s: float) -> int | None:
@@ -163,7 +193,9 @@ def _control_topics(settings: Settings) -> list[NewTopic]:
 
 def _small_topic(name: str, settings: Settings, config: dict[str, str]) -> NewTopic:
     """Make one partition: what is in it has one order."""
-    return NewTopic(name, num_partitions=1, replication_factor=settings.topic_replicas, config=config)
+    return NewTopic(
+        name, num_partitions=1, replication_factor=settings.topic_replicas, config=_UNPACKED | config
+    )
 
 
 def _letters_topic(name: str, settings: Settings, config: Mapping[str, str] | None = None) -> NewTopic:
@@ -180,6 +212,7 @@ def _new_topic(name: str, settings: Settings, config: Mapping[str, str] | None =
         config={
             "cleanup.policy": "delete",
             "max.message.bytes": str(settings.max_message_bytes),
+            **_UNPACKED,
             **(config or {}),
         },
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from flumen.interceptor import Batch, Reject
+from flumen.interceptor.reasons import shortened
 from flumen.stores import Failure, Sink, StoreRefused
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
@@ -81,7 +82,10 @@ class Delivery:
         rejects = []
         for row, refusal in sorted(refusals.items()):
             image = batch.images[row]
-            reason = f"image {image.id!r}: {refusal.store} refused it: {refusal.reason}"
+            reason = (
+                f"image {shortened(image.id)!r}: {refusal.store} refused it: {refusal.reason}; publish it with what "
+                f"{refusal.store} takes, or correct the interceptor that makes the value"
+            )
             rejects.append(Reject(image, refusal.store, StoreRefused(reason)))
         return rejects
 

@@ -7,10 +7,14 @@ reason that nobody foresaw is stopped: it holds messages that another worker cou
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from enum import Enum
 
+import structlog
+
 from flumen.streams.errors import Stalled
+
+log = structlog.get_logger(__name__)
 
 _LOOK_EVERY_S = 1.0
 
@@ -37,6 +41,7 @@ class Pulse:
         self._lag = 0
         self._open_batches = 0
         self._waits: dict[str, tuple[float, str]] = {}
+        self._waiting: dict[str, float] = {}
 
     @property
     def lag(self) -> int:
@@ -59,9 +64,14 @@ class Pulse:
         with self._lock:
             self._progress_at = self._clock()
 
-    def observe(self, lag: int, open_batches: int) -> None:
-        """Note what there is to do, every few seconds. Where that is nothing, there is no progress to be missed."""
+    def observe(self, lag: int, open_batches: int, waiting: Set[str] = frozenset()) -> None:
+        """Note what there is to do, every few seconds. Where that is nothing, there is no progress to be missed.
+
+        `waiting`: where the next message stands of each partition that is being read and has one.
+        """
         with self._lock:
+            now = self._clock()
+            self._waiting = {} if self._waits else {place: self._waiting.get(place, now) for place in waiting}
             self._lag, self._open_batches = lag, open_batches
             self._observed_at = self._clock()
             if not lag and not open_batches:
@@ -108,7 +118,12 @@ class Pulse:
                     return f"{self._described(what)}; {self._left}"
             if self._phase is _Phase.STARTING and idle_s > self._stalled_after_s:
                 return f"starting for {idle_s:.0f} s"
-            return self._standstill(self._stalled_after_s)
+            return self._standstill(self._stalled_after_s) or self._unread()
+
+    def unread(self) -> str | None:
+        """Return which partition has given nothing for longer than it should, though there is something; or None."""
+        with self._lock:
+            return self._unread()
 
     def stall(self) -> str | None:
         """Return the problem where it has lasted twice as long as allowed and no server explains it."""
@@ -123,10 +138,22 @@ class Pulse:
         # While partitions are taken from it, the reader waits for what is in hand of them.
         unheard_s = min(idle_s, self._clock() - self._observed_at)
         if idle_s > after_s and (self._lag or self._open_batches):
-            return f"nothing was finished for {idle_s:.0f} s, and {self._left}"
+            unread = self._unread()
+            return f"nothing was finished for {idle_s:.0f} s, and {self._left}" + (
+                f"; {unread}" if unread else ""
+            )
         if unheard_s > after_s:
             return f"nobody has looked for new messages for {unheard_s:.0f} s: the thread that reads hangs"
         return None
+
+    def _unread(self) -> str | None:
+        place, since = min(self._waiting.items(), key=lambda item: item[1], default=("", self._clock()))
+        if self._clock() - since <= self._stalled_after_s:
+            return None
+        return (
+            f"Kafka gives nothing of {place} and what stands behind it: its client may be unable to read that batch; "
+            "docs/delivery.md says how to step over it"
+        )
 
     @property
     def _left(self) -> str:
@@ -138,11 +165,16 @@ class Pulse:
 
 
 async def watch(pulse: Pulse) -> None:
-    """Look at the pulse until it has stalled.
+    """Look at the pulse until it has stalled. A partition that is not read on is logged: others may go on.
 
     Raises:
         Stalled: it has, and the message says what was left to do.
     """
+    told = None
     while not (stall := pulse.stall()):
+        unread = pulse.unread()
+        if unread and unread != told:
+            log.error("a partition is not read on", reason=unread)
+        told = unread
         await asyncio.sleep(_LOOK_EVERY_S)
     raise Stalled(f"the worker stops, so that others can go on: {stall}. What it held is delivered again")

@@ -17,16 +17,13 @@ from functools import partial
 import structlog
 
 from flumen.streams.kafka.group import GroupConsumer
-from flumen.streams.kafka.message import Partition, RawMessage
+from flumen.streams.kafka.message import Partition, RawMessage, size_of
 from flumen.streams.live.commits import Commits
 from flumen.streams.live.health import Pulse
 from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 log = structlog.get_logger(__name__)
 
-_MESSAGE_BYTES = 400
-_HEADER_BYTES = 170
-"""What Python's objects take around a message's bytes and around a header's, at least."""
 _BATCHES_IN_HAND = 4
 """One with the reader, one in the channel, one being decoded, one being written: together they have to fit."""
 
@@ -46,7 +43,8 @@ class IntakeOptions:
 
     `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes` is the size of one.
     `pause_after_s` is how long the thread waits for somebody to take a batch before it polls, paused, for its group's
-    sake; `revoke_timeout_s` how long it finishes what is in hand of partitions that are taken away.
+    sake; `decoded_bytes` says what is kept of an image beside its message, at the size of the model that is served now;
+    `revoke_timeout_s` how long it finishes what is in hand of partitions that are taken away.
     """
 
     max_batch_size: int = 500
@@ -58,6 +56,7 @@ class IntakeOptions:
     pause_after_s: float = 1.0
     look_every_s: float = 1.0
     last_commit_s: float = 10.0
+    decoded_bytes: Callable[[], int] = lambda: 0
 
 
 class Intake:
@@ -87,7 +86,7 @@ class Intake:
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of the messages taken and not yet acknowledged."""
+        """Bytes of the messages taken and not yet acknowledged, and of their images at the model's size."""
         return self._ledger.open_bytes()
 
     def acknowledge(self, batch: MicroBatch) -> None:
@@ -189,13 +188,14 @@ class Intake:
         room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
         max_bytes = min(room, options.max_in_flight_bytes // _BATCHES_IN_HAND)
         until = self._clock() + options.max_batch_time_s
-        size = sum(map(size_of, self._filling))
+        decoded = options.decoded_bytes()
+        size = sum(size_of(raw) + decoded for raw in self._filling)
         while len(self._filling) < options.max_batch_size and size <= max_bytes:
             raw = self._consumer.take(until - self._clock(), self._leaving.wait)
             if raw is None:
                 break
             self._filling.append(raw)
-            size += size_of(raw)
+            size += size_of(raw) + decoded
         raws, self._filling = self._filling, []
         if not raws:
             return None
@@ -240,14 +240,8 @@ class Intake:
         if now < self._look_at:
             return
         self._look_at = now + self._options.look_every_s
-        self._pulse.observe(self._consumer.lag(), self._ledger.open_spans())
-
-
-def size_of(raw: RawMessage) -> int:
-    """Return about how many bytes a message keeps in memory: what it carries, and the objects that carry it."""
-    carried = len(raw.value or b"") + len(raw.key or b"")
-    headers = sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
-    return carried + headers + _MESSAGE_BYTES
+        places = self._consumer.look()
+        self._pulse.observe(places.lag, self._ledger.open_spans(), places.waiting)
 
 
 def _done_within(future: "Future[None]", timeout_s: float) -> bool:

@@ -52,7 +52,7 @@ class Reader(faust.Service):
 
     @property
     def in_flight_bytes(self) -> int:
-        """Bytes of the messages taken and not yet acknowledged."""
+        """Bytes of the messages taken and not yet acknowledged, and of their images at the model's size."""
         return self._intake.in_flight_bytes
 
     @property

@@ -11,13 +11,14 @@ from typing import Any, TypeVar, cast
 import structlog
 
 from flumen.interceptor import Interceptor, load_chain, merge_columns
+from flumen.interceptor.chain import kept_bytes
 from flumen.interceptor.formats import formats
 from flumen.models.processes.decoder import GuardedDecoder
 from flumen.streams.control.worker.following import Control, following
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.kafka.brokers import KAFKA
 from flumen.streams.kafka.consumer import KafkaConsumer
-from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.live.agent import Interception, Steps, add_agent
 from flumen.streams.live.app import build_app
 from flumen.streams.live.delivery import Delivery
@@ -89,6 +90,13 @@ class _Start:
         settings, metrics = self.settings, self.metrics
         retry = Retry(metrics, self.pulse)
         await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, settings))
+        packed = await retry.until_done(KAFKA, lambda: asyncio.to_thread(packed_topics, settings))
+        if packed:
+            log.warning(
+                "topics keep batches as their senders packed them: a sender can fill this worker's memory, or end "
+                "its reading of a partition. Set compression.type=uncompressed on each, with kafka-configs.sh --alter",
+                topics=packed,
+            )
         shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
 
         async def follow() -> Control:
@@ -180,7 +188,8 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
     app = build_app(settings)
     channel = app.channel(maxsize=1)
     connect = partial(_consumer, settings, pulse)
-    reader = Reader(_intake_options(settings), connect, channel, pulse, settings.stop_timeout_s)
+    options = _intake_options(settings, steps.control)
+    reader = Reader(options, connect, channel, pulse, settings.stop_timeout_s)
     steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
     add_agent(app, channel, reader, steps)
     app.service(cast(Any, reader))
@@ -218,13 +227,14 @@ def _consumer(settings: Settings, pulse: Pulse, end: Callable[[Exception], None]
     return KafkaConsumer(settings.images_topic, config, pulse, end)
 
 
-def _intake_options(settings: Settings) -> IntakeOptions:
+def _intake_options(settings: Settings, control: Control) -> IntakeOptions:
     return IntakeOptions(
         max_batch_size=settings.max_batch_size,
         max_batch_time_s=settings.max_batch_time_ms / 1000,
         max_in_flight_bytes=settings.max_in_flight_bytes,
         max_message_bytes=settings.max_message_bytes,
         revoke_timeout_s=settings.max_poll_interval_s / 5,
+        decoded_bytes=lambda: kept_bytes(control.slot.current.classifier.preprocess),
     )
 
 

@@ -13,9 +13,9 @@ from flumen.streams.kafka.message import Headers, RawMessage
 from flumen.streams.wire import to_image
 
 
-def create_topic(kafka: str, name: str, **config: str) -> str:
-    """Create a topic with one partition, so that order can be compared."""
-    topic = NewTopic(name, num_partitions=1, replication_factor=1, config=config)
+def create_topic(kafka: str, name: str, partitions: int = 1, **config: str) -> str:
+    """Create a topic, with one partition where order is compared."""
+    topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=config)
     admin = AdminClient({"bootstrap.servers": kafka})
     admin.create_topics([topic], operation_timeout=30)[name].result()
     # The controller has made it; the broker learns of it a moment later.

@@ -88,7 +88,10 @@ def test_a_refused_image_is_returned_once_with_its_reason() -> None:
         (reject,) = await delivery.write(batch_of("a", too_long, "b"))
         assert reject.image.id == too_long
         assert reject.stage == "one"
-        assert "one refused it" in str(reject.error)
+        # The id alone is longer than a dead letter's reason may be.
+        assert (
+            "one refused it: id has 40000 bytes, more than 16384; publish it with" in str(reject.error)[:250]
+        )
         await delivery.close()
 
     asyncio.run(run())

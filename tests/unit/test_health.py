@@ -93,6 +93,21 @@ def test_the_watchdog_ends_with_the_reason(pulse: Pulse, clock: Clock) -> None:
         asyncio.run(watch(pulse))
 
 
+def test_a_partition_that_gives_nothing_is_a_problem_also_where_others_go_on(
+    pulse: Pulse, clock: Clock
+) -> None:
+    for clock.now in range(0, 14, 2):
+        pulse.progressed()
+        pulse.observe(5, 1, {"images/0/7", f"images/1/{clock.now}"})
+        assert (pulse.problem() is None) == (clock.now <= 10)
+    assert "nothing of images/0/7 and what stands behind it" in str(pulse.problem())
+    assert pulse.stall() is None
+    pulse.waits_for("kudu", "down")
+    pulse.observe(5, 1, {"images/0/7"})
+    pulse.waits_no_more("kudu")
+    assert pulse.problem() is None, "while a server is down, nothing is taken"
+
+
 def failing(times: int, error: Exception) -> Callable[[], Awaitable[str]]:
     errors = [error] * times
 

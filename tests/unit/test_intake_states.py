@@ -21,9 +21,9 @@ from hypothesis.stateful import (
 )
 
 from flumen.streams.kafka.memory import MemoryConsumer, MemoryTopic
-from flumen.streams.kafka.message import Partition
+from flumen.streams.kafka.message import Partition, size_of
 from flumen.streams.live.health import Pulse
-from flumen.streams.live.intake import Intake, IntakeOptions, MicroBatch, size_of
+from flumen.streams.live.intake import Intake, IntakeOptions, MicroBatch
 from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 PARTITIONS: tuple[Partition, ...] = tuple(("images", number) for number in range(3))
@@ -191,7 +191,7 @@ class Deliveries(RuleBasedStateMachine):
         """Let one worker have all partitions in peace: in the end everything is stored and committed."""
         self.begin()
         self.script = []
-        while self.intake.turn() or self.consumer.lag():
+        while self.intake.turn() or self.consumer.look().lag:
             pass
         self.intake.leave(1e9)
         self.intake.finish()

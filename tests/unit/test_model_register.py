@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from large_images import endless_jpeg
 from model_files import (
     FLOAT,
     HEIGHT,
@@ -104,6 +105,16 @@ def test_golden_images_are_decoded_as_a_worker_does(folder: Path) -> None:
     assert [one.pixels for one in golden] == [pixels.tobytes() for pixels in IMAGES[:2]]
     expected = [one.probabilities for one in MANIFEST.golden[:2]]
     np.testing.assert_allclose([one.probabilities for one in golden], expected, atol=1e-6)
+
+
+def test_a_golden_image_is_decoded_within_a_workers_limits(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUMEN_MAX_DECODE_TIME_S", "0.3")
+    (folder / "endless.jpg").write_bytes(endless_jpeg(1_000_000))
+    reason = refused("shapes.onnx", *FACTS, "--golden", "endless.jpg")
+    assert isinstance(reason, FileUnreadable)
+    assert "the golden image endless.jpg: to decode it takes more than 0.3 s" in str(reason)
 
 
 def test_a_whole_manifest_is_taken_as_it_is(folder: Path) -> None:

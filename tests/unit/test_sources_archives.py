@@ -7,6 +7,7 @@ import struct
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -260,6 +261,27 @@ def test_a_size_that_a_tar_only_claims_is_not_believed(
     assert any(
         said in reasons[-1] for said in ("cut short", "unexpected end of data", "can hold no more than")
     )
+
+
+def test_an_xz_that_asks_for_more_memory_than_it_should_is_told(tmp_path: Path) -> None:
+    """4 GiB, as a dictionary's size in its header; what is read need not be large."""
+    path = write_tar(tmp_path / "a.tar.xz", {"a.png": b"image"})
+    packed = bytearray(path.read_bytes())
+    head = slice(12, 12 + 4 * (packed[12] + 1) - 4)  # the block's header, without its checksum
+    assert packed[14:16] == b"\x21\x01", "the filter LZMA2, and one byte for the size"
+    packed[16] = 40
+    packed[head.stop : head.stop + 4] = zlib.crc32(packed[head]).to_bytes(4, "little")
+    path.write_bytes(packed)
+    images, told = read(path)
+    assert images == {}
+    assert "takes more than 134,217,728 bytes of memory; pack it anew" in told[0]
+
+
+def test_files_of_xz_behind_one_another_are_one(tmp_path: Path) -> None:
+    path = write_tar(tmp_path / "a.tar.xz", MEMBERS)
+    content = lzma.decompress(path.read_bytes())
+    path.write_bytes(lzma.compress(content[:700]) + bytes(8) + lzma.compress(content[700:], preset=9))
+    assert read(path) == (below(path, EXPECTED), [])
 
 
 def test_reading_a_tar_ends_when_it_is_told_to(tmp_path: Path) -> None:

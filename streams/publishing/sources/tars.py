@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from gzip import GzipFile
-from lzma import LZMAError, LZMAFile
+from lzma import LZMAError
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 
 from flumen.streams.errors import SourceUnreadable
 from flumen.streams.publishing.sources.files import Content, FoundFile, printable, too_large, unreadable
 from flumen.streams.publishing.sources.members import content_of, is_hidden_within, parts
+from flumen.streams.publishing.sources.xz import XzFile
 
 _ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -34,7 +35,7 @@ def _gunzip(stream: BinaryIO) -> GzipFile:
 _PACKINGS: tuple[tuple[bytes, _Unpack], ...] = (
     (b"\x1f\x8b", _gunzip),
     (b"BZh", BZ2File),
-    (b"\xfd7zXZ\0", LZMAFile),
+    (b"\xfd7zXZ\0", XzFile),
 )
 """By their first bytes, not by the file's name, which may be wrong."""
 
