@@ -48,6 +48,7 @@ def _log_to_standard_error() -> None:
     """Keep what is logged out of what is printed: JSON has to stay JSON. A worker sets up its own."""
     import structlog
 
+    structlog.reset_defaults()  # as a test may have left it that ran a worker in this process
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 

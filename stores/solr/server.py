@@ -29,8 +29,8 @@ _NO_ACCESS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 # pysolr hands over text alone: "Solr responded with an error (HTTP 400): [Reason: ...]".
 _SOLR_ERROR = re.compile(r"\(HTTP (?P<status>\d{3})\): \[Reason: (?P<reason>.*)\]", re.DOTALL)
 _PLACE = "FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE"
+_WRONG_PLACE = f". Check {_PLACE}"
 _ADVICE: dict[int, str] = {
-    HTTPStatus.OK: f". Check {_PLACE}",
     HTTPStatus.NOT_FOUND: (
         f". There is no such index yet: `flumen worker` creates it when it starts. Or check {_PLACE}"
     ),
@@ -142,7 +142,7 @@ class SolrServer:
             return StoreUnavailable(where)
         if status in _NO_ACCESS:
             return StoreRefused(f"{where}. {self._access_advice(status)}")
-        return StoreRefused(where + _ADVICE.get(status, ""))
+        return StoreRefused(where + (_WRONG_PLACE if refusal.is_foreign else _ADVICE.get(status, "")))
 
     @contextmanager
     def translated(self) -> Iterator[None]:
