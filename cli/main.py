@@ -49,6 +49,7 @@ def _log_to_standard_error() -> None:
     import structlog
 
     structlog.reset_defaults()  # as a test may have left it that ran a worker in this process
+    structlog.reset_defaults()  # whatever ran before in this process
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 

@@ -93,7 +93,7 @@ class SolrServer:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            return Refusal(answer.status_code, f"{answer.reason}; the answer is not Solr's")
+            return Refusal(answer.status_code, f"{answer.reason}; the answer is not Solr's", is_foreign=True)
         if answer.status_code != HTTPStatus.OK:
             return Refusal(answer.status_code, str(content.get("error", {}).get("msg", answer.reason)))
         return content
@@ -107,7 +107,9 @@ class SolrServer:
         answer = self.ask(f"{self.index_url}/schema")
         if not isinstance(answer, Refusal):
             if not isinstance(answer.get("schema"), dict):
-                raise self.store_error(Refusal(HTTPStatus.OK, "OK; the answer holds no schema"))
+                raise self.store_error(
+                    Refusal(HTTPStatus.OK, "OK; the answer holds no schema", is_foreign=True)
+                )
             return dict(answer["schema"])
         if answer.status == HTTPStatus.NOT_FOUND and not answer.is_foreign:
             return None
