@@ -93,7 +93,7 @@ class SolrServer:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            return Refusal(answer.status_code, f"{answer.reason}; the answer is not Solr's", is_foreign=True)
+            return Refusal(answer.status_code, f"{answer.reason}; the answer is not Solr's")
         if answer.status_code != HTTPStatus.OK:
             return Refusal(answer.status_code, str(content.get("error", {}).get("msg", answer.reason)))
         return content

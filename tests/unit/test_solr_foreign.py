@@ -72,5 +72,5 @@ def test_an_answer_that_is_not_solrs_is_told(server: Recorder, status: int, body
 
 def test_a_migration_does_not_take_any_server_without_the_index_for_a_new_solr(server: Recorder) -> None:
     server.status, server.body = 404, b"<html>Not Found</html>"
-    with pytest.raises(StoreRefused, match="Check FLUMEN_SOLR_URL"):
+    with pytest.raises(StoreRefused, match="Or check FLUMEN_SOLR_URL"):
         SolrMigration(SolrOptions(url=f"http://127.0.0.1:{server.server_port}"), []).plan()
