@@ -203,6 +203,11 @@ def text_of(what: str, value: bytes, advice: str) -> str:
         raise Malformed(f"{what} is not UTF-8 text: {shown(value)}", advice) from error
 
 
+def escaped(text: str) -> str:
+    r"""Return a text with the characters that CloudEvents does not allow as escapes: a line break as `\n`."""
+    return _NO_STRING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
 def _string(text: str, what: str, advice: str) -> str:
     found = _NO_STRING.search(text)
     if found is not None:

@@ -59,9 +59,5 @@ def _is_no_end_of_ours(line: logging.LogRecord) -> bool:
 
 
 def _is_worth_a_line(line: logging.LogRecord) -> bool:
-    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once.
-
-    And that a property is none of this client's: `kafka_properties` are given to all, for whom they concern.
-    """
-    said = line.getMessage()
-    return not (said.startswith("FAIL ") or "property and will be ignored by this" in said)
+    """Leave out what librdkafka says ten times a second while a broker is down: the reader says it once."""
+    return not line.getMessage().startswith("FAIL ")

@@ -90,7 +90,7 @@ def _names_file(name: str) -> bool:
     return name.endswith(FILE_SUFFIX) and is_secret_property(name.removesuffix(FILE_SUFFIX))
 
 
-KafkaProperties = Annotated[
+ClientProperties = Annotated[
     dict[str, str | SecretStr], BeforeValidator(_as_texts), AfterValidator(_mask_properties)
 ]
 """Properties of librdkafka by name; those that hold a secret are masked."""

@@ -39,8 +39,8 @@ _MAGIC = (
 class SourceImage:
     """One image to be published.
 
-    `id` is not empty, `source` is a URI reference, `known_label` fits 32 bits. `time` (with its zone) is when
-    it was read.
+    `id` is not empty, and like `name` without characters that CloudEvents does not allow. `source` is a URI
+    reference, `known_label` fits 32 bits. `time` (with its zone) is when it was read.
     """
 
     id: str

@@ -31,8 +31,8 @@ class Follower:
             # A topic's end is known once the broker has nothing more to say, which it waits so long for.
             {
                 "log_level": 2,
-                "fetch.wait.max.ms": _END_MS,
                 **config,
+                "fetch.wait.max.ms": _END_MS,
                 "isolation.level": "read_committed",  # whatever kafka_properties say of other readers
                 "error_cb": self._connection.hear,
             },

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flumen.stores.addresses import split_addresses
+from flumen.streams.kafka.properties import of_all, of_consumers, of_producers
 from flumen.streams.secrets import MASK, is_secret_property
 
 
@@ -35,6 +36,7 @@ def split_brokers(servers: str) -> Sequence[tuple[str, int]]:
 class KafkaOptions:
     """Where the brokers are and how they are reached; `properties` go to librdkafka as they are, and win.
 
+    Each goes to the clients that it is for: librdkafka prints a warning of the others.
     `max_message_bytes` is the size of the largest message that arrives, `max_letter_bytes` of the largest dead letter,
     `max_batch_time_ms` how long a broker may wait for more to send at once.
     """
@@ -63,7 +65,7 @@ class KafkaOptions:
                 "receive.message.max.bytes": _KAFKA_MOST_BYTES,
                 "fetch.wait.max.ms": self.max_batch_time_ms,
                 **({"group.instance.id": self.worker_id} if self.worker_id else {}),
-                **self.properties,
+                **of_consumers(self.properties),
             }
         )
 
@@ -78,7 +80,7 @@ class KafkaOptions:
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
                 "allow.auto.create.topics": False,
-                **self.properties,
+                **of_consumers(self.properties),
             }
         )
 
@@ -89,10 +91,12 @@ class KafkaOptions:
                 "bootstrap.servers": self.servers,
                 "enable.idempotence": True,
                 "message.max.bytes": self.max_letter_bytes,
-                **self.properties,
+                # As Java's client has it: the same id is on the same partition, whoever sends it.
+                "partitioner": "murmur2_random",
+                **of_producers(self.properties),
             }
         )
 
     def admin_config(self) -> KafkaConfig:
         """Return librdkafka's settings for looking at and creating topics."""
-        return KafkaConfig({"bootstrap.servers": self.servers, "log_level": 0, **self.properties})
+        return KafkaConfig({"bootstrap.servers": self.servers, "log_level": 0, **of_all(self.properties)})

@@ -13,13 +13,14 @@ from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.solr.options import SolrOptions
 from flumen.streams.errors import BadSetting
 from flumen.streams.kafka.options import KafkaConfig, KafkaOptions
-from flumen.streams.secrets import KafkaProperties, SecretUrl, client_properties
+from flumen.streams.secrets import SecretUrl, client_properties
 from flumen.streams.settings.base import SourcedSettings
 from flumen.streams.settings.environment import check_names
 from flumen.streams.settings.types import (
     OF_SETTINGS,
     Brokers,
     FileName,
+    KafkaProperties,
     Masters,
     PublicKeys,
     Sinks,

@@ -12,7 +12,8 @@ from flumen.stores.solr.options import SolrOptions
 from flumen.streams.control.keys import Keyring
 from flumen.streams.errors import BadKey
 from flumen.streams.kafka.options import split_brokers
-from flumen.streams.secrets import StoreTables, is_content
+from flumen.streams.kafka.properties import refused_properties
+from flumen.streams.secrets import ClientProperties, StoreTables, is_content, revealed
 
 OF_SETTINGS = ("kudu", "solr")
 """The stores whose options are settings of their own."""
@@ -29,6 +30,12 @@ def _public_keys(keys: tuple[str, ...]) -> tuple[str, ...]:
 def _brokers(addresses: str) -> str:
     split_brokers(addresses)
     return addresses
+
+
+def _no_own(properties: dict[str, Any]) -> dict[str, Any]:
+    if refused := refused_properties(revealed(properties)):
+        raise ValueError("; ".join(refused) + ". Leave out what is named here")
+    return properties
 
 
 def _masters(addresses: str) -> str:
@@ -64,6 +71,7 @@ def _sinks(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Brokers = Annotated[str, AfterValidator(_brokers)]
+KafkaProperties = Annotated[ClientProperties, AfterValidator(_no_own)]
 Masters = Annotated[str, AfterValidator(_masters)]
 FileName = Annotated[Path, AfterValidator(_file_name)]
 TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]

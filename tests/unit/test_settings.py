@@ -188,7 +188,7 @@ def test_kafkas_own_settings_pass_through(monkeypatch: pytest.MonkeyPatch) -> No
         "security.protocol" = "SASL_SSL"
         "sasl.username" = "me"
         "sasl.password" = "hunter2"
-        "session.timeout.ms" = 6000
+        "socket.timeout.ms" = 6000
         "enable.ssl.certificate.verification" = true
         """
     )
@@ -202,5 +202,5 @@ def test_kafkas_own_settings_pass_through(monkeypatch: pytest.MonkeyPatch) -> No
         assert config["security.protocol"] == "SASL_SSL"
         assert config["sasl.username"] == "me"
         assert config["sasl.password"] == "hunter2"
-        assert config["session.timeout.ms"] == "6000"
+        assert config["socket.timeout.ms"] == "6000"
         assert config["enable.ssl.certificate.verification"] == "true"

@@ -1,11 +1,13 @@
 import os
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 from flumen.streams.errors import SourceUnreadable
+from flumen.streams.events import read_event
 from flumen.streams.publishing.sources import FoundFile, SourceOptions, count_images, find_files, read_images
-from flumen.streams.wire import SourceImage
+from flumen.streams.wire import SourceImage, to_message
 
 
 def refuse(error: SourceUnreadable) -> None:
@@ -79,6 +81,48 @@ def read_telling(folder: Path, *, follow_links: bool) -> tuple[list[str], dict[s
     files = find_files([folder], told.append, follow_links=follow_links)
     ids = [image.id for image in read_images(files, SourceOptions(), told.append)]
     return ids, {Path(str(error).split("'")[1]).name: str(error).split("' ", 1)[1] for error in told}
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("a\nb.png", r"a\nb.png"),
+        ("\x1b[31m.png", r"\x1b[31m.png"),
+        ("\x7f\x85.png", r"\x7f\x85.png"),
+        ("\ufffe\U0001ffff.png", r"\ufffe\U0001ffff.png"),
+        ("ä \u2028.png", "ä \u2028.png"),
+    ],
+)
+def test_a_name_with_control_characters_is_sent_as_one_that_a_worker_takes(
+    tmp_path: Path, name: str, sent: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / name).write_bytes(b"x")
+    with ZipFile(folder / f"{name}.zip", "w") as archive:
+        archive.writestr(name, b"y")
+    images = read(folder)
+    assert sorted(image.id for image in images) == [f"{sent}/{sent}", f"{sent}/{sent}.zip/{sent}"]
+    assert read(folder / name)[0].id == sent
+    for image in images:
+        assert image.name == sent
+        key, value, headers = to_message(image)
+        event = read_event(
+            value,
+            [
+                (header, content.encode() if isinstance(content, str) else content)
+                for header, content in headers
+            ],
+        )
+        assert (event.id, event.subject) == (key.decode(), sent)
+
+
+def test_of_two_names_that_would_be_one_the_second_is_told(tmp_path: Path) -> None:
+    for name in ("a\nb.png", r"a\nb.png"):
+        (tmp_path / name).write_bytes(b"x")
+    told: list[SourceUnreadable] = []
+    assert len(list(read_images(find_files([tmp_path], refuse), SourceOptions(), told.append))) == 1
+    assert "give each a name of its own" in str(told[0])
 
 
 @pytest.fixture

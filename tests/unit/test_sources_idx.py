@@ -165,3 +165,13 @@ def test_mnist_is_read_from_its_folder(tmp_path: Path) -> None:
     assert len(images) == 10_000
     assert [image.known_label for image in images[:5]] == [7, 2, 1, 0, 4]
     assert (images[42].id, images[42].source) == ("mnist/t10k-images-00042", "mnist")
+
+
+def test_a_name_that_cannot_be_sent_is_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    write(folder / "t\n\udcff-images.idx", PIXELS)
+    images, told = read(folder)
+    assert told == []
+    assert [image.id for image in images] == [rf"digits/t\n\udcff-images-{row:05d}" for row in range(3)]
+    assert images[0].name == r"t\n\udcff-images-00000.png"

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 from flumen.streams.errors import SourceUnreadable
+from flumen.streams.events import escaped
 from flumen.streams.publishing.sources.opening import open_below
 
 OnUnreadable = Callable[[SourceUnreadable], None]
@@ -131,8 +132,8 @@ def is_hidden(name: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """Return a file's name as text that can be sent: bytes that are not UTF-8 appear as escapes."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """Return a file's name as text that can be sent: control characters and bytes that are not UTF-8 are escaped."""
+    return escaped(name)
 
 
 def unreadable(what: object, error: Exception) -> SourceUnreadable:

@@ -12,9 +12,9 @@ from PIL import Image
 from flumen.models.errors import IdxInvalid
 from flumen.models.idx import read_idx, read_shape
 from flumen.streams.errors import SourceUnreadable
-from flumen.streams.publishing.sources.files import Content, FoundFile, unreadable
+from flumen.streams.publishing.sources.files import Content, FoundFile, printable, unreadable
 
-_NAME = re.compile(r"(?P<stem>.+?)([-.]idx[0-9]?(-ubyte)?|-ubyte)(\.gz)?", re.IGNORECASE)
+_NAME = re.compile(r"(?P<stem>.+?)([-.]idx[0-9]?(-ubyte)?|-ubyte)(\.gz)?", re.IGNORECASE | re.DOTALL)
 _LABELS = 1
 _IMAGES = 3
 
@@ -48,8 +48,8 @@ def read_idx_images(file: FoundFile, labels: FoundFile | None) -> Iterator[Conte
         return
     match = _NAME.fullmatch(file.path.name)
     assert match is not None, "only files that are IDX by their name come here"
-    stem = match["stem"]
-    prefix = file.id[: len(file.id) - len(file.path.name)]
+    stem = printable(match["stem"])
+    prefix = file.id.removesuffix(printable(file.path.name))
     for row, pixels in enumerate(images):
         name = f"{stem}-{row:05d}"
         yield Content(
