@@ -117,8 +117,8 @@ class Shadow:
             self._note_lost(model, error, len(question.batch))
             return
         differs = sum(answers.columns["disagreement"])
-        self._metrics.shadow_images.labels(model.name, model.version).inc(len(answers))
         self._metrics.shadow_disagreements.labels(model.name, model.version).inc(differs)
+        self._metrics.shadow_images.labels(model.name, model.version).inc(len(answers))
         self._metrics.shadow_seconds.observe(time.perf_counter() - started)
 
     def _score(self, question: _Question) -> Batch:

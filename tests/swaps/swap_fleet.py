@@ -26,3 +26,9 @@ def fleet(run: Run) -> dict[str, Any]:
 
 def models(run: Run) -> dict[str, str]:
     return {name: row["model"] for name, row in fleet(run)["workers"].items()}
+
+
+def revision(run: Run) -> int:
+    """Return the revision that readers see; a broker says that a transaction is committed before they do."""
+    desired = fleet(run)["desired"]
+    return int(desired["revision"]) if desired else 0

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Producer
-from swap_fleet import Run, done, fleet, models, printed
+from swap_fleet import Run, done, fleet, models, printed, revision
 from swap_models import register, softmax_model
 from swap_scene import Scene
 from typer.testing import CliRunner
@@ -67,12 +67,13 @@ def run(settings: Settings, repository: Repository, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.fixture
-def start(start_worker: Start, run: Run) -> Start:
-    """Start a worker of this name, and return once it is known to the fleet."""
+def start(start_worker: Start, run: Run, wait_until: Callable[..., Any]) -> Start:
+    """Start a worker of this name, and return once the fleet knows what it serves: its status may follow its log."""
 
     def start_one(name: str, **extra: Any) -> Any:
         worker = start_worker(worker_id=name, heartbeat_s=0.5, **extra)
         worker.wait_for_line("worker is ready")
+        wait_until(lambda: models(run).get(name), f"the model of {name}", worker.check)
         return worker
 
     return start_one
@@ -159,7 +160,12 @@ def test_history_tells_where_a_change_took_effect(
 
 
 def test_one_worker_that_refuses_keeps_the_fleet_as_it_is(
-    run: Run, start: Start, settings: Settings, repository: Repository, tmp_path: Path
+    run: Run,
+    start: Start,
+    settings: Settings,
+    repository: Repository,
+    tmp_path: Path,
+    wait_until: Callable[..., Any],
 ) -> None:
     """Its copy of the repository is damaged. As a user sees it: exit code 1, and each reason."""
     copy = tmp_path / "copy"
@@ -178,6 +184,7 @@ def test_one_worker_that_refuses_keeps_the_fleet_as_it_is(
     assert ended.returncode == 1
     assert "WorkerRefused: 1 of 2 workers refused. The preparation is taken back" in ended.stderr
     assert "damaged: ModelCorrupt: the file of mnist@2 has sha256" in ended.stderr
+    wait_until(lambda: revision(run) == 2, "what is taken back")
     after = fleet(run)
     assert (after["desired"]["champion"]["version"], after["desired"]["prepare"]) == (1, None)
     assert models(run) == {"sound": "mnist@1", "damaged": "mnist@1"}
@@ -201,7 +208,9 @@ def test_what_fails_where_it_is_asked_for_does_not_trouble_the_fleet(run: Run, s
     assert printed(run("history", "--json")) == []
 
 
-def test_a_worse_score_is_asked_about_before_anything_is_written(run: Run, repository: Repository) -> None:
+def test_a_worse_score_is_asked_about_before_anything_is_written(
+    run: Run, repository: Repository, wait_until: Callable[..., Any]
+) -> None:
     """No terminal is here to ask on: so it is refused, unless the command says that it shall be so."""
     scores = repository.manifest("mnist", 1).scores
     assert scores is not None
@@ -213,7 +222,9 @@ def test_a_worse_score_is_asked_about_before_anything_is_written(run: Run, repos
     assert f"{scores.accuracy:.4f}, on the same 10,000 images" in str(refused.exception)
     assert fleet(run)["desired"] is None
     done(run("activate", f"mnist@{version}", "--yes"))
+    wait_until(lambda: revision(run) == 2, "the worse one")
     done(run("activate", "mnist@1"))
+    wait_until(lambda: revision(run) == 4, "the former one")
     assert fleet(run)["desired"]["champion"]["version"] == 1
 
 
@@ -270,7 +281,7 @@ def test_a_challenger_and_none_again(run: Run, start: Start) -> None:
 
 
 def test_a_challenger_that_is_refused_makes_room_for_the_former_one(
-    run: Run, start: Start, settings: Settings, tmp_path: Path
+    run: Run, start: Start, settings: Settings, tmp_path: Path, wait_until: Callable[..., Any]
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(settings.model_repository, copy)
@@ -280,6 +291,7 @@ def test_a_challenger_that_is_refused_makes_room_for_the_former_one(
     refused = run("shadow", "mnist@3")
     assert isinstance(refused.exception, WorkerRefused), refused.output
     assert "w1: ModelEmpty" in str(refused.exception)
+    wait_until(lambda: revision(run) == 3, "the former challenger")
     assert fleet(run)["desired"]["challenger"]["version"] == 2
 
 
@@ -385,7 +397,11 @@ def test_without_a_worker_the_state_waits_for_one(run: Run, start: Start) -> Non
 
 
 def test_signed_workers_obey_who_has_the_key(
-    run: Run, start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    run: Run,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    wait_until: Callable[..., Any],
 ) -> None:
     ours, other = new_key_pair(), new_key_pair()
     (tmp_path / "ours.key").write_bytes(ours.private)
@@ -395,6 +411,7 @@ def test_signed_workers_obey_who_has_the_key(
     unsigned = run("activate", "mnist@2", "--timeout", "20")
     assert isinstance(unsigned.exception, WorkerRefused), unsigned.output
     assert "w1: RecordForged: the record is not signed" in str(unsigned.exception)
+    wait_until(lambda: revision(run) == 2, "what is taken back")
     assert models(run) == {"w1": "mnist@1"}
 
     monkeypatch.setenv("FLUMEN_CONTROL_PUBLIC_KEYS", json.dumps([ours.public]))

@@ -260,6 +260,7 @@ def test_who_waits_learns_that_somebody_else_decided(
     alice.join()
     assert isinstance(ended[0], StateChanged)
     assert "bob changed mnist to revision 2" in str(ended[0])
+    wait_until(lambda: read_newest(settings, "mnist") != prepared, "what bob decided")
     assert read_newest(settings, "mnist") == decided, "and hers is not taken back: it is gone"
 
 
