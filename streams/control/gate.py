@@ -151,8 +151,8 @@ class Gate:
         self._came = 0
         self._refused: ControlRefused | None = None
         self._refused_place = 0
-        self._unrecorded: _Waiting | None = None
         self._waiting: deque[_Waiting] = deque(maxlen=_MAX_WAITING)
+        self._unrecorded: deque[_Waiting] = deque(maxlen=_MAX_WAITING)
         self._refused_late: list[ControlRefused] = []
 
     @property
@@ -178,7 +178,7 @@ class Gate:
     @property
     def is_waiting(self) -> bool:
         """Whether a control record waits for its line in the audit log."""
-        return any(self._line.agrees(waiting.claim) is None for waiting in self._waiting)
+        return any(self._awaits_line(waiting.claim) for waiting in self._waiting)
 
     @property
     def has_lost(self) -> bool:
@@ -207,14 +207,9 @@ class Gate:
         """
         if raw.topic == self._settings.audit_topic:
             change = self._line.take(raw)
-            late = self._unrecorded
-            if (
-                change
-                and late
-                and late.claim.revision == change.state.revision
-                and self._line.agrees(late.claim)
-            ):
-                self._judge(late.claim, late.place)  # its line has come after all
+            for late in [late for late in self._unrecorded if self._line.agrees(late.claim) is not None]:
+                self._unrecorded.remove(late)  # its line has come after all
+                self._decide(late)
             return change.state if change else None
         if raw.key != self._model.encode():
             return None
@@ -227,25 +222,29 @@ class Gate:
         return None
 
     def overdue(self, wait_s: float = RECORDED_WITHIN_S) -> list[ControlRefused]:
-        """Return why control records that waited do not count, once that is known; once for each.
-
-        `wait_s`: how long a record's line in the audit log may take.
-        """
+        """Return why control records that waited do not count; they wait for their line in the audit log `wait_s`."""
         self._settle(wait_s)
         refused, self._refused_late = self._refused_late, []
         return refused
 
     def _settle(self, wait_s: float) -> None:
-        for waiting in list(self._waiting):
-            is_known = self._line.agrees(waiting.claim) is not None
-            if is_known or self._clock() - waiting.since >= wait_s:
-                self._waiting.remove(waiting)
-                try:
-                    self._judge(waiting.claim, waiting.place)
-                except ControlRefused as error:
-                    self._refuse(error, waiting.place)
-                    self._unrecorded = waiting if isinstance(error, RecordUnrecorded) else None
-                    self._refused_late.append(error)
+        """Judge those that wait, in the order in which they were written: none before one that still waits."""
+        while self._waiting and not (
+            self._awaits_line(self._waiting[0].claim) and self._clock() - self._waiting[0].since < wait_s
+        ):
+            self._decide(self._waiting.popleft())
+
+    def _decide(self, waiting: _Waiting) -> None:
+        try:
+            self._judge(waiting.claim, waiting.place)
+        except ControlRefused as error:
+            self._refuse(error, waiting.place)
+            self._refused_late.append(error)
+            if isinstance(error, RecordUnrecorded):
+                self._unrecorded.append(waiting)
+
+    def _awaits_line(self, claim: Claim) -> bool:
+        return self._line.agrees(claim) is None and claim.revision > self._line.revision
 
     def _hear(self, raw: RawMessage) -> None:
         check_readable(raw)
@@ -255,10 +254,10 @@ class Gate:
         if claim.model != self._model:
             raise RecordMisplaced(f"the record's key is {self._model!r}, and it is about {claim.model!r}")
         self._line.hear_of(claim.revision)
-        if self._line.agrees(claim) is None and claim.revision > self._line.revision:
+        self._settle(RECORDED_WITHIN_S)
+        if self._waiting or self._awaits_line(claim):
             self._waiting.append(_Waiting(claim, self._clock(), self._came))
         else:
-            self._settle(RECORDED_WITHIN_S)  # those that came before are not stale for this one
             self._judge(claim, self._came)
 
     def _refuse(self, error: ControlRefused, place: int) -> None:
@@ -285,8 +284,9 @@ class Gate:
                 "it (`flumen models` does). If the topic was made anew, start the workers again"
             )
         self._announced = claim.revision
-        if claim.revision == newest and place >= self._refused_place:
+        if place >= self._refused_place:
             self._refused = None
+        if claim.revision == newest:
             check_schema(claim.schema)
 
 
