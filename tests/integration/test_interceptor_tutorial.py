@@ -97,7 +97,7 @@ def test_the_tutorial(
     early = start_worker()
     assert early.process.wait(120) == 1
     assert "column 'ink' is missing, expected FLOAT" in early.log.read_text()
-    assert "`flumen tables migrate`" in early.log.read_text()
+    assert "flumen tables migrate`" in early.log.read_text()
 
     plan = [
         {"store": "kudu", "table": f"{settings.kudu_table_prefix}images", "column": "ink", "type": "FLOAT"}

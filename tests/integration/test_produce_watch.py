@@ -37,7 +37,7 @@ def start_watch(folder: Path, tmp_path: Path) -> Iterator[Watch]:
         command = [
             sys.executable,
             "-m",
-            "cli",
+            "flumen",
             "produce",
             "--watch",
             str(folder),

@@ -140,7 +140,7 @@ def test_a_stop_during_the_start_is_heard_also_by_process_1(
 
 
 def test_process_1_is_ended_by_sigterm_before_a_command_listens_as_well() -> None:
-    waits = "import cli, signal; print(flush=True); signal.pause()"
+    waits = "import flumen.cli, signal; print(flush=True); signal.pause()"
     with subprocess.Popen(
         [*as_process_1(), sys.executable, "-c", waits], stdout=subprocess.PIPE, start_new_session=True
     ) as process:

@@ -83,7 +83,7 @@ def test_a_table_that_lacks_columns_stops_the_start_with_what_to_do(
     other = start_worker()
     assert other.process.wait(120) == 1
     assert "SchemaMismatch" in other.log.read_text()
-    assert "`flumen tables migrate`" in other.log.read_text()
+    assert "flumen tables migrate`" in other.log.read_text()
 
 
 @pytest.mark.parametrize(
