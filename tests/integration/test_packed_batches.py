@@ -14,8 +14,8 @@ from produce_topics import create_topic
 from raw_records import RawRecord, publish_batches, to_batch
 
 from flumen.streams.kafka.errors import make_consumer
-from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.kafka.places import Places, Positions
+from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.settings import Settings
 
 GZIP, LZ4, ZSTD = 1, 3, 4
