@@ -396,6 +396,22 @@ def test_without_a_worker_the_state_waits_for_one(run: Run, start: Start) -> Non
     assert models(run) == {"late": "mnist@2"}
 
 
+def test_a_command_ends_once_readers_see_what_it_wrote(
+    run: Run, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker says that a transaction is committed a moment before that: here, half a second."""
+
+    class Early(Producer):
+        def commit_transaction(self, *args: Any) -> None:
+            threading.Timer(0.5, super().commit_transaction, args).start()
+
+    monkeypatch.setattr("flumen.streams.kafka.errors.Producer", Early)
+    done(run("activate", "mnist@2"))
+    assert (revision(run), repository.alias("mnist", CHAMPION)) == (2, 2)
+    done(run("shadow", "mnist@3"))
+    assert revision(run) == 3
+
+
 def test_signed_workers_obey_who_has_the_key(
     run: Run,
     start: Start,

@@ -26,6 +26,7 @@ from flumen.streams.errors import (
 )
 
 _LOOK_EVERY_S = 0.25
+_SEEN_WITHIN_S = 10.0
 _NOTHING_WRITTEN = "Nothing was written"
 
 Show = Callable[[FleetView, str], None]
@@ -172,11 +173,12 @@ class Rollout:
                 raise WorkerRefused(say_refused(refusals, view, goal))
             self._refuse_silent(view, goal.otherwise)
             self._refuse_too_new(view, goal.otherwise)
-            if not waiting:
+            # A broker says that a transaction is committed before readers see it.
+            if not waiting and view.revision >= goal.state.revision:
                 return view
             self._heed_interruption(goal)
             if time.monotonic() > deadline:
-                listed = ", ".join(status.worker for status in waiting)
+                listed = ", ".join(status.worker for status in waiting) or "whoever reads the audit log"
                 raise RolloutTimedOut(
                     f"waited {self._order.timeout_s:g} s {goal.words}, and not so far: {listed}. {goal.otherwise}. "
                     "Look at `flumen models status` and at their logs; --timeout waits longer"
@@ -218,11 +220,14 @@ class Rollout:
             KafkaUnavailable: it could not be taken back; the message says which revision stands.
         """
         try:
-            self._pen.write(change, written)
+            state = self._pen.write(change, written)
         except KafkaUnavailable as error:
             raise KafkaUnavailable(
                 f"revision {written.revision} of {change.model} could not be taken back, and stands: {error}"
             ) from error
+        until = time.monotonic() + _SEEN_WITHIN_S
+        while self._fleet.view(change.model).revision < state.revision and time.monotonic() < until:
+            self._fleet.listen(_LOOK_EVERY_S)
 
     def _ready(self, state: DesiredState, ref: ModelRef) -> Goal:
         return Goal(
