@@ -60,10 +60,10 @@ async def finish(batch: MicroBatch, reader: Reader, steps: Steps) -> None:
     lost = batch.receipt.lost
     refused = await steps.delivery.write(intercepted.oks, lost)  # 3. into every store
     await dead_letter(steps, [*intercepted.errs, *refused], model, lost)  # 4. the rejects to the dead letters
-    reader.acknowledge(batch)  # 5. and only now is it done
     stored = without(intercepted.oks, refused)
     stored = stored.take(rows_of_ours(stored, lost()))
-    count(steps.metrics, batch, len(stored), model)
+    count(steps.metrics, batch, len(stored), model)  # before others can see that it is done
+    reader.acknowledge(batch)  # 5. and only now is it done
     steps.shadow.offer(stored, model)
 
 
