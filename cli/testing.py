@@ -49,7 +49,8 @@ class WorkerProcess:
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of its log so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        complete = self.log.read_bytes().rpartition(b"\n")[0]  # the last line may be half written
+        return [json.loads(line) for line in complete.decode().splitlines() if line.startswith("{")]
 
     def wait_for_line(self, event: str) -> dict[str, Any]:
         """Wait until its log has a line of this event, and return the line."""
