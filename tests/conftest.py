@@ -2,7 +2,6 @@
 
 import io
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,10 +119,10 @@ def wait_until_acknowledged(
 
 @pytest.fixture
 def port() -> int:
-    """A free port, for a worker's web server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """A free port, for a worker's web server: none of those that a connection may have before the worker is there."""
+    from flumen.stack.ports import choose
+
+    return choose(["http"], {}, set())["http"]
 
 
 @pytest.fixture

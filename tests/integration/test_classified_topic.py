@@ -161,6 +161,7 @@ def test_a_missing_topic_of_results_is_waited_for_and_seen(
     worker.wait_for_line("partitions assigned")
     admin = AdminClient(settings.admin_config())
     admin.delete_topics([topic])[topic].result()
+    wait_until(lambda: topic not in admin.list_topics(timeout=60).topics, "the topic's end")
     producer = Producer(settings.producer_config())
     producer.produce(settings.images_topic, key="one", value=png)
     assert producer.flush(60) == 0

@@ -99,6 +99,9 @@ def test_a_missing_dead_letter_topic_is_waited_for_and_nothing_is_acknowledged(
     worker.wait_for_line("partitions assigned")
     admin = observer_admin(settings)
     admin.delete_topics([settings.dead_topic])[settings.dead_topic].result()
+    wait_until(
+        lambda: settings.dead_topic not in admin.list_topics(timeout=60).topics, "the end of the topic"
+    )
     producer = Producer(settings.producer_config())
     producer.produce(settings.images_topic, key="bad", value=b"no image")
     assert producer.flush(60) == 0

@@ -1,7 +1,6 @@
 """A challenger in shadow, on the real stores."""
 
 import io
-import socket
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -34,11 +33,10 @@ def offline(scene: Scene, ref: ModelRef) -> Any:
 
 
 def test_a_challenger_answers_beside_the_champion(
-    scene: Scene, kudu: KuduReader, solr: SolrReader, wait_until: Any
+    scene: Scene, kudu: KuduReader, solr: SolrReader, port: int, wait_until: Any
 ) -> None:
     """Its answers are in `predictions` alone, and Solr and the metrics say where it disagrees."""
     second = scene.model(2)
-    port = _free_port()
     worker = scene.start(max_batch_size=50, shadow_sample=1.0, http_port=port)
     scene.operator.write(scene.shipped, challenger=second)
     scene.wait_for_status(lambda status: status.challenger == second, "the challenger")
@@ -89,12 +87,11 @@ def plain(shade: int, name: str) -> SourceImage:
 
 
 def test_a_champion_without_an_answer_and_a_challenger_without_an_end_stop_nothing(
-    scene: Scene, kudu: KuduReader, observer: Any, wait_until: Any
+    scene: Scene, kudu: KuduReader, observer: Any, port: int, wait_until: Any
 ) -> None:
     """What no golden image has shown: one image is a dead letter, one hangs the challenger, and a stop is in order."""
     champion = register(scene.repository, 2, no_distribution_for_white())
     challenger = register(scene.repository, 3, never_ending_for_black())
-    port = _free_port()
     worker = scene.start(shadow_sample=1.0, http_port=port, stop_timeout_s=5)
     scene.operator.write(champion, challenger=challenger)
     scene.wait_for_status(lambda status: status.challenger == challenger, "the challenger")
@@ -120,12 +117,6 @@ def test_a_champion_without_an_answer_and_a_challenger_without_an_end_stop_nothi
     assert worker.stop() == 0
     assert worker.lines()[-1]["threads"] == ["shadow"]
     assert [raw.value for raw in observer.read(scene.settings.status_topic)][-1] is None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _metrics(port: int) -> dict[str, float]:
