@@ -3,7 +3,7 @@
 import math
 import signal
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -108,7 +108,7 @@ def _watch_folder(spool: Spool, target: Target, options: SourceOptions) -> Watch
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     errors.print(f"watching {escape(str(spool.folder))}", highlight=False)
-    return watch_spool(spool, target, replace(options, stopped=stop.is_set), stop, _tell)
+    return watch_spool(spool, target, options, stop, _tell)
 
 
 def _tell(message: str) -> None:

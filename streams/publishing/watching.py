@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 
 from flumen.streams.errors import KafkaUnavailable, PublishFailed, SourceUnreadable
@@ -47,18 +47,27 @@ class _Round:
     waiting: Counter[str] = field(default_factory=Counter)
     owners: dict[str, deque[str]] = field(default_factory=dict)
     failed: set[str] = field(default_factory=set)
+    is_cut: bool = False
+    """Whether a file was left before its end. One that was sent whole is done, also where the stop comes right then."""
 
     def images(self, files: Sequence[FoundFile], options: SourceOptions) -> Iterator[SourceImage]:
+        options = replace(options, stopped=self._stopped)
         for file in files:
+            if self.stop.is_set():
+                return
             for image in read_images([file], options, lambda error, file=file: self.cannot_read(file, error)):  # type: ignore[misc]
-                if self.stop.is_set():
+                if self._stopped():
                     return
                 self.owners.setdefault(image.id, deque()).append(file.id)
                 self.waiting[file.id] += 1
                 yield image
-            if self.stop.is_set():  # it may have ended early
+            if self.is_cut:
                 return
             self.read.append(file)
+
+    def _stopped(self) -> bool:
+        self.is_cut = self.is_cut or self.stop.is_set()
+        return self.is_cut
 
     def cannot_read(self, file: FoundFile, error: SourceUnreadable) -> None:
         self.failed.add(file.id)

@@ -108,6 +108,7 @@ def test_each_file_once_over_a_stop_and_a_kill(
     (folder / "d.png.part").write_bytes(b"never finished")
     process = start_watch(flumen_stack.kafka, topic)
     wait_for("in/a.png", "in/b.zip/1.png", "in/b.zip/2.png")
+    wait_until(lambda: "c-too-large.png" in (tmp_path / "watch.log").read_text(), "the last of them")
     summary = end(process, signal.SIGTERM)
     assert (summary["files"], summary["images"], summary["failed"]) == (2, 3, 2)
     log = (tmp_path / "watch.log").read_text()
