@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupType
 from confluent_kafka.admin import AdminClient
+from steady_load import steady_load
 
 from flumen.stores.kudu import KuduReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
@@ -16,17 +18,18 @@ from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
 from flumen.streams.wire import SourceImage
 
-IMAGES = 3000
 POISON_EVERY = 10
 BY_BROKER = {"group.protocol": "consumer"}
 
 
+def digit(png: bytes, number: int) -> SourceImage:
+    """Return an image, or in one of ten cases what is none."""
+    content = png if number % POISON_EVERY else b"none"
+    return SourceImage(f"digit-{number}", content, "", "", "", None, datetime.now(UTC))
+
+
 def publish_some(settings: Settings, png: bytes, count: int) -> None:
-    """Publish images, one in ten of which is none."""
-    images = (
-        SourceImage(f"digit-{i}", png if i % POISON_EVERY else b"none", "", "", "", None, datetime.now(UTC))
-        for i in range(count)
-    )
+    images = (digit(png, number) for number in range(count))
     report = publish(images, settings.producer_config(), settings.images_topic, None, lambda _: None)
     assert report.sent == count
 
@@ -35,6 +38,7 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
     settings: Settings,
     png: bytes,
     start_worker: Callable[..., Any],
+    wait_until: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
     flumen_kudu_classpath: list[Path],
@@ -45,20 +49,28 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
     for worker in (leaves, stays):
         worker.wait_for_line("partitions assigned")
     admin = AdminClient(settings.admin_config())
-    group = admin.describe_consumer_groups([settings.group_id])[settings.group_id].result()
-    assert group.type == ConsumerGroupType.CONSUMER
-    assert [len(member.assignment.topic_partitions) for member in group.members] == [1, 1]
-    publish_some(settings, png, IMAGES)
-    wait_until_acknowledged(1, stays)
-    assert leaves.stop() == 0
-    assert observer.progress(settings.images_topic).acknowledged < IMAGES, "it left too late to say anything"
-    wait_until_acknowledged(IMAGES, stays)
+
+    def described() -> Any:
+        return admin.describe_consumer_groups([settings.group_id])[settings.group_id].result()
+
+    assert described().type == ConsumerGroupType.CONSUMER
+    wait_until(
+        lambda: [len(one.assignment.topic_partitions) for one in described().members] == [1, 1],
+        "a share each",
+    )
+    with steady_load(settings, partial(digit, png)) as sent:
+        wait_until_acknowledged(1, stays)
+        assert leaves.stop() == 0
+        left = observer.progress(settings.images_topic).published
+        wait_until_acknowledged(left + 1, stays)
+    wait_until_acknowledged(*sent, stays)
     assert stays.stop() == 0
+    poisoned = [f"digit-{number}" for number in range(0, *sent, POISON_EVERY)]
     kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
-    assert kudu.count() == IMAGES - IMAGES // POISON_EVERY
+    assert [kudu.count() + len(poisoned)] == sent
     kudu.close()
     letters = [read_dead_letter(raw).key for raw in observer.read(settings.dead_topic)]
-    assert sorted(letters) == sorted(f"digit-{i}" for i in range(0, IMAGES, POISON_EVERY))
+    assert sorted(letters) == sorted(poisoned)
 
 
 @pytest.mark.parametrize("properties", [{}, BY_BROKER], ids=["classic", "consumer"])

@@ -26,6 +26,8 @@ from produce_topics import create_topic
 from flumen.stores.kudu import KuduReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
 from flumen.streams.errors import TopicTooSmall
+from flumen.streams.kafka.message import Outgoing
+from flumen.streams.kafka.producer import command_producer
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
 from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
@@ -154,7 +156,7 @@ def test_a_topic_that_could_not_bury_every_image_is_named_at_the_start(settings:
 
 
 def test_a_topic_that_refuses_a_letter_stops_the_worker_and_loses_nothing(
-    settings: Settings, start_worker: Callable[..., Any], observer: Any
+    settings: Settings, start_worker: Callable[..., Any], observer: Any, wait_until: Callable[..., Any]
 ) -> None:
     """Its limit was lowered after the worker had looked."""
     ensure_topics(settings)
@@ -169,6 +171,11 @@ def test_a_topic_that_refuses_a_letter_stops_the_worker_and_loses_nothing(
     )
     admin = AdminClient(settings.admin_config())
     admin.incremental_alter_configs([resource])[resource].result()
+    # The controller has it; the broker, which takes or refuses, follows a moment later.
+    large = Outgoing(settings.dead_topic, b"large", np.random.default_rng(2).bytes(MEGABYTES), [])
+    wait_until(
+        lambda: command_producer(settings).send([large]) != [None], "a topic that refuses what is large"
+    )
     producer = Producer(settings.producer_config())
     producer.produce(settings.images_topic, key="noise", value=np.random.default_rng(1).bytes(MEGABYTES))
     assert producer.flush(60) == 0

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from steady_load import steady_load
 
 from flumen.cli.background import environment_of
 from flumen.stores.kudu import KuduReader
@@ -20,11 +22,14 @@ from flumen.streams.settings import Settings
 from flumen.streams.wire import SourceImage
 
 
-def publish_digits(settings: Settings, png: bytes, count: int) -> None:
-    images = (
-        SourceImage(f"digit-{i}", png, f"{i}.png", "/tests", "image/png", None, datetime.now(UTC))
-        for i in range(count)
+def digit(png: bytes, number: int) -> SourceImage:
+    return SourceImage(
+        f"digit-{number}", png, f"{number}.png", "/tests", "image/png", None, datetime.now(UTC)
     )
+
+
+def publish_digits(settings: Settings, png: bytes, count: int) -> None:
+    images = (digit(png, number) for number in range(count))
     assert (
         publish(images, settings.producer_config(), settings.images_topic, None, lambda _: None).sent == count
     )
@@ -35,22 +40,24 @@ def test_sigterm_under_load_loses_nothing(
     png: bytes,
     start_worker: Callable[..., Any],
     observer: Any,
+    wait_until: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
-    publish_digits(settings, png, 5000)
     first = start_worker(max_batch_size=50)
-    wait_until_acknowledged(1, first)
-    assert first.stop(signal.SIGTERM) == 0
-    finished = observer.progress(settings.images_topic).acknowledged
-    assert finished < 5000, "stopped too late for this test to say anything"
+    first.wait_for_line("partitions assigned")
+    with steady_load(settings, partial(digit, png)) as sent:
+        wait_until_acknowledged(1, first)
+        assert first.stop(signal.SIGTERM) == 0
+        finished = observer.progress(settings.images_topic).acknowledged
+        wait_until(lambda: observer.progress(settings.images_topic).published > finished, "more to do")
     kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
     assert kudu.count() == finished
     second = start_worker()
-    wait_until_acknowledged(5000, second)
+    wait_until_acknowledged(*sent, second)
     assert second.stop(signal.SIGINT) == 0
-    assert kudu.count() == 5000
+    assert [kudu.count()] == sent
     kudu.close()
 
 

@@ -17,7 +17,7 @@ from flumen.stores.kudu import KuduReader
 from flumen.streams.control.keys import new_key_pair, read_private_key
 from flumen.streams.control.operator.audit_log import read_audit_log
 from flumen.streams.control.operator.fleet import Fleet
-from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer
+from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.observer import TopicObserver
@@ -218,6 +218,7 @@ def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene
     first = writer.write(change, None)
     second = writer.write(replace(change, champion=scene.model(2)), first)
 
+    scene.wait_until(lambda: read_newest(settings, "mnist") == second, "what was committed")
     _make_anew(scene, settings.control_topic)
     operator = Operator(scene.settings)
     old = to_json(first)
