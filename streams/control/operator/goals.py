@@ -1,11 +1,14 @@
 """What a rollout waits for, and why a worker has not reached it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from flumen.streams.control.operator.audit_log import describe_change
 from flumen.streams.control.operator.fleet import FleetView
 from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerStatus
+
+_HEARD_WITHIN_S = 5.0
+"""How long a worker may take from one record of the control topic to the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,18 +22,46 @@ class Goal:
     otherwise: str
 
 
-def refusal(status: WorkerStatus, goal: Goal, before: Mapping[str, Refused | None]) -> Refused | None:
-    """Return why a worker does not do it. A record that it cannot even trust has no revision: then it must be news.
+class Refusals:
+    """Why workers do not do it, as their statuses say; held against what they said before it was written."""
 
-    That it refuses another version, as the champion that this one is to take the place of, is no reason.
-    """
-    refused = status.refused
-    if refused is None:
-        return None
-    if refused.revision == goal.state.revision:
-        return refused if refused.ref == goal.ref else None
-    is_news = refused.revision == NO_REVISION and refused != before.get(status.worker)
-    return refused if is_news and status.heard < goal.state.revision else None
+    def __init__(self, before: Iterable[WorkerStatus]) -> None:
+        self._before = {status.worker: status.refused for status in before}
+        self._seen_s: dict[tuple[str, Refused], float] = {}
+
+    def sure(
+        self, waiting: Iterable[WorkerStatus], goal: Goal, now_s: float, *, is_last: bool
+    ) -> dict[str, Refused]:
+        """Return why workers that have not reached a goal never will, by worker.
+
+        A record that a worker cannot even trust has no revision: it may be one that somebody forged just before. A
+        worker that trusts the one behind it hears that next, so such a refusal counts once it lasts, or nothing more is
+        waited for (`is_last`).
+        """
+        found = {
+            status.worker: refused
+            for status in waiting
+            if (refused := self._refusal(status, goal)) is not None
+        }
+        self._seen_s = {one: self._seen_s.get(one, now_s) for one in found.items()}
+        return {
+            worker: refused
+            for (worker, refused), since_s in self._seen_s.items()
+            if is_last or refused.revision != NO_REVISION or now_s - since_s >= _HEARD_WITHIN_S
+        }
+
+    def _refusal(self, status: WorkerStatus, goal: Goal) -> Refused | None:
+        """Return why a worker does not do it.
+
+        That it refuses another version, as the champion that this one is to take the place of, is no reason.
+        """
+        refused = status.refused
+        if refused is None:
+            return None
+        if refused.revision == goal.state.revision:
+            return refused if refused.ref == goal.ref else None
+        is_news = refused.revision == NO_REVISION and refused != self._before.get(status.worker)
+        return refused if is_news and status.heard < goal.state.revision else None
 
 
 def say_changed(newest: DesiredState, goal: Goal) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from flumen.models.repository import CHAMPION, Repository
 from flumen.streams.control.operator.fleet import Fleet, FleetView
-from flumen.streams.control.operator.goals import Goal, refusal, say_changed, say_refused
+from flumen.streams.control.operator.goals import Goal, Refusals, say_changed, say_refused
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter
 from flumen.streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Command, DesiredState, ModelRef
 from flumen.streams.errors import (
@@ -155,7 +155,7 @@ class Rollout:
 
     def _wait(self, goal: Goal) -> FleetView:
         deadline = time.monotonic() + self._order.timeout_s
-        before = {status.worker: status.refused for status in self._fleet.view(self._order.model).live}
+        refusals = Refusals(self._fleet.view(self._order.model).live)
         while True:
             view = self._fleet.view(self._order.model)
             self._show(view, goal.words)
@@ -166,18 +166,16 @@ class Rollout:
             if view.desired and view.revision >= goal.state.revision and view.desired != goal.state:
                 raise StateChanged(say_changed(view.desired, goal))
             waiting = [status for status in view.live if not goal.is_reached(status)]
-            refusals = {
-                status.worker: refused for status in waiting if (refused := refusal(status, goal, before))
-            }
-            if refusals:
-                raise WorkerRefused(say_refused(refusals, view, goal))
+            is_late = time.monotonic() > deadline
+            if sure := refusals.sure(waiting, goal, time.monotonic(), is_last=is_late):
+                raise WorkerRefused(say_refused(sure, view, goal))
             self._refuse_silent(view, goal.otherwise)
             self._refuse_too_new(view, goal.otherwise)
             # A broker says that a transaction is committed before readers see it.
             if not waiting and view.revision >= goal.state.revision:
                 return view
             self._heed_interruption(goal)
-            if time.monotonic() > deadline:
+            if is_late:
                 listed = ", ".join(status.worker for status in waiting) or "whoever reads the audit log"
                 raise RolloutTimedOut(
                     f"waited {self._order.timeout_s:g} s {goal.words}, and not so far: {listed}. {goal.otherwise}. "
