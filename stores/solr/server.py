@@ -14,9 +14,10 @@ import pysolr
 import requests
 
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.proxies import find_proxy
 from flumen.stores.solr.foreign import ForeignAnswer, accept_any
 from flumen.stores.solr.options import SolrOptions
-from flumen.stores.solr.session import connection_error, find_proxy, open_session
+from flumen.stores.solr.session import connection_error, open_session
 
 # pysolr logs each failed request at ERROR with its whole body; here failures are raised or returned instead.
 logging.getLogger("pysolr").setLevel(logging.CRITICAL)

@@ -4,39 +4,23 @@ Nothing else of the environment counts. A Solr on this machine is asked directly
 elsewhere would look for it on its own machine.
 """
 
-import ipaddress
 import os
 import re
 import socket
 import ssl
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import requests
-from requests.utils import get_environ_proxies, select_proxy
 
 from flumen.interceptor.open_files import exhausted
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.proxies import find_proxy
 from flumen.stores.solr.foreign import check_answer
 from flumen.stores.solr.options import SolrOptions
 
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _LOGIN = re.compile(r"://[^/\s'\"]*@")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
-
-
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """A proxy on the way: its URL, which may hold a password, and the name in the environment that has it."""
-
-    url: str = field(repr=False)
-    variable: str
-
-    def __str__(self) -> str:
-        where = _LOGIN.sub("://", self.url)
-        return (
-            f"it was asked through the proxy {where} of {self.variable}; NO_PROXY names hosts to ask directly"
-        )
 
 
 def open_session(options: SolrOptions) -> requests.Session:
@@ -52,30 +36,6 @@ def open_session(options: SolrOptions) -> requests.Session:
     authorities = (os.environ[name] for name in _AUTHORITIES if os.environ.get(name))
     session.verify = str(options.ca_file) if options.ca_file is not None else next(authorities, True)
     return session
-
-
-def find_proxy(url: str) -> Proxy | None:
-    """Return the proxy that the environment names for a URL; None for this machine, and for hosts of NO_PROXY."""
-    parts = urlsplit(url)
-    if is_this_machine(parts.hostname or ""):
-        return None
-    found = select_proxy(url, get_environ_proxies(url))
-    if not found:
-        return None
-    names = (f"{parts.scheme}_proxy", f"{parts.scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
-    return Proxy(found, next((name for name in names if os.environ.get(name) == found), "the environment"))
-
-
-def is_this_machine(host: str) -> bool:
-    """Say whether a name or address is this machine's own, by what it says alone."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return bool(mapped.is_loopback or mapped.is_unspecified)
 
 
 def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -> StoreError:

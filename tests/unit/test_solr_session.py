@@ -9,8 +9,8 @@ from certificates import Authority
 from recorder import Recorder, serving
 
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.proxies import find_proxy, is_this_machine
 from flumen.stores.solr import SolrOptions, SolrReader
-from flumen.stores.solr.session import find_proxy, is_this_machine
 
 MARKER = "hunter2"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
