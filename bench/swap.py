@@ -93,7 +93,7 @@ class _Measurement:
         self._fleet = fleet
         self._options = options
         self._observer = TopicObserver(settings)
-        self._pen = StateWriter(settings, settings.model_name, make_signer(settings))
+        self._writer = StateWriter(settings, settings.model_name, make_signer(settings))
         first = repository.manifest(settings.model_name, 1)
         self._first = ModelRef(first.version, first.sha256)
 
@@ -132,7 +132,7 @@ class _Measurement:
             reason="",
             timeout_s=_PATIENCE_S,
         )
-        rollout = Rollout(self._fleet, self._pen, order, lambda *_: None)
+        rollout = Rollout(self._fleet, self._writer, order, lambda *_: None)
         state = rollout.activate(self._view(), ref, self._first).state
         assert state is not None
 
@@ -156,7 +156,7 @@ class _Measurement:
             actor="bench",
             reason="",
         )
-        state = self._pen.write(change, self._view().desired)
+        state = self._writer.write(change, self._view().desired)
         self._until(
             lambda: all(
                 (one.prepared, one.revision) == (state.prepare, state.revision) for one in self._view().live

@@ -4,7 +4,7 @@ Headers as Kafka Connect writes them (`__connect.errors.*`, KIP-298), so that it
 
 A few hundred kilobytes, compressed, may be a message of hundreds of megabytes: a topic's limit is one of what it keeps,
 and not of what comes out. So letters are compressed as well; and one that is larger than any image may be, and does not
-fit even so, is buried without its bytes.
+fit even so, is sent without its bytes.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ class DeadLetterWriter:
             **producer_config,
             "message.max.bytes": _MOST_BYTES,  # what has arrived can be sent; the topic decides
         }
-        # Kept for a while: a message that is delivered again to this worker is not buried again.
+        # Kept for a while: a message that is delivered again to this worker is not sent there again.
         self._acknowledged: OrderedDict[Origin, None] = OrderedDict()
         self._producer = Producer(config)
 

@@ -61,7 +61,7 @@ class KafkaOptions:
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
                 "fetch.max.bytes": max(52_428_800, self.max_message_bytes),
-                # The topic may take more than we do: what is too large must arrive to be buried.
+                # The topic may take more than we do: what is too large must arrive to become a dead letter.
                 "receive.message.max.bytes": _KAFKA_MOST_BYTES,
                 "fetch.wait.max.ms": self.max_batch_time_ms,
                 **({"group.instance.id": self.worker_id} if self.worker_id else {}),

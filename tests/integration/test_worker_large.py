@@ -1,4 +1,4 @@
-"""Large images, and such as take long: stored whole and given back byte for byte, or buried whole; the worker lives."""
+"""Large images, and such as take long: stored whole and given back byte for byte, or dead letters; the worker lives."""
 
 from collections.abc import Callable
 from typing import Any
@@ -118,7 +118,7 @@ def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
     flumen_kudu_classpath: list[Any],
     observer: Any,
 ) -> None:
-    """Each is stored, or buried with its reason, and the images around it are stored."""
+    """Each is stored, or a dead letter with its reason, and the images around it are stored."""
     ensure_topics(settings)
     hostile = {
         "800 pages": tiff_of_pages(800),

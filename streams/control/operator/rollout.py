@@ -69,7 +69,7 @@ class Rollout:
     ) -> None:
         """Make one. `is_interrupted` is asked wherever it can end in order: never in the middle of a write."""
         self._fleet = fleet
-        self._pen = writer
+        self._writer = writer
         self._order = order
         self._show = show
         self._is_interrupted = is_interrupted
@@ -98,8 +98,8 @@ class Rollout:
             and (view.desired.champion, view.desired.prepare) == (ref, None)
         ):
             return _outcome(view.desired, self._wait(self._serving(view.desired, ref)))
-        base = self._wish(view, standing)
-        prepared = self._pen.write(replace(base, prepare=ref), view.desired, _highest(view))
+        base = self._unchanged(view, standing)
+        prepared = self._writer.write(replace(base, prepare=ref), view.desired, _highest(view))
         try:
             goal = self._ready(prepared, ref)
             self._wait(goal)
@@ -111,7 +111,7 @@ class Rollout:
             raise
         prepare_s = time.monotonic() - started
         challenger = None if base.challenger == ref else base.challenger
-        state = self._pen.write(replace(base, champion=ref, challenger=challenger), prepared)
+        state = self._writer.write(replace(base, champion=ref, challenger=challenger), prepared)
         view = self._wait(self._serving(state, ref))
         return _outcome(state, view, prepare_s, time.monotonic() - started - prepare_s)
 
@@ -128,8 +128,8 @@ class Rollout:
                 self._scoring(view.desired, ref), otherwise="Nothing was written; it stays the challenger"
             )
             return _outcome(view.desired, self._wait(goal))
-        base = self._wish(view, standing)
-        state = self._pen.write(replace(base, challenger=ref), view.desired, _highest(view))
+        base = self._unchanged(view, standing)
+        state = self._writer.write(replace(base, challenger=ref), view.desired, _highest(view))
         try:
             return _outcome(state, self._wait(self._scoring(state, ref)))
         except StateChanged:
@@ -140,7 +140,7 @@ class Rollout:
             )
             raise
 
-    def _wish(self, view: FleetView, standing: ModelRef) -> DesiredChange:
+    def _unchanged(self, view: FleetView, standing: ModelRef) -> DesiredChange:
         """Return the state as it is, to be written with changes. What somebody left half prepared is given up."""
         desired = view.desired
         return DesiredChange(
@@ -218,7 +218,7 @@ class Rollout:
             KafkaUnavailable: it could not be taken back; the message says which revision stands.
         """
         try:
-            state = self._pen.write(change, written)
+            state = self._writer.write(change, written)
         except KafkaUnavailable as error:
             raise KafkaUnavailable(
                 f"revision {written.revision} of {change.model} could not be taken back, and stands: {error}"
