@@ -1,5 +1,6 @@
 """The properties of librdkafka that a user gives: which are flumen's own, and for which kind of client each is."""
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -42,12 +43,25 @@ _OWN: Mapping[str, tuple[frozenset[str], str]] = {
         frozenset({"cooperative-sticky"}),
         "all workers of a group share out alike; for another way set group.protocol and group.remote.assignor",
     ),
+    "group.protocol.type": (
+        frozenset({"consumer"}),
+        "workers are consumers; for the other way set group.protocol",
+    ),
+    "topic.blacklist": (_NONE, "what is sent to a topic that the client does not see is never read"),
+    "api.version.request": (
+        _YES,
+        "what brokers of before 2017 speak has no headers, and no writing without doubles",
+    ),
     "enable.partition.eof": (_NONE, "each reader knows whether it needs a partition's end told"),
     "allow.auto.create.topics": (_NO, _TOPICS),
     "acks": (frozenset({"all", "-1"}), _ACKNOWLEDGED),
     "request.required.acks": (frozenset({"all", "-1"}), _ACKNOWLEDGED),
     "enable.idempotence": (_YES, _ACKNOWLEDGED),
     "enable.gapless.guarantee": (_NO, "one message that is refused must not end the producer"),
+    "partitioner": (
+        frozenset({"murmur2_random", "murmur2", "consistent_random", "consistent", "fnv1a_random", "fnv1a"}),
+        "only on one partition are the images of one id in order, and the one sent last wins",
+    ),
     "delivery.report.only.error": (_NONE, "each message is waited for until it is acknowledged"),
     "batch.num.messages": (
         _NONE,
@@ -69,6 +83,10 @@ _OWN: Mapping[str, tuple[frozenset[str], str]] = {
 }
 """What a property may say beside what flumen says itself, and why it is flumen's own."""
 
+_SESSION_MS: Mapping[str, str] = {"session.timeout.ms": "45000", "heartbeat.interval.ms": "3000"}
+"""librdkafka's own values."""
+
+_WHOLE = re.compile(r"[0-9]{1,9}")
 _CALLBACK = "_cb"
 _MOCK = "test."
 
@@ -142,13 +160,14 @@ _OF_PRODUCERS = frozenset(
 
 
 def refused_properties(properties: Mapping[str, object]) -> list[str]:
-    """Return a sentence for each property that is flumen's own, and is to say something else than flumen does."""
-    return [
+    """Return a sentence for each property that is flumen's own and says something else, and for two that disagree."""
+    refused = [
         f"{name} is flumen's own: {why}"
         for name, value in properties.items()
         for allowed, why in _own(name)
         if str(value).strip().lower() not in allowed
     ]
+    return [*refused, *_too_few_heartbeats(properties)]
 
 
 def of_consumers(properties: Mapping[str, Value]) -> dict[str, Value]:
@@ -164,6 +183,19 @@ def of_producers(properties: Mapping[str, Value]) -> dict[str, Value]:
 def of_all(properties: Mapping[str, Value]) -> dict[str, Value]:
     """Return the properties that are for every kind of client, and those that librdkafka does not know."""
     return _without(properties, _OF_CONSUMERS | _OF_PRODUCERS)
+
+
+def _too_few_heartbeats(properties: Mapping[str, object]) -> Iterable[str]:
+    """Yield a sentence where a worker would be expelled before it has said that it is there."""
+    given = {name: str(properties.get(name, default)) for name, default in _SESSION_MS.items()}
+    if not all(_WHOLE.fullmatch(value) for value in given.values()):
+        return  # librdkafka says so
+    session_ms, heartbeat_ms = map(int, given.values())
+    if heartbeat_ms >= session_ms:
+        yield (
+            f"session.timeout.ms is {session_ms} and heartbeat.interval.ms {heartbeat_ms}: the group would expel a "
+            "worker before its first heartbeat, again and again; let three heartbeats come in each session"
+        )
 
 
 def _own(name: str) -> Iterable[tuple[frozenset[str], str]]:

@@ -16,12 +16,15 @@ from flumen.streams.kafka.options import KafkaConfig, KafkaOptions
 from flumen.streams.secrets import SecretUrl, client_properties
 from flumen.streams.settings.base import SourcedSettings
 from flumen.streams.settings.environment import check_names
+from flumen.streams.settings.together import disagreements
 from flumen.streams.settings.types import (
     OF_SETTINGS,
     Brokers,
+    CoreName,
     FileName,
     KafkaProperties,
     Masters,
+    OddCount,
     PublicKeys,
     Sinks,
     SolrUrl,
@@ -165,11 +168,11 @@ class Settings(SourcedSettings):
         "", pattern=r"^[a-zA-Z0-9._:-]*$", description="Put before each table's name."
     )
     kudu_partitions: int = Field(4, ge=2, le=60, description="Hash partitions of a table to be created.")
-    kudu_replicas: int = Field(1, ge=1, le=7, description="Replicas of a table to be created; odd.")
+    kudu_replicas: OddCount = Field(1, ge=1, le=7, description="Replicas of a table to be created; odd.")
     kudu_timeout_s: float = Field(30, gt=0, le=600, description="Seconds for one operation.")
 
     solr_url: SolrUrl = Field("http://127.0.0.1:8983/solr", description="Solr's URL, without the core.")
-    solr_core: str = Field("images", pattern=r"^[a-zA-Z0-9._-]+$", description="Core or collection.")
+    solr_core: CoreName = Field("images", description="Core or collection.")
     solr_commit_within_ms: int = Field(1000, ge=1, description="Milliseconds until a document is visible.")
     solr_timeout_s: float = Field(60, gt=0, le=600, description="Seconds for one request.")
     solr_username: str | None = Field(None, description="User for basic authentication.")
@@ -194,13 +197,9 @@ class Settings(SourcedSettings):
     )
 
     @model_validator(mode="after")
-    def _has_room_for_a_message(self) -> "Settings":
-        least = 2 * self.max_message_bytes
-        if self.max_in_flight_bytes < least:
-            raise ValueError(
-                f"max_in_flight_bytes is {self.max_in_flight_bytes:,}; allowed: at least {least:,}, which is twice "
-                f"max_image_bytes and 2 MiB. Raise it, or lower max_image_bytes"
-            )
+    def _fit_together(self) -> "Settings":
+        if wrong := disagreements(dict(self), self.max_message_bytes):
+            raise ValueError("\n".join(wrong))
         return self
 
     @property

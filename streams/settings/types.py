@@ -34,7 +34,7 @@ def _brokers(addresses: str) -> str:
 
 def _no_own(properties: dict[str, Any]) -> dict[str, Any]:
     if refused := refused_properties(revealed(properties)):
-        raise ValueError("; ".join(refused) + ". Leave out what is named here")
+        raise ValueError("; ".join(refused) + ". Leave out, or correct, what is named here")
     return properties
 
 
@@ -57,6 +57,18 @@ def _file_name(path: Path) -> Path:
     return path
 
 
+def _no_folder(name: str) -> str:
+    if name in (".", ".."):
+        raise ValueError("that is a folder's name, and none that a server takes; name another")
+    return name
+
+
+def _odd(replicas: int) -> int:
+    if replicas % 2 == 0:
+        raise ValueError("Kudu's replicas vote, and so their number is odd: 1, 3, 5 or 7")
+    return replicas
+
+
 def _stores(tables: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     for name in OF_SETTINGS:
         if name in tables:
@@ -74,7 +86,9 @@ Brokers = Annotated[str, AfterValidator(_brokers)]
 KafkaProperties = Annotated[ClientProperties, AfterValidator(_no_own)]
 Masters = Annotated[str, AfterValidator(_masters)]
 FileName = Annotated[Path, AfterValidator(_file_name)]
-TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$")]
+TopicName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,249}$"), AfterValidator(_no_folder)]
+CoreName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]+$"), AfterValidator(_no_folder)]
+OddCount = Annotated[int, AfterValidator(_odd)]
 Stores = Annotated[StoreTables, AfterValidator(_stores)]
 Sinks = Annotated[tuple[str, ...], AfterValidator(_sinks)]
 PublicKeys = Annotated[tuple[str, ...], AfterValidator(_public_keys)]

@@ -84,6 +84,10 @@ def test_no_client_is_given_what_is_for_another_kind() -> None:
         ("transactional.id", "mine", "control topic"),
         ("transaction.timeout.ms", 1000, "transactional.id"),
         ("enabled_events", 1, "answers"),
+        ("partitioner", "random", "the one sent last wins"),
+        ("group.protocol.type", "connect", "group.protocol"),
+        ("topic.blacklist", "images", "never read"),
+        ("api.version.request", False, "no headers"),
         ("error_cb", "print", "a function"),
         ("on_commit", "print", "a function"),
         ("test.mock.num.brokers", 3, "brokers that keep nothing"),
@@ -106,6 +110,29 @@ def test_all_of_them_are_told_together_and_with_other_settings() -> None:
     assert "group.id is flumen's own" in said[0]
     assert "client.id" not in said[0]
     assert "max_batch_size" in said[1]
+
+
+@pytest.mark.parametrize(
+    ("properties", "said"),
+    [
+        ({"session.timeout.ms": 3000}, "session.timeout.ms is 3000 and heartbeat.interval.ms 3000"),
+        ({"heartbeat.interval.ms": "45000"}, "session.timeout.ms is 45000 and heartbeat.interval.ms 45000"),
+        (
+            {"session.timeout.ms": 6000, "heartbeat.interval.ms": 60_000},
+            "6000 and heartbeat.interval.ms 60000",
+        ),
+    ],
+)
+def test_a_session_that_is_over_before_its_first_heartbeat_is_refused(
+    properties: dict[str, str | int], said: str
+) -> None:
+    with pytest.raises(BadSetting, match=said):
+        load_settings(kafka_properties=properties)
+
+
+@pytest.mark.parametrize("partitioner", ["murmur2", "consistent", "fnv1a", "fnv1a_random"])
+def test_a_partitioner_that_keeps_an_id_on_its_partition_passes(partitioner: str) -> None:
+    assert load_settings(kafka_properties={"partitioner": partitioner}).producer_config()
 
 
 def test_what_says_the_same_as_flumen_passes() -> None:

@@ -1,6 +1,7 @@
 import json
 import os
 import re
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,9 @@ def test_the_stack_of_another_home_is_found(elsewhere: Path, monkeypatch: pytest
         ("stop_timeout_s", "0", "allowed: a number above 0, up to 600."),
         ("kudu_driver", "odbc", "allowed: auto, jvm or native."),
         ("images_topic", "no spaces!", "allowed: 1 to 249 letters, digits, dots, _ and -, such as 'images'."),
+        ("images_topic", ".", "is '.': that is a folder's name"),
+        ("solr_core", "..", "is '..': that is a folder's name"),
+        ("kudu_replicas", "2", "is '2': Kudu's replicas vote, and so their number is odd"),
         (
             "solr_url",
             "ftp://x",
@@ -204,3 +208,16 @@ def test_kafkas_own_settings_pass_through(monkeypatch: pytest.MonkeyPatch) -> No
         assert config["sasl.password"] == "hunter2"
         assert config["socket.timeout.ms"] == "6000"
         assert config["enable.ssl.certificate.verification"] == "true"
+
+
+TOPICS = [name for name in Settings.model_fields if name.endswith("_topic")]
+
+
+@pytest.mark.parametrize(("one", "other"), list(combinations(TOPICS, 2)))
+def test_no_topic_is_there_for_two_things(one: str, other: str) -> None:
+    with pytest.raises(BadSetting) as caught:
+        load_settings(**{one: "same", other: "same"}, max_in_flight_bytes=2_000_000)
+    topics, room = str(caught.value).splitlines()
+    assert f"{one} and {other} are one topic, 'same'" in topics
+    assert f"FLUMEN_{other.upper()}" in topics
+    assert room.startswith("max_in_flight_bytes is 2,000,000")
