@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a server is down (`flumen status`
 signal ended: 130 after Ctrl-C, 143 after SIGTERM.
 """
 
+import errno
 import os
 import sys
 import tempfile
@@ -15,6 +16,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from flumen.cli.commands import Commands
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="flumen",
@@ -55,11 +58,23 @@ def _log_to_standard_error() -> None:
 
 def run() -> None:
     """Run the command line; our own errors become one message on standard error and exit code 1."""
+    _open_what_is_closed()
     _write_what_can_be_written()
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the last net: whatever it is, people get words and not a traceback
         _end(error)
+
+
+def _open_what_is_closed() -> None:
+    """Let an input or output that is closed lead nowhere: else the next file or connection would be taken for it."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free: this one
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 - open as long as the program
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _write_what_can_be_written() -> None:
@@ -75,11 +90,32 @@ def _end(error: Exception) -> NoReturn:
     from flumen.interceptor.open_files import exhausted
 
     files = exhausted(error)
-    if files or is_ours(error):
+    if _is_of_output(error):
+        print_error(
+            OutputLost(f"the output cannot be written: {error}. Make room for it, or send it elsewhere")
+        )
+    elif files or is_ours(error):
         print_error(error, elsewhere(error) if files is None or files in str(error) else files)
     else:
         print_error(Unexpected(_report(error)))
     sys.exit(1)
+
+
+def _is_of_output(error: Exception) -> bool:
+    """Say whether standard output takes nothing any more; what is left for it is then given up."""
+    if not isinstance(error, OSError) or error.filename is not None or error.errno not in _FULL:
+        return False
+    try:
+        sys.stdout.flush()
+        os.write(1, b"\n")  # where nothing was kept to be written, only this tells
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter tries once more at its end
+        return True
+    return False
+
+
+class OutputLost(Exception):
+    """Standard output cannot be written: a full disk, mostly."""
 
 
 class Unexpected(Exception):

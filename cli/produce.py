@@ -42,7 +42,9 @@ def produce(
     ] = None,
     settle: Annotated[
         float,
-        typer.Option(min=0, help="With --watch: seconds without a change until a file is taken as written."),
+        typer.Option(
+            min=0, max=86_400, help="With --watch: seconds without a change until a file is taken as written."
+        ),
     ] = 2.0,
     topic: Annotated[
         str | None, typer.Option(help="Publish here instead of the topic of the settings.")
@@ -126,7 +128,7 @@ def _print_watched(watched: Watched, topic: str, as_json: bool) -> None:
 def _print_failures(reasons: Iterable[str], failed: int) -> None:
     shown = list(reasons)[:SHOWN_FAILURES]
     for reason in shown:
-        errors.print(f"[red]failed:[/] {escape(reason)}", highlight=False)
+        errors.print(f"[red]failed:[/] {escape(printable(reason))}", highlight=False, soft_wrap=True)
     if failed > len(shown):
         errors.print(f"and {failed - len(shown):,} more", highlight=False)
 

@@ -35,7 +35,9 @@ def up(
     docker: Annotated[bool, typer.Option("--docker", help="Run the servers in containers.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option(min=1, help=f"Seconds until all have to answer; {READY_SECONDS:.0f} without --docker."),
+        typer.Option(
+            min=1, max=86_400, help=f"Seconds until all have to answer; {READY_SECONDS:.0f} without --docker."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -11,7 +11,7 @@ def disagreements(settings: Mapping[str, Any], max_message_bytes: int) -> list[s
     return [*_same_topics(settings), *_too_little_room(settings["max_in_flight_bytes"], max_message_bytes)]
 
 
-# Dead letters in the topic of images would be read as images, and die again without end.
+# Results in the topic of images would be read as images, and a worker's status as an order.
 def _same_topics(settings: Mapping[str, Any]) -> list[str]:
     named: dict[str, list[str]] = {}
     for name, topic in settings.items():

@@ -184,3 +184,36 @@ def test_what_is_logged_does_not_get_into_what_is_printed(
     assert result.exit_code == 0
     assert json.loads(result.stdout) == [1]
     assert "the verifying helper ended" in result.stderr
+
+
+@pytest.mark.parametrize(("words", "buffered"), [(("--help",), "1"), (("settings", "--json"), "")])
+def test_an_output_that_takes_nothing_is_no_fault_of_flumens(words: tuple[str, ...], buffered: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "flumen", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": buffered},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"flumen: OutputLost: the output cannot be written")
+    assert b"fault" not in done.stderr
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("words", [("up", "--timeout"), ("produce", "--watch", ".", "--settle")])
+def test_no_wait_is_without_end(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(main.app, [*words, "inf"])
+    assert result.exit_code == 2
+    assert "less than or equal to 86400" in result.output
+
+
+@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)], ids=str)
+def test_what_is_closed_leads_nowhere(closed: tuple[int, ...], tmp_path: Path) -> None:
+    script = " ".join(f"{number}>&-" if number else "<&-" for number in closed)
+    command = f'exec "$0" -m flumen settings --json {script}'
+    done = subprocess.run(
+        ["sh", "-c", command, sys.executable], capture_output=True, check=False, cwd=tmp_path
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -1,13 +1,16 @@
 """No command ever meets an error that is not ours, whatever its arguments and the settings are.
 
 Every command but `up`, `demo`, `worker` and `train` is run in this process: these four would start servers, classify or
-learn; what they refuse is tried with the settings alone. No server answers, and nobody waits long for one.
+learn, so only their arguments are read. `produce --watch` is told to stop before its first look. No server answers, and
+nobody waits long for one.
 """
 
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import click
@@ -16,7 +19,7 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flumen.cli import main
+from flumen.cli import commands, main, produce
 from flumen.cli.commands import ENTRIES, load
 from flumen.cli.failures import is_ours
 from flumen.stores.artifacts import download
@@ -45,9 +48,10 @@ def leaves(command: Any, path: Words) -> Iterator[tuple[Words, Any]]:
         yield from leaves(sub, (*path, name))
 
 
-COMMANDS = dict(
-    leaf for entry in ENTRIES if entry.name not in NOT_RUN for leaf in leaves(load(entry), (entry.name,))
-)
+COMMANDS = dict(leaf for entry in ENTRIES for leaf in leaves(load(entry), (entry.name,)))
+
+RUN = sorted(path for path in COMMANDS if path[0] not in NOT_RUN)
+READ = sorted(path for path in COMMANDS if path[0] in NOT_RUN)
 
 # No stroke, no point and no tilde: nothing random names a file outside the test's own folder.
 TEXTS = st.one_of(
@@ -102,16 +106,16 @@ VALUES = st.one_of(TEXTS, NUMBERS, PATHS, NAMES, QUESTIONS).filter(can_be_given)
 
 
 @st.composite
-def calls(draw: st.DrawFn) -> Words:
-    """A command with arguments that it may, or may not, take."""
-    path = draw(st.sampled_from(sorted(COMMANDS)))
+def calls(draw: st.DrawFn, paths: list[Words]) -> Words:
+    """One of these commands with arguments that it may, or may not, take."""
+    path = draw(st.sampled_from(paths))
     words = []
     for parameter in COMMANDS[path].params:
         options = [name for name in parameter.opts if name.startswith("-")]
         if not options:
             most = 3 if parameter.nargs == -1 else 1
             words += draw(st.lists(VALUES, min_size=int(parameter.required), max_size=most))
-        elif options[0] not in ("--watch", "--help") and draw(st.integers(0, 3)) == 0:
+        elif options[0] != "--help" and draw(st.integers(0, 3)) == 0:
             words.append(options[0])
             if not parameter.is_flag:
                 words.append(draw(VALUES))
@@ -171,6 +175,13 @@ def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Environme
         }
 
 
+def stopped() -> Event:
+    """An event that has come already."""
+    event = Event()
+    event.set()
+    return event
+
+
 @pytest.fixture(scope="module", autouse=True)
 def impatient() -> Iterator[None]:
     """Nobody waits for servers that are not there."""
@@ -181,7 +192,11 @@ def impatient() -> Iterator[None]:
         patch.setattr(kafka_connection, "_LOOK_S", 0.1)
         patch.setattr(publisher, "_CONNECT_S", 0.05)
         patch.setattr(download.fetch, "__defaults__", (1,))
+        patch.setattr(produce, "Event", stopped)
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         yield
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def run(environment: Environment, words: Words) -> Any:
@@ -222,12 +237,32 @@ def check(surroundings: Environment, words: Words, more: Environment) -> None:
 @example(words=("images", "show", "images-0-5"), more={"cache": "file.txt"})
 @example(words=("sql", "SELECT 1"), more={"maven_repository": "http://[::1"})
 @example(words=("keys", "new", "--out", "a" * 300), more={})
-@given(words=calls(), more=st.one_of(st.just({}), SETTINGS))
+@example(words=("produce", "--watch", "folder", "--settle", "nan"), more={})
+@example(words=("produce", "--watch", "\udcff.png"), more={})
+@given(words=calls(RUN), more=st.one_of(st.just({}), SETTINGS))
 @settings(deadline=None, max_examples=200, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
 def test_no_command_meets_an_error_that_is_not_ours(
     surroundings: Environment, words: Words, more: Environment
 ) -> None:
     check(surroundings, words, more)
+
+
+@example(words=("up", "--timeout", "nan"))
+@example(words=("train", "--rate", "nan"))
+@example(words=("worker", "--http-port", "9" * 5000))
+@given(words=calls(READ))
+@settings(deadline=None, max_examples=200, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
+def test_no_argument_of_what_is_not_run_meets_an_error_that_is_not_ours(
+    surroundings: Environment, words: Words
+) -> None:
+    def only_read(entry: commands.Entry) -> Any:
+        command = load(entry)
+        command.callback = lambda **_: None
+        return command
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(commands, "load", only_read)
+        check(surroundings, words, {})
 
 
 @example(more={"kafka_properties": "[" * 5000})
