@@ -118,8 +118,7 @@ class _Measurement:
         latency_ms = [
             self._swap(self._first if number % 2 else second) for number in range(self._options.swaps)
         ]
-        if self._observer.progress(self._settings.images_topic).published == self._acknowledged():
-            raise SystemExit("the backlog was over before the measurement: give more --images")
+        self._refuse_empty()
         batch_s = self._settings.max_batch_size * self._options.workers / statistics.mean(without)
         return Figures(without, preparing, latency_ms, batch_s * 1000)
 
@@ -176,8 +175,13 @@ class _Measurement:
         deadline = time.monotonic() + _PATIENCE_S
         while not probe():
             if time.monotonic() > deadline:
+                self._refuse_empty()
                 raise SystemExit(f"waited {_PATIENCE_S:.0f} s for {what}")
             self._look()
+
+    def _refuse_empty(self) -> None:
+        if self._observer.progress(self._settings.images_topic).published == self._acknowledged():
+            raise SystemExit("the backlog was over before the measurement: give more --images")
 
     def _look(self) -> None:
         self._fleet.listen(0.05)
@@ -230,7 +234,7 @@ def _seconds(at: str) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.swap", description=__doc__)
-    parser.add_argument("--images", type=int, default=1_500_000, help="the backlog")
+    parser.add_argument("--images", type=int, default=2_500_000, help="the backlog")
     parser.add_argument("--workers", type=int, default=2, help="how many")
     parser.add_argument("--rounds", type=int, default=5, help="windows of throughput, of each kind")
     parser.add_argument("--window-s", type=float, default=8, help="seconds a window, at least")
