@@ -1,7 +1,7 @@
 """Looking into model files beside this process: nothing of a file is parsed or run here before it has passed there.
 
 A file of few bytes can take any time and memory, where its session is made as well as where it runs. The helper
-(models/processes/verifier_process.py) holds itself to the time limit; this side watches its memory, sees how it ended,
+(models/processes/verifier_process.py) holds itself to the time limit; this side measures its memory, sees how it ended,
 and blames the file only for what the file did.
 """
 

@@ -1,4 +1,4 @@
-"""The helper process of `models/processes/verifier.py`, seen from outside: started, watched at one task, and ended."""
+"""The helper process of `models/processes/verifier.py`, seen from outside: started, supervised and ended."""
 
 import os
 import tempfile

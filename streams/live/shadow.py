@@ -2,7 +2,7 @@
 
 Its answers are at most once. They are given after an image is stored and acknowledged, in a thread of their own that
 gives way to all others; what comes while it is behind is dropped and counted, and so is what is in hand when the
-worker stops, the challenger fails or a store does not answer. An image that is delivered again loses its mark in Solr
+worker stops, the challenger fails or a store does not answer. An image that is delivered again loses its answer in Solr
 until it is asked about again.
 """
 

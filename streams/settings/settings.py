@@ -56,7 +56,7 @@ class Settings(SourcedSettings):
     )
     images_topic: TopicName = Field("images", description="Images arrive in this topic.")
     dead_topic: TopicName = Field("images.dead", description="Images that could not be classified or stored.")
-    marks_topic: TopicName = Field(
+    resolutions_topic: TopicName = Field(
         "images.dead.marks", description="Which dead letters were replayed or parked: a compacted topic."
     )
     parked_topic: TopicName = Field(
@@ -243,7 +243,7 @@ class Settings(SourcedSettings):
         return self.max_image_bytes + 1_048_576
 
     @property
-    def max_letter_bytes(self) -> int:
+    def max_dead_letter_bytes(self) -> int:
         """The largest dead letter: a message, and its reason."""
         return self.max_message_bytes + 1_048_576
 
@@ -256,7 +256,7 @@ class Settings(SourcedSettings):
             worker_id=self.worker_id,
             max_batch_time_ms=self.max_batch_time_ms,
             max_message_bytes=self.max_message_bytes,
-            max_letter_bytes=self.max_letter_bytes,
+            max_dead_letter_bytes=self.max_dead_letter_bytes,
         )
 
     def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:

@@ -47,11 +47,11 @@ def find(settings: Settings, kudu_classpath: Iterable[Path]) -> Found:
     observer = TopicObserver(settings)
     try:
         raws = observer.read(settings.dead_topic)
-        letters = [(letter.origin, letter.key) for letter in map(read_dead_letter, raws)]
+        dead_letters = [(dead_letter.origin, dead_letter.key) for dead_letter in map(read_dead_letter, raws)]
     finally:
         observer.close()
-    distinct = Counter(key for _origin, key in set(letters))
-    return Found(in_kudu, _in_solr(settings), distinct, len(letters))
+    distinct = Counter(key for _origin, key in set(dead_letters))
+    return Found(in_kudu, _in_solr(settings), distinct, len(dead_letters))
 
 
 def judge(published: Iterable[str], found: Found) -> Audit:

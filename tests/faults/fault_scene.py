@@ -25,7 +25,7 @@ from flumen.streams.wire import SourceImage
 
 POISON = b"this is no image"
 _DIFFERENT_DIGITS = 1000
-_PATIENCE_S = 150.0
+_TIMEOUT_S = 150.0
 """Without any progress. Far beyond what a slow machine needs: for a start, a session timeout, the longest pause."""
 _LOOK_EVERY_S = 0.05
 _AUDIT_S = 60.0
@@ -105,9 +105,9 @@ class Scene:
                 worker.check()
             if now > best:
                 best, seen_at = now, time.monotonic()
-            if time.monotonic() - seen_at > _PATIENCE_S:
+            if time.monotonic() - seen_at > _TIMEOUT_S:
                 pytest.fail(
-                    f"{best} of {count} acknowledged, and no progress for {_PATIENCE_S:.0f} s: {_tails(workers)}"
+                    f"{best} of {count} acknowledged, and no progress for {_TIMEOUT_S:.0f} s: {_tails(workers)}"
                 )
             time.sleep(_LOOK_EVERY_S)
         return now

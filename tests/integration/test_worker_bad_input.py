@@ -95,16 +95,19 @@ def test_bad_among_good(
     assert producer.flush(60) == 0
     wait_until_acknowledged(len(GOOD) + len(BAD) + 2, worker)
 
-    letters = {letter.key: letter for letter in map(read_dead_letter, observer.read(settings.dead_topic))}
-    assert sorted(letters) == sorted([*BAD, "broken headers"])
+    dead_letters = {
+        dead_letter.key: dead_letter
+        for dead_letter in map(read_dead_letter, observer.read(settings.dead_topic))
+    }
+    assert sorted(dead_letters) == sorted([*BAD, "broken headers"])
     for key, (_, stage) in BAD.items():
-        assert letters[key].stage == stage
-        assert letters[key].reason
-        assert len(letters[key].reason) <= 4000
-    assert "ce_knownlabel" in letters["broken headers"].reason
-    assert "100,000" in letters["bomb"].reason or "100000" in letters["bomb"].reason
-    assert "it is HEIC/HEIF, which no decoder here reads; publish it as one of" in letters["HEIC"].reason
-    assert letters["broken TIFF"].reason.endswith(
+        assert dead_letters[key].stage == stage
+        assert dead_letters[key].reason
+        assert len(dead_letters[key].reason) <= 4000
+    assert "ce_knownlabel" in dead_letters["broken headers"].reason
+    assert "100,000" in dead_letters["bomb"].reason or "100000" in dead_letters["bomb"].reason
+    assert "it is HEIC/HEIF, which no decoder here reads; publish it as one of" in dead_letters["HEIC"].reason
+    assert dead_letters["broken TIFF"].reason.endswith(
         "cannot be decoded to its end; publish it again from the original"
     )
     (broken,) = (raw for raw in observer.read(settings.dead_topic) if raw.key == b"broken TIFF")

@@ -69,8 +69,8 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
     kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
     assert [kudu.count() + len(poisoned)] == sent
     kudu.close()
-    letters = [read_dead_letter(raw).key for raw in observer.read(settings.dead_topic)]
-    assert sorted(letters) == sorted(poisoned)
+    dead_letters = [read_dead_letter(raw).key for raw in observer.read(settings.dead_topic)]
+    assert sorted(dead_letters) == sorted(poisoned)
 
 
 @pytest.mark.parametrize("properties", [{}, BY_BROKER], ids=["classic", "consumer"])

@@ -29,7 +29,7 @@ _END_S = 5.0
 Result = TypeVar("Result")
 
 
-class Patiently(Protocol):
+class UntilDone(Protocol):
     """Makes a call again and again while what it asks does not answer, and returns what it returns."""
 
     def __call__(self, call: Callable[[], Result]) -> Result:
@@ -47,17 +47,17 @@ class Control:
 
 @contextmanager
 def following(
-    settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str], patiently: Patiently
+    settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str], until_done: UntilDone
 ) -> Iterator[Control]:
     """Read the control topic to its end and load the model it names; then follow it for the block.
 
     Threads that do not end with it, such as one that waits for a model's answer, are added to `hanging` by their names.
-    `patiently` makes a call until the model repository answers. Meanwhile the worker's status says that it starts.
+    `until_done` makes a call until the model repository answers. Meanwhile the worker's status says that it starts.
 
     Raises:
         NoModel: there is no verified model to classify with.
         KafkaUnavailable, TopicMissing: the control topic cannot be read.
-        CancelledError: `patiently` was told to give up.
+        CancelledError: `until_done` was told to give up.
     """
     if not settings.control_public_keys:
         log.warning(
@@ -74,14 +74,14 @@ def following(
         reader = ControlReader(settings)
         stack.callback(reader.close)
         reader.read_to_end()
-        loader = patiently(partial(Loader, settings, metrics))
+        loader = until_done(partial(Loader, settings, metrics))
         stack.callback(loader.close)
 
         def begin() -> tuple[First, DesiredState | None, Refused | None]:
             state, refused = reader.newest()  # others may have changed it while the repository was waited for
             return loader.first(state), state, refused
 
-        first, state, refused = patiently(begin)
+        first, state, refused = until_done(begin)
         metrics.serve(first.serving.classifier)
         slot = CurrentSlot(first.serving)
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)

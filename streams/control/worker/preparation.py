@@ -49,7 +49,7 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _LoadFailure:
     """Why a model is not in memory, and whether it may be there later. Not the exception: that holds all it has met."""
 
     refused: Refused
@@ -61,7 +61,7 @@ class _Stock:
     """The models in memory, and why others are not; by what was asked for."""
 
     loaded: dict[ModelRef, Classifier]
-    refused: dict[ModelRef, _Refusal] = field(default_factory=dict)
+    refused: dict[ModelRef, _LoadFailure] = field(default_factory=dict)
 
 
 class Preparation:
@@ -100,7 +100,7 @@ class Preparation:
         may_pass = isinstance(error, RepositoryUnavailable | VerifierUnavailable)
         with self._change:
             if ref in self._needed():
-                self._stock.refused[ref] = _Refusal(refused, may_pass)
+                self._stock.refused[ref] = _LoadFailure(refused, may_pass)
         log.warning(
             "model refused; the old one serves on",
             version=ref.version,
