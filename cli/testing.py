@@ -94,12 +94,12 @@ def wait_until(probe: Callable[[], Any], what: str, check: Callable[[], None] = 
 class FlumenWorker:
     """A worker, images for it, and what became of them. `settings` are the worker's."""
 
-    def __init__(self, settings: Settings, log: Path, kudu_classpath: Sequence[Path]) -> None:
+    def __init__(self, settings: Settings, log: Path) -> None:
         self.settings = settings
         ensure_topics(settings)
         self.process = WorkerProcess(settings, log)
         self._observer = TopicObserver(settings)
-        self._kudu = KuduReader(settings.kudu_options(tuple(kudu_classpath)))
+        self._kudu = KuduReader(settings.kudu_options())
         self._solr = SolrReader(settings.solr_options())
         self._published: dict[str, None] = {}
         self._sent = 0

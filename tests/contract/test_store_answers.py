@@ -1,7 +1,6 @@
 """What every store promises about a challenger's answers."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,12 +31,11 @@ def solr_options(flumen_stack: Any, flumen_names: Any) -> SolrOptions:
 
 
 @pytest.fixture
-def kudu_options(flumen_stack: Any, flumen_names: Any, flumen_kudu_classpath: list[Path]) -> KuduOptions:
+def kudu_options(flumen_stack: Any, flumen_names: Any) -> KuduOptions:
     return KuduOptions(
         masters=flumen_stack.kudu_masters,
         table_prefix=flumen_names.kudu_prefix,
         driver="jvm",
-        classpath=tuple(flumen_kudu_classpath),
         partitions=2,
     )
 

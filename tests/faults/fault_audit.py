@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import requests
 
@@ -37,9 +36,9 @@ class Audit:
     sent_twice: int
 
 
-def find(settings: Settings, kudu_classpath: Iterable[Path]) -> Found:
+def find(settings: Settings) -> Found:
     """Read every id from both stores and the dead letters."""
-    kudu = KuduReader(settings.kudu_options(tuple(kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     try:
         in_kudu = Counter(i for rows in kudu.scan("images", ["id"]) for i in rows.column("id").to_pylist())
     finally:

@@ -36,7 +36,6 @@ class Scene:
     """What a test works with. `start(**settings)` starts a worker; `row` is the test's row in the report."""
 
     settings: Settings
-    kudu_classpath: Sequence[Path]
     start: Callable[..., Any]
     row: Row
     mnist: Path
@@ -151,10 +150,10 @@ class Scene:
     def _audit(self) -> Audit:
         """Audit; a Solr that was killed goes on replaying its log for a while after it answers."""
         deadline = time.monotonic() + _AUDIT_S
-        audit = judge(self.published, find(self.settings, self.kudu_classpath))
+        audit = judge(self.published, find(self.settings))
         while audit.lost and time.monotonic() < deadline:
             time.sleep(1)
-            audit = judge(self.published, find(self.settings, self.kudu_classpath))
+            audit = judge(self.published, find(self.settings))
         return audit
 
     def _images(self, first: int) -> Iterator[SourceImage]:

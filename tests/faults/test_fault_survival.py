@@ -152,7 +152,7 @@ def judge(scene: Scene, taken: set[int]) -> None:
     observer.close()
     assert {message.offset for message in messages} == taken
     alive = {message.id for message in messages if message.offset not in dead}
-    found = find(settings, scene.kudu_classpath)
+    found = find(settings)
     row = scene.row
     row.images, row.stored, row.dead = len(taken), len(taken - dead), len(dead)
     row.lost, row.doubled = len(alive - set(found.kudu)), sum(count > 1 for count in found.kudu.values())

@@ -201,7 +201,6 @@ def test_what_died_is_stored_once_the_cause_is_removed(
     wait_until_acknowledged: Wait,
     run: Run,
     png: bytes,
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     strict = start_worker(max_image_bytes=len(png) - 1)
@@ -217,7 +216,7 @@ def test_what_died_is_stored_once_the_cause_is_removed(
     wait_until_acknowledged(4, worker)
     assert worker.stop() == 0
     assert listed(run) == []
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for key in ("a", "b"):
         row = kudu.get(key)
         assert row is not None

@@ -5,7 +5,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -80,7 +79,6 @@ def test_bad_among_good(
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     worker = start_worker()
@@ -115,7 +113,7 @@ def test_bad_among_good(
     strange = [line for line in worker.log.read_text().splitlines() if not line.startswith("{")]
     assert strange == [], "what a library says of an image stands with that image alone"
 
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for key, content in GOOD.items():
         row = kudu.get(key)
         assert row is not None, key
@@ -153,7 +151,6 @@ def test_what_tells_images_apart(
     start_worker: Callable[..., Any],
     port: int,
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     """A camera's key is no image's id; an image sent twice is one; what replaces another is counted and told."""
     ensure_topics(settings)
@@ -170,7 +167,7 @@ def test_what_tells_images_apart(
         producer.produce(settings.images_topic, **message)
     assert producer.flush(60) == 0
     wait_until_acknowledged(len(messages), worker)
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for number in range(4):
         row = kudu.get(f"/camera/1 {number}")
         assert row is not None

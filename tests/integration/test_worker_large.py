@@ -42,7 +42,6 @@ def test_from_a_file_through_every_limit_and_back(
     settings: Settings,
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Any],
     run_flumen: Callable[..., Any],
     tmp_path: Any,
 ) -> None:
@@ -60,7 +59,7 @@ def test_from_a_file_through_every_limit_and_back(
     wait_until_acknowledged(len(contents), worker)
     assert worker.stop() == 0
 
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for name, content in contents.items():
         assert kudu.read_image(f"photos/{name}") == content
     kudu.close()
@@ -120,7 +119,6 @@ def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
     settings: Settings,
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Any],
     observer: Any,
 ) -> None:
     """Each is stored, or a dead letter with its reason, and the images around it are stored."""
@@ -147,7 +145,7 @@ def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
     assert [
         (dead_letter.key, dead_letter.error_class.rpartition(".")[2]) for dead_letter in dead_letters
     ] == [("tile", "ImageTooManyPixels")]
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for key in [*good, "800 pages", "datasets", "semicolons"]:
         assert kudu.read_image(key) == (good | hostile)[key], key
     kudu.close()
