@@ -56,6 +56,7 @@ class Settings(SourcedSettings):
     )
     images_topic: TopicName = Field("images", description="Images arrive in this topic.")
     dead_topic: TopicName = Field("images.dead", description="Images that could not be classified or stored.")
+    # The default is the name of 0.1.0: under another one, what was replayed or parked before would be dead again.
     resolutions_topic: TopicName = Field(
         "images.dead.marks", description="Which dead letters were replayed or parked: a compacted topic."
     )
@@ -259,9 +260,9 @@ class Settings(SourcedSettings):
             max_dead_letter_bytes=self.max_dead_letter_bytes,
         )
 
-    def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:
-        """Return how Kudu is reached. `classpath`: jars of the Java client to take instead of those that are pinned."""
-        return KuduOptions(**self.store_options("kudu"), classpath=classpath)
+    def kudu_options(self) -> KuduOptions:
+        """Return how Kudu is reached."""
+        return KuduOptions(**self.store_options("kudu"))
 
     def solr_options(self) -> SolrOptions:
         """Return how Solr is reached."""
