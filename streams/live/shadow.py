@@ -32,7 +32,11 @@ _BEHIND = "behind"
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a challenger is asked: `images` and their `pixels`, and the champion's `label`."""
+    """What a challenger is asked about, and what its answers are compared with.
+
+    `batch` has the images, their `pixels` at the champion's size, which `decoded_for` describes, and the champion's
+    `label`; the images' bytes only where the challenger reads other pixels.
+    """
 
     challenger: Classifier
     batch: Batch
