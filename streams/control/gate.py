@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.claims import Claim, claim_change, claim_desired
 from flumen.streams.control.documents import check_schema
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
     MAX_FIRST_REVISION,
-    NO_REVISION,
     Desired,
     DesiredState,
     parse_audit,

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.gate import RevisionHistory, check_readable
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
-    NO_REVISION,
     Command,
     DesiredState,
     Effective,

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flumen.models.repository import CHAMPION, Repository
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.operator.fleet import Fleet, FleetView
 from flumen.streams.control.operator.goals import Goal, Refusals, say_changed, say_refused
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter
-from flumen.streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Command, DesiredState, ModelRef
+from flumen.streams.control.records import MAX_FIRST_REVISION, Command, DesiredState, ModelRef
 from flumen.streams.errors import (
     KafkaUnavailable,
     NoModel,
@@ -290,11 +291,10 @@ def _highest(view: FleetView) -> int:
 def _result(
     state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0
 ) -> RolloutResult:
-    live, silent = view.live, view.silent
     return RolloutResult(
         state,
-        tuple(status.worker for status in live),
-        tuple(seen.status.worker for seen in silent),
+        tuple(status.worker for status in view.live),
+        tuple(seen.status.worker for seen in view.silent),
         prepare_s,
         swap_s,
     )

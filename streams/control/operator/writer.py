@@ -15,10 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.gate import Gate
 from flumen.streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
 from flumen.streams.control.operator.audit_log import IDEMPOTENCY_KEY_HEADER, describe_change, written_by
-from flumen.streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
+from flumen.streams.control.records import Command, Desired, DesiredState, ModelRef, now, to_json
 from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
 from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import Outgoing, SentHeaders

@@ -10,8 +10,8 @@ import structlog
 
 from flumen.interceptor.classifier import Classifier
 from flumen.models.errors import RepositoryUnavailable, VerifierUnavailable
-from flumen.models.slot import CurrentSlot, Serving
-from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
+from flumen.models.slot import NO_REVISION, CurrentSlot, Serving
+from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState
 from flumen.streams.control.worker.pace import NICENESS
 
 log = structlog.get_logger(__name__)
