@@ -14,10 +14,10 @@ import structlog
 from flumen.models.slot import CurrentSlot, Serving
 from flumen.streams.control.records import DesiredState, Refused
 from flumen.streams.control.worker.loading import First, Loader
-from flumen.streams.control.worker.pace import Pace
 from flumen.streams.control.worker.preparation import Listeners, Preparation, stay_behind
 from flumen.streams.control.worker.reader import ControlReader
 from flumen.streams.control.worker.status import StatusReporter, worker_id
+from flumen.streams.control.worker.throttle import CpuThrottle
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.shadow import Shadow
 from flumen.streams.settings import Settings
@@ -86,8 +86,8 @@ def following(
         slot = CurrentSlot(first.serving)
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
         stopping = threading.Event()
-        pace = Pace(settings.prepare_share, stopping.wait, loader.worked_s)
-        preparation = Preparation(partial(loader.load, pace=pace), slot, listeners)
+        throttle = CpuThrottle(settings.prepare_share, stopping.wait, loader.worked_s)
+        preparation = Preparation(partial(loader.load, throttle=throttle), slot, listeners)
         if state is not None:
             preparation.want(state)
             if first.refused is not None:

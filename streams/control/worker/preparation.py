@@ -12,7 +12,7 @@ from flumen.interceptor.classifier import Classifier
 from flumen.models.errors import RepositoryUnavailable, VerifierUnavailable
 from flumen.models.slot import NO_REVISION, CurrentSlot, Serving
 from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState
-from flumen.streams.control.worker.pace import NICENESS
+from flumen.streams.control.worker.throttle import NICENESS
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +134,7 @@ class Preparation:
 
         How the hot path keeps its machine meanwhile: one model at a time is loaded, so at most the champion, the
         challenger, the prepared one and a fourth are in memory; the load rests between its steps, here and in the
-        process that verifies, so that both take no more than `prepare_share` of one core (`Pace`); every step here
+        process that verifies, so that both take no more than `prepare_share` of one core (`CpuThrottle`); each step
         releases the interpreter's lock; and the thread gives way to the worker's others where they want its core
         (`stay_behind`).
         """
