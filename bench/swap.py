@@ -33,7 +33,7 @@ from flumen.streams.control.records import Command, ModelRef
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.settings import Settings
 
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 _MOST_AT_ONCE = 60_000
 
 
@@ -129,7 +129,7 @@ class _Measurement:
             model=self._settings.model_name,
             actor="bench",
             reason="",
-            timeout_s=_PATIENCE_S,
+            timeout_s=_TIMEOUT_S,
         )
         rollout = Rollout(self._fleet, self._writer, order, lambda *_: None)
         state = rollout.activate(self._view(), ref, self._first).state
@@ -172,11 +172,11 @@ class _Measurement:
         return (self._acknowledged() - before) / (time.monotonic() - started)
 
     def _until(self, probe: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while not probe():
             if time.monotonic() > deadline:
                 self._refuse_empty()
-                raise SystemExit(f"waited {_PATIENCE_S:.0f} s for {what}")
+                raise SystemExit(f"waited {_TIMEOUT_S:.0f} s for {what}")
             self._look()
 
     def _refuse_empty(self) -> None:

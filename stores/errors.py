@@ -7,6 +7,7 @@ StoreError
 ├── ArtifactError      a jar of a client or a server cannot be downloaded, or is not the one that was pinned
 ├── FolderUnusable     FLUMEN_HOME or FLUMEN_CACHE cannot be read or written
 ├── DriverMissing      the chosen driver is not installed
+├── NoSuchImage        there is no image of the id that was named
 ├── UnknownStore       a name in the settings that no package registers
 └── StoreRefused       the server refused a whole request for a reason that a retry does not change
 """
@@ -44,6 +45,10 @@ class FolderUnusable(StoreError):
 
 class DriverMissing(StoreError):
     """The chosen driver is not installed on this machine."""
+
+
+class NoSuchImage(StoreError):
+    """There is no image of the id that was named."""
 
 
 class UnknownStore(StoreError):

@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from flumen.models.names import MAX_VERSION, NAME_PATTERN
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.documents import (
     SCHEMA,
     Document,
@@ -30,9 +31,6 @@ MAX_REVISION = 2**53
 
 MAX_FIRST_REVISION = 1_000_000
 """The largest revision that an audit log may begin with: from there, one for each change, nobody reaches the last."""
-
-NO_REVISION = 0
-"""The revision of a worker that no control record has told anything."""
 
 MAX_MESSAGE = 2000
 

@@ -56,7 +56,8 @@ class Settings(SourcedSettings):
     )
     images_topic: TopicName = Field("images", description="Images arrive in this topic.")
     dead_topic: TopicName = Field("images.dead", description="Images that could not be classified or stored.")
-    marks_topic: TopicName = Field(
+    # The default is the name of 0.1.0: under another one, what was replayed or parked before would be dead again.
+    resolutions_topic: TopicName = Field(
         "images.dead.marks", description="Which dead letters were replayed or parked: a compacted topic."
     )
     parked_topic: TopicName = Field(
@@ -243,7 +244,7 @@ class Settings(SourcedSettings):
         return self.max_image_bytes + 1_048_576
 
     @property
-    def max_letter_bytes(self) -> int:
+    def max_dead_letter_bytes(self) -> int:
         """The largest dead letter: a message, and its reason."""
         return self.max_message_bytes + 1_048_576
 
@@ -256,12 +257,12 @@ class Settings(SourcedSettings):
             worker_id=self.worker_id,
             max_batch_time_ms=self.max_batch_time_ms,
             max_message_bytes=self.max_message_bytes,
-            max_letter_bytes=self.max_letter_bytes,
+            max_dead_letter_bytes=self.max_dead_letter_bytes,
         )
 
-    def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:
-        """Return how Kudu is reached. `classpath`: jars of the Java client to take instead of those that are pinned."""
-        return KuduOptions(**self.store_options("kudu"), classpath=classpath)
+    def kudu_options(self) -> KuduOptions:
+        """Return how Kudu is reached."""
+        return KuduOptions(**self.store_options("kudu"))
 
     def solr_options(self) -> SolrOptions:
         """Return how Solr is reached."""

@@ -131,7 +131,7 @@ def test_a_home_that_the_environment_names_is_named(elsewhere: Path, monkeypatch
 def test_photos_share_no_table_no_core_and_no_topic_with_the_digits(tmp_path: Path) -> None:
     digits = Settings(home=tmp_path)
     photos = photo_settings(digits)
-    for name in ("images_topic", "dead_topic", "marks_topic", "parked_topic", "group_id", "solr_core"):
+    for name in ("images_topic", "dead_topic", "resolutions_topic", "parked_topic", "group_id", "solr_core"):
         assert getattr(photos, name) != getattr(digits, name), name
         Settings.model_validate({name: getattr(photos, name)})
     assert photos.kudu_table_prefix not in ("", digits.kudu_table_prefix)
