@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Secret, SecretStr
 
-from flumen.models.urls import without_passwords
+from flumen.models.urls import SecretUrl, without_passwords
 from flumen.streams.errors import BadSetting
 
 MASK = "***"
@@ -30,13 +30,6 @@ _NO_SECRETS = re.compile(
     re.IGNORECASE,
 )
 _LARGEST_FILE_BYTES = 1_000_000
-
-
-class SecretUrl(Secret[str]):
-    """A URL or a folder. Shown without the password that it may carry."""
-
-    def _display(self) -> str:
-        return without_passwords(self.get_secret_value())
 
 
 def is_secret_property(name: str) -> bool:

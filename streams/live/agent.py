@@ -1,7 +1,8 @@
 """The live path: one Faust agent, five steps.
 
-Two of it run at once and share one channel, so the next batch is decoded while the last one is written. Each step
-serves its batches one after another, in the order in which they were taken.
+Several of it run at once and share one channel (`flumen.streams.live.concurrency` says how many), so the next batch is
+decoded while the last one is written. Each step serves its batches one after another, in the order in which they were
+taken.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.slot import Serving
 from flumen.streams.control.worker.following import Control
 from flumen.streams.dead_letters.writer import DeadLetterWriter
+from flumen.streams.live.concurrency import LIVE
 from flumen.streams.live.delivery import Delivery, Lost, rows_of_ours
 from flumen.streams.live.intake import MicroBatch
 from flumen.streams.live.metrics import Metrics
@@ -45,7 +47,7 @@ class Steps:
 def add_agent(app: faust.App, channel: faust.ChannelT[Any], reader: Reader, steps: Steps) -> None:
     """Register the agent. What nobody foresaw ends it, and with it the worker: nothing is acknowledged then."""
 
-    @app.agent(channel, name="classify", concurrency=2, supervisor_strategy=CrashingSupervisor)
+    @app.agent(channel, name="classify", concurrency=LIVE.agents, supervisor_strategy=CrashingSupervisor)
     async def classify(batches: faust.StreamT[MicroBatch]) -> None:
         async for batch in batches:  # 1. take a micro-batch
             await finish(batch, reader, steps)

@@ -4,10 +4,12 @@ Images are read by `flumen.streams.live.reader`, so Faust's consumer, producer, 
 """
 
 import logging
+from typing import Any
 
 import faust
 from faust.app.base import BootStrategy
 
+from flumen.streams.live.concurrency import LIVE
 from flumen.streams.settings import Settings
 
 
@@ -41,3 +43,8 @@ def build_app(settings: Settings) -> faust.App:
     # Without a Kafka consumer of Faust's nobody else opens the channels.
     app.flow_control.resume()
     return app
+
+
+def batch_channel(app: faust.App) -> faust.ChannelT[Any]:
+    """Make the channel in which micro-batches wait for an agent; while it is full, the reader waits."""
+    return app.channel(maxsize=LIVE.in_channel)

@@ -19,13 +19,11 @@ import structlog
 from flumen.streams.kafka.group import GroupConsumer
 from flumen.streams.kafka.message import Partition, RawMessage, size_of
 from flumen.streams.live.commits import Commits
+from flumen.streams.live.concurrency import LIVE
 from flumen.streams.live.health import Pulse
 from flumen.streams.live.ledger import OffsetLedger, Receipt
 
 log = structlog.get_logger(__name__)
-
-_BATCHES_IN_HAND = 4
-"""One with the reader, one in the channel, one being decoded, one being written: together they have to fit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +184,7 @@ class Intake:
         """Take messages until the batch is full: by count, by bytes, or by time."""
         options = self._options
         room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
-        max_bytes = min(room, options.max_in_flight_bytes // _BATCHES_IN_HAND)
+        max_bytes = min(room, options.max_in_flight_bytes // LIVE.batches_in_hand)
         until = self._clock() + options.max_batch_time_s
         decoded = options.decoded_bytes()
         size = sum(size_of(raw) + decoded for raw in self._filling)

@@ -20,7 +20,7 @@ from flumen.streams.kafka.brokers import KAFKA
 from flumen.streams.kafka.consumer import KafkaConsumer
 from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.live.agent import Interception, Steps, add_agent
-from flumen.streams.live.app import build_app
+from flumen.streams.live.app import batch_channel, build_app
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
@@ -186,7 +186,7 @@ async def _raise_what_ended(control: Control) -> None:
 async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[None]") -> None:
     settings, pulse = start.settings, start.pulse
     app = build_app(settings)
-    channel = app.channel(maxsize=1)
+    channel = batch_channel(app)
     connect = partial(_consumer, settings, pulse)
     options = _intake_options(settings, steps.control)
     reader = Reader(options, connect, channel, pulse, settings.stop_timeout_s)

@@ -1,5 +1,5 @@
-"""The one settings object, and the one place it is read."""
+"""The one settings object, composed of the groups that each room declares, and the one place it is read."""
 
-from flumen.streams.settings.settings import Settings, load_settings
+from flumen.streams.settings.settings import GROUPS, Settings, load_settings
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["GROUPS", "Settings", "load_settings"]

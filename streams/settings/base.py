@@ -7,7 +7,7 @@ stack that `flumen up` started from this folder, the defaults.
 from pathlib import Path
 from typing import Any
 
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,14 +15,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from flumen.streams.secrets import FILE_SUFFIX, read_secret, revealed
+from flumen.streams.secrets import FILE_SUFFIX, is_content, read_secret, revealed
 from flumen.streams.settings.environment import Environment
 from flumen.streams.settings.local_stack import LocalStack
 from flumen.streams.settings.wrong import PREFIX
 
 
 class SourcedSettings(BaseSettings):
-    """Reads its fields from those sources. A secret may have a twin, its name with `_file`: the file that holds it."""
+    """Reads its fields from those sources. A setting whose name ends in `_file` is the name of a file.
+
+    A secret may have such a twin: the file that holds it.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -73,6 +76,13 @@ class SourcedSettings(BaseSettings):
             for name in names
             if name not in files
         }
+
+    @field_validator("*")
+    @classmethod
+    def _names_files(cls, value: Any, info: ValidationInfo) -> Any:
+        if str(info.field_name).endswith(FILE_SUFFIX) and is_content(value):
+            raise ValueError("it is the name of a file that is asked for, and not what is in it")
+        return value
 
     @model_validator(mode="after")
     def _can_read_secrets(self) -> "SourcedSettings":

@@ -10,19 +10,10 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from flumen.models.urls import without_passwords
-from flumen.streams.secrets import MASK, SecretUrl, is_content
+from flumen.models.urls import SecretUrl, without_passwords
+from flumen.streams.secrets import MASK, is_content
 
 PREFIX = "FLUMEN_"
-
-PATTERNS: Mapping[str, str] = {
-    r"^[a-zA-Z0-9._-]{1,249}$": "1 to 249 letters, digits, dots, _ and -",
-    r"^[a-zA-Z0-9._-]+$": "letters, digits, dots, _ and -",
-    r"^[a-z0-9][a-z0-9_-]*$": "small letters, digits, _ and -, the first a letter or digit",
-    r"^[a-zA-Z0-9._:-]*$": "letters, digits, dots, colons, _ and -, or nothing",
-    r"^https?://": "a URL that begins with http:// or https://",
-}
-"""What the patterns of settings ask for, in words."""
 
 FORMER_NAMES: Mapping[str, str] = {"marks_topic": "resolutions_topic"}
 """Settings that have another name now, by the one that they had."""
@@ -108,14 +99,23 @@ def _entries(kind: Any) -> str:
 
 
 def _texts(field: FieldInfo) -> str:
-    pattern = next((entry for part in field.metadata if (entry := getattr(part, "pattern", None))), None)
+    words = in_words(field) or "a text that is not empty"
     longest = next((part.max_length for part in field.metadata if hasattr(part, "max_length")), None)
-    words = PATTERNS[pattern] if pattern else "a text that is not empty"
     if longest:
         words += f", of at most {longest} characters"
     return (
         f"{words}, such as {field.default!r}" if isinstance(field.default, str) and field.default else words
     )
+
+
+def in_words(field: FieldInfo) -> str | None:
+    """Return what a setting's pattern asks for, as it is declared beside the pattern: under `allowed`."""
+    nested = (part for kind in _kinds(field.annotation) for part in getattr(kind, "__metadata__", ()))
+    for declared in (field, *nested):
+        extra = getattr(declared, "json_schema_extra", None)
+        if isinstance(extra, Mapping) and "allowed" in extra:
+            return str(extra["allowed"])
+    return None
 
 
 def _bounds(field: FieldInfo) -> str:

@@ -15,7 +15,8 @@ from mode import CrashingSupervisor
 
 from flumen.streams.kafka.brokers import group_config
 from flumen.streams.kafka.topics import ensure_topics
-from flumen.streams.live.app import build_app
+from flumen.streams.live.app import batch_channel, build_app
+from flumen.streams.live.concurrency import LIVE
 from flumen.streams.settings import Settings
 
 
@@ -53,18 +54,18 @@ def test_an_agent_that_raises_stops_the_app_and_is_not_started_again(settings: S
 
 
 def test_two_of_an_agent_share_one_channel_and_each_batch_goes_to_one(settings: Settings) -> None:
-    """`concurrency=2` is how the next batch is decoded while the last one is written."""
+    """That is how the next batch is decoded while the last one is written."""
 
     async def scenario(app: faust.App) -> None:
-        channel = app.channel(maxsize=1)
+        channel = batch_channel(app)
         taken: list[int] = []
         both_busy = asyncio.Event()
 
-        @app.agent(channel, concurrency=2, supervisor_strategy=CrashingSupervisor)
+        @app.agent(channel, concurrency=LIVE.agents, supervisor_strategy=CrashingSupervisor)
         async def takes(stream: Any) -> None:
             async for number in stream:
                 taken.append(number)
-                if len(taken) == 2:
+                if len(taken) == LIVE.agents:
                     both_busy.set()
                 await both_busy.wait()
 

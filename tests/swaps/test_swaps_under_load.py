@@ -14,6 +14,7 @@ from flumen.interceptor.preprocess import to_tensor
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.control.records import ModelRef, WorkerState
+from flumen.streams.live.concurrency import LIVE
 
 COLUMNS = [
     "id",
@@ -30,8 +31,8 @@ RATE = 1000
 """Images a second: enough that every swap falls into the middle of something, and no more than any machine takes."""
 
 
-IN_HAND = 2 * 4 * 100
-"""Images that two workers may have taken before a swap and not finished: four batches each."""
+IN_HAND = 2 * LIVE.batches_in_hand * 100
+"""Images that two workers may have taken before a swap and not finished."""
 
 SHORT = 10
 LONG = 30

@@ -9,7 +9,7 @@ import pytest
 from flumen.streams.errors import BadSetting
 from flumen.streams.settings import Settings, load_settings
 from flumen.streams.settings.environment import OTHER_NAMES
-from flumen.streams.settings.wrong import PATTERNS
+from flumen.streams.settings.wrong import in_words
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +56,8 @@ def test_the_stack_of_another_home_is_found(elsewhere: Path, monkeypatch: pytest
         ("stop_timeout_s", "0", "allowed: a number above 0, up to 600."),
         ("kudu_driver", "odbc", "allowed: auto, jvm or native."),
         ("images_topic", "no spaces!", "allowed: 1 to 249 letters, digits, dots, _ and -, such as 'images'."),
+        ("classified_topic", "no spaces!", "allowed: 1 to 249 letters, digits, dots, _ and -."),
+        ("classified_topic", "..", "is '..': that is a folder's name"),
         ("images_topic", ".", "is '.': that is a folder's name"),
         ("solr_core", "..", "is '..': that is a folder's name"),
         ("kudu_replicas", "2", "is '2': Kudu's replicas vote, and so their number is odd"),
@@ -195,8 +197,10 @@ def test_every_setting_says_what_it_means_and_in_which_unit() -> None:
 
 
 def test_every_pattern_is_said_in_words() -> None:
-    patterns = {getattr(part, "pattern", None) for f in Settings.model_fields.values() for part in f.metadata}
-    assert patterns - {None} == PATTERNS.keys()
+    """Beside the pattern, where it is declared; within `TopicName | None` too."""
+    with_pattern = {name for name, field in Settings.model_fields.items() if "pattern=" in repr(field)}
+    assert with_pattern == {name for name, field in Settings.model_fields.items() if in_words(field)}
+    assert {"classified_topic", "worker_id", "model_name", "kudu_table_prefix", "solr_core"} <= with_pattern
 
 
 def test_kafkas_own_settings_pass_through(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,43 @@
+"""The settings of the models: where they are, which one classifies, and what loading one may take."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.models.urls import SecretUrl
+
+
+class ModelSettings(BaseModel):
+    """Where the models are, which one classifies, and what loading and running it may take."""
+
+    models_root: SecretUrl | None = Field(
+        None, description="Folder or fsspec URL of the model repository; `<home>/models` if unset."
+    )
+    models_root_file: Path | None = Field(
+        None, description="File that holds models_root, where that carries a password."
+    )
+    model_name: str = Field(
+        "mnist",
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        json_schema_extra={"allowed": "small letters, digits, _ and -, the first a letter or digit"},
+        description="The model that classifies.",
+    )
+    max_model_load_time_s: float = Field(
+        DEFAULT_LIMITS.time_s, gt=0, le=86_400, description="Seconds of processor time to verify a model in."
+    )
+    max_model_load_memory_bytes: int = Field(
+        DEFAULT_LIMITS.memory_bytes,
+        ge=64 * 1024 * 1024,
+        description="Bytes of memory to verify a model in, in the helper process that does so, beyond its file.",
+    )
+    inference_threads: int = Field(1, ge=1, le=256, description="Threads of ONNX Runtime for one batch.")
+
+    @property
+    def names_repository(self) -> bool:
+        """Whether somebody chose the model repository."""
+        return self.models_root is not None or self.models_root_file is not None
+
+    def verify_limits(self) -> VerifyLimits:
+        """Return what verifying one model may take."""
+        return VerifyLimits(self.max_model_load_time_s, self.max_model_load_memory_bytes)
