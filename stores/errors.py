@@ -10,6 +10,11 @@ StoreError
 ├── NoSuchImage        there is no image of the id that was named
 ├── UnknownStore       a name in the settings that no package registers
 └── StoreRefused       the server refused a whole request for a reason that a retry does not change
+
+Caught within the package, and never seen outside it:
+
+RequestException
+└── ForeignAnswer      what came back is not Solr's, but a proxy's or a wrong address's
 """
 
 from typing import ClassVar
