@@ -26,7 +26,7 @@ StreamError
 ├── NoModel             there is no verified model to classify with
 ├── BadKey              a key that signs or checks control records cannot be used
 ├── ControlRefused      a control record that changes nothing; the subclass is the reason
-│   ├── RecordMalformed     not JSON, or not as docs/control.md says
+│   ├── RecordMalformed     not JSON, or not as docs/swapping.md says
 │   ├── RecordForged        unsigned, or signed by nobody who may
 │   ├── RecordStale         its revision is not above the one that counts
 │   ├── RecordConflict      the audit log has another state of that revision
@@ -170,7 +170,7 @@ class ControlRefused(StreamError):
 
 
 class RecordMalformed(ControlRefused):
-    """The record is not JSON, is too large, or is not as docs/control.md says."""
+    """The record is not JSON, is too large, or is not as docs/swapping.md says."""
 
 
 class RecordForged(ControlRefused):

@@ -3,7 +3,7 @@
 A key that is missing, a value of another type or out of bounds, or too many bytes make a record malformed. A key that
 is unknown is ignored, and a newer schema is refused (`documents`). A key that is added has a default, and is written
 only where it says something else: workers of 0.1.0 take no key more than they know. Times are ISO 8601 in UTC.
-docs/control.md shows one of each.
+docs/swapping.md shows one of each.
 """
 
 from collections.abc import Mapping
