@@ -87,7 +87,7 @@ def following(
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
         stopping = threading.Event()
         pace = Pace(settings.prepare_share, stopping.wait, loader.worked_s)
-        preparation = Preparation(partial(loader.load, pace=pace), slot, listeners)
+        preparation = Preparation(partial(loader.load, pace=pace), slot, listeners, steps=lambda: pace.steps)
         if state is not None:
             preparation.want(state)
             if first.refused is not None:
