@@ -27,7 +27,7 @@ from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings, load_settings
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds that each phase may take.")]
+Timeout = Annotated[float, typer.Option(min=0.1, max=86_400, help="Seconds that each phase may take.")]
 Force = Annotated[bool, typer.Option("--force", help="Go on without workers that are dead, and forget them.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Though it has scored less than the champion.")]
 Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
