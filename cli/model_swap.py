@@ -28,7 +28,9 @@ from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings, load_settings
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds that a worker may get nothing done.")]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, max=86_400, help="Seconds that a worker may get nothing done.")
+]
 Force = Annotated[
     bool,
     typer.Option(
