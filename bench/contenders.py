@@ -18,12 +18,12 @@ from flumen.models.repository import Repository
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.settings import Settings
 
-_PATIENCE_S = 300.0
+_TIMEOUT_S = 300.0
 _LOOK_EVERY_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunFigures:
     """One run. `cpu_s`: seconds of the contender's own process; `memory`: bytes at 0, 25, 50, 75 and 100 % of it."""
 
     images_per_second: float
@@ -39,7 +39,7 @@ class _Sample:
     acknowledged: int
 
 
-def run_loop(setting: Setting) -> Outcome:
+def run_loop(setting: Setting) -> RunFigures:
     """Run the hand-written loop over all messages, into fresh tables of the same columns."""
     settings = _fresh(setting)
     champion = Repository(settings.model_repository).resolve(settings.model_name)
@@ -59,7 +59,7 @@ def run_loop(setting: Setting) -> Outcome:
     return _race(setting, settings, ["-m", "bench.loop", json.dumps(task)], {})
 
 
-def run_flumen(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> Outcome:
+def run_flumen(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> RunFigures:
     """Run `flumen worker` over all messages, into fresh tables of the columns of these interceptors."""
     settings = _fresh(setting, interceptors)
     return _race(setting, settings, ["-P", "-m", "flumen", "worker"], environment_of(settings))
@@ -73,7 +73,9 @@ def _fresh(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> Setti
     return settings
 
 
-def _race(setting: Setting, settings: Settings, arguments: list[str], environment: dict[str, str]) -> Outcome:
+def _race(
+    setting: Setting, settings: Settings, arguments: list[str], environment: dict[str, str]
+) -> RunFigures:
     """Run until the last offset is committed. The clock starts when the log says `partitions assigned`."""
     observer = TopicObserver(settings)
     with tempfile.NamedTemporaryFile(prefix="flumen-bench-", suffix=".log") as log:
@@ -85,7 +87,7 @@ def _race(setting: Setting, settings: Settings, arguments: list[str], environmen
             env={**os.environ, **environment},
         )
         try:
-            samples = _watch(setting, settings, observer, psutil.Process(process.pid))
+            samples = _sample(setting, settings, observer, psutil.Process(process.pid))
             assigned = _assigned_at(Path(log.name))
         except (psutil.Error, TimeoutError) as error:
             raise SystemExit(
@@ -98,17 +100,17 @@ def _race(setting: Setting, settings: Settings, arguments: list[str], environmen
     during = [sample for sample in samples if sample.at >= assigned]
     seconds = samples[-1].at - assigned
     memory = [during[round(part * (len(during) - 1))].rss for part in (0, 0.25, 0.5, 0.75, 1)]
-    return Outcome(setting.images / seconds, during[-1].cpu_s - during[0].cpu_s, memory)
+    return RunFigures(setting.images / seconds, during[-1].cpu_s - during[0].cpu_s, memory)
 
 
-def _watch(
+def _sample(
     setting: Setting, settings: Settings, observer: TopicObserver, process: psutil.Process
 ) -> list[_Sample]:
     samples: list[_Sample] = []
-    deadline = time.time() + _PATIENCE_S
+    deadline = time.time() + _TIMEOUT_S
     while not samples or samples[-1].acknowledged < setting.images:
         if time.time() > deadline:
-            raise TimeoutError(f"not done after {_PATIENCE_S:.0f} s")
+            raise TimeoutError(f"not done after {_TIMEOUT_S:.0f} s")
         acknowledged = observer.progress(settings.images_topic).acknowledged
         with process.oneshot():
             cpu = process.cpu_times()

@@ -50,7 +50,7 @@ class Setting:
     def sinks(self, settings: Settings) -> tuple[KuduSink, SolrSink]:
         """Return connected sinks, their tables and index made."""
         columns = merge_columns(interceptor.columns for interceptor in load_chain(settings.interceptors))
-        kudu = KuduSink(settings.kudu_options(self.classpath), columns)
+        kudu = KuduSink(settings.kudu_options(), columns)
         solr = SolrSink(settings.solr_options(), columns)
         kudu.connect()
         solr.connect()

@@ -33,7 +33,7 @@ from flumen.streams.control.records import Command, ModelRef
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.settings import Settings
 
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 _MOST_AT_ONCE = 60_000
 
 
@@ -118,8 +118,7 @@ class _Measurement:
         latency_ms = [
             self._swap(self._first if number % 2 else second) for number in range(self._options.swaps)
         ]
-        if self._observer.progress(self._settings.images_topic).published == self._acknowledged():
-            raise SystemExit("the backlog was over before the measurement: give more --images")
+        self._refuse_empty()
         batch_s = self._settings.max_batch_size * self._options.workers / statistics.mean(without)
         return Figures(without, preparing, latency_ms, batch_s * 1000)
 
@@ -130,7 +129,7 @@ class _Measurement:
             model=self._settings.model_name,
             actor="bench",
             reason="",
-            timeout_s=_PATIENCE_S,
+            timeout_s=_TIMEOUT_S,
         )
         rollout = Rollout(self._fleet, self._writer, order, lambda *_: None)
         state = rollout.activate(self._view(), ref, self._first).state
@@ -173,11 +172,16 @@ class _Measurement:
         return (self._acknowledged() - before) / (time.monotonic() - started)
 
     def _until(self, probe: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while not probe():
             if time.monotonic() > deadline:
-                raise SystemExit(f"waited {_PATIENCE_S:.0f} s for {what}")
+                self._refuse_empty()
+                raise SystemExit(f"waited {_TIMEOUT_S:.0f} s for {what}")
             self._look()
+
+    def _refuse_empty(self) -> None:
+        if self._observer.progress(self._settings.images_topic).published == self._acknowledged():
+            raise SystemExit("the backlog was over before the measurement: give more --images")
 
     def _look(self) -> None:
         self._fleet.listen(0.05)
@@ -230,7 +234,7 @@ def _seconds(at: str) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.swap", description=__doc__)
-    parser.add_argument("--images", type=int, default=1_500_000, help="the backlog")
+    parser.add_argument("--images", type=int, default=2_500_000, help="the backlog")
     parser.add_argument("--workers", type=int, default=2, help="how many")
     parser.add_argument("--rounds", type=int, default=5, help="windows of throughput, of each kind")
     parser.add_argument("--window-s", type=float, default=8, help="seconds a window, at least")

@@ -18,7 +18,7 @@ from flumen.streams.control.records import ModelRef
 from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings
 
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def run_workers(settings: Settings, count: int, logs: Path) -> Iterator[None]:
                         command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
                     )
                 )
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         for path, worker in zip(paths, running, strict=True):
             while "partitions assigned" not in path.read_text():
                 if worker.poll() is not None or time.monotonic() > deadline:
@@ -48,7 +48,7 @@ def run_workers(settings: Settings, count: int, logs: Path) -> Iterator[None]:
         for worker in running:
             worker.terminate()
         for worker in running:
-            worker.wait(_PATIENCE_S)
+            worker.wait(_TIMEOUT_S)
 
 
 def fresh(setting: Setting) -> Settings:

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.contenders import Outcome, run_flumen, run_loop
+from bench.contenders import RunFigures, run_flumen, run_loop
 from bench.machine import describe
 from bench.setting import Setting, prepare
 from bench.stages import measure_stages
@@ -35,25 +35,25 @@ def main() -> None:
         console.print(f"{options.images:,} images, {options.repeats} runs each\n")
         stages = measure_stages(setting)
         run_loop(setting)  # not counted: it warms the servers, which compile what they run often
-        outcomes: dict[str, list[Outcome]] = {LOOP: [], FLUMEN: [], WHOLE: []}
+        figures: dict[str, list[RunFigures]] = {LOOP: [], FLUMEN: [], WHOLE: []}
         for _ in range(options.repeats):  # in turns, so that a slow spell of the machine hits both
-            outcomes[LOOP].append(run_loop(setting))
-            outcomes[FLUMEN].append(run_flumen(setting))
-            outcomes[WHOLE].append(run_flumen(setting, DEFAULT_CHAIN))
-    report(console, setting, stages, outcomes)
+            figures[LOOP].append(run_loop(setting))
+            figures[FLUMEN].append(run_flumen(setting))
+            figures[WHOLE].append(run_flumen(setting, DEFAULT_CHAIN))
+    report(console, setting, stages, figures)
     if options.json:
-        print_json({"machine": describe(), "stages": stages, "runs": outcomes, "ratio": ratio(outcomes)})
+        print_json({"machine": describe(), "stages": stages, "runs": figures, "ratio": ratio(figures)})
 
 
-def ratio(outcomes: dict[str, list[Outcome]]) -> float:
+def ratio(figures: dict[str, list[RunFigures]]) -> float:
     """Return how many times faster than the loop flumen is, by the medians of their runs."""
-    return _median(outcomes[FLUMEN]) / _median(outcomes[LOOP])
+    return _median(figures[FLUMEN]) / _median(figures[LOOP])
 
 
 def report(
-    console: Console, setting: Setting, stages: dict[str, float], outcomes: dict[str, list[Outcome]]
+    console: Console, setting: Setting, stages: dict[str, float], figures: dict[str, list[RunFigures]]
 ) -> None:
-    whole = _median(outcomes[WHOLE])
+    whole = _median(figures[WHOLE])
     table = Table(title="Each stage alone, one thread", title_justify="left")
     for name in ("stage", "images/s", "flumen uses"):
         table.add_column(name, justify="left" if name == "stage" else "right")
@@ -71,14 +71,14 @@ def report(
         "most",
     ):
         table.add_column(name, justify="left" if name == "who" else "right")
-    for who, runs in outcomes.items():
+    for who, runs in figures.items():
         median = _median(runs)
         middle = min(runs, key=lambda run: abs(run.images_per_second - median))
         table.add_row(
             who,
             f"{median:,.0f}",
             " ".join(f"{run.images_per_second:,.0f}" for run in runs),
-            f"{median / _median(outcomes[LOOP]):.2f}",
+            f"{median / _median(figures[LOOP]):.2f}",
             f"{middle.cpu_s * 1e6 / setting.images:.0f}",
             " ".join(f"{rss / 1e6:.0f}" for rss in middle.memory),
             f"{max(max(run.memory) for run in runs) / 1e6:.0f}",
@@ -86,7 +86,7 @@ def report(
     console.print(table)
 
 
-def _median(runs: list[Outcome]) -> float:
+def _median(runs: list[RunFigures]) -> float:
     return statistics.median(run.images_per_second for run in runs)
 
 

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from flumen.cli.actor import actor
 from flumen.cli.output import AsJson, console, print_facts, print_json, print_rows, printable, save_bytes
-from flumen.streams.dead_letters.dead_letter import Wanted, parse_moment, to_text
-from flumen.streams.dead_letters.queue import DeadLetterQueue, Entry, Outcome, ReplayRules
-from flumen.streams.dead_letters.queue import park as park_letters
-from flumen.streams.dead_letters.queue import replay as replay_letters
+from flumen.streams.dead_letters.dead_letter import DeadLetterFilters, parse_moment, to_text
+from flumen.streams.dead_letters.queue import DeadLetterQueue, Entry, ReplayRules, ResolutionResult
+from flumen.streams.dead_letters.queue import park as park_dead_letters
+from flumen.streams.dead_letters.queue import replay as replay_dead_letters
 from flumen.streams.errors import NotSaved
 from flumen.streams.settings import load_settings
 
@@ -32,11 +32,12 @@ def _moment(text: str) -> datetime:
         raise typer.BadParameter(str(error)) from error
 
 
-Letters = Annotated[
-    list[str] | None, typer.Argument(metavar="LETTER", help="As `flumen dead list` names them: 0/17.")
+Places = Annotated[
+    list[str] | None, typer.Argument(metavar="PLACE", help="As `flumen dead list` names them: 0/17.")
 ]
 Matching = Annotated[
-    bool, typer.Option("--matching", help="All letters that the filters let through, instead of named ones.")
+    bool,
+    typer.Option("--matching", help="All dead letters that the filters let through, instead of named ones."),
 ]
 Reason = Annotated[str | None, typer.Option(help="Part of the reason; capitals do not matter.")]
 Stage = Annotated[str | None, typer.Option(help="Where it died: envelope, decode, classify, kudu, ...")]
@@ -52,7 +53,7 @@ Settled = Annotated[bool, typer.Option("--all", help="Also those that were repla
 
 
 @app.command("list")
-def list_letters(
+def list_dead_letters(
     *,
     reason: Reason = None,
     stage: Stage = None,
@@ -65,28 +66,28 @@ def list_letters(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, the newest first."""
-    wanted = Wanted(
+    filters = DeadLetterFilters(
         reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
     )
     settings = load_settings()
     with DeadLetterQueue(settings) as queue:
-        rows = [_row(entry) for entry in queue.find(wanted)]
+        rows = [_row(entry) for entry in queue.find(filters)]
     rows.sort(key=lambda row: str(row["time"]), reverse=True)
     shown = rows[:limit]
     if as_json:
         print_json(shown)
         return
     if not rows:
-        console.print(f"No such letters in {settings.dead_topic}.", markup=False, highlight=False)
+        console.print(f"No such dead letters in {settings.dead_topic}.", markup=False, highlight=False)
         return
-    _print_letters(shown)
+    _print_dead_letters(shown)
     if len(shown) < len(rows):
         console.print(f"and {len(rows) - len(shown):,} older ones; --limit shows more", highlight=False)
 
 
 @app.command("show")
-def show_letter(
-    letter: Annotated[str, typer.Argument(help="As `flumen dead list` names it: 0/17.")],
+def show_dead_letter(
+    place: Annotated[str, typer.Argument(help="As `flumen dead list` names it: 0/17.")],
     *,
     save: Annotated[Path | None, typer.Option(help="Write the original bytes to this file.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Let --save replace a file.")] = False,
@@ -94,14 +95,14 @@ def show_letter(
 ) -> None:
     """Show all that is known of one dead letter, and every header; with --save, keep its bytes."""
     with DeadLetterQueue(load_settings()) as queue:
-        entry = queue.get(letter)
+        entry = queue.get(place)
     if save is not None:
         _save(entry, save, force)
     facts = _row(entry) | {
-        "error": entry.letter.error_class,
-        "sha256": entry.letter.sha256,
-        "marked_at": entry.mark.at or None,
-        "marked_by": entry.mark.actor or None,
+        "error": entry.dead_letter.error_class,
+        "sha256": entry.dead_letter.sha256,
+        "resolved_at": entry.resolution.at or None,
+        "resolved_by": entry.resolution.actor or None,
         "saved_as": str(save) if save else None,
     }
     if as_json:
@@ -115,7 +116,7 @@ def show_letter(
 
 @app.command("replay")
 def replay(
-    letters: Letters = None,
+    places: Places = None,
     *,
     matching: Matching = False,
     reason: Reason = None,
@@ -125,29 +126,27 @@ def replay(
     model: Model = None,
     topic: Topic = None,
     settled: Settled = False,
-    max_attempts: Annotated[
-        int, typer.Option(min=1, help="Letters that have died so often are not replayed.")
-    ] = 3,
+    max_attempts: Annotated[int, typer.Option(min=1, help="What has died so often is not replayed.")] = 3,
     again: Annotated[bool, typer.Option("--again", help="Also what was replayed or parked.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Send images back to the topics they came from, once the cause is removed."""
-    wanted = Wanted(
+    filters = DeadLetterFilters(
         reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
     )
-    _check_selection(letters, matching, wanted)
+    _check_selection(places, matching, filters)
     settings = load_settings()
     rules = ReplayRules(max_attempts=max_attempts, again=again, dry_run=dry_run)
     with DeadLetterQueue(settings) as queue:
-        entries = _select(queue, letters, wanted)
-        outcomes = list(replay_letters(entries, settings, rules, actor()))
-    _report(outcomes, "would be replayed" if dry_run else "replayed", as_json)
+        entries = _select(queue, places, filters)
+        results = list(replay_dead_letters(entries, settings, rules, actor()))
+    _report(results, "would be replayed" if dry_run else "replayed", as_json)
 
 
 @app.command("park")
 def park(
-    letters: Letters = None,
+    places: Places = None,
     *,
     matching: Matching = False,
     reason: Reason = None,
@@ -159,71 +158,71 @@ def park(
     settled: Settled = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set letters aside that shall not be replayed: they are copied to a topic where nothing expires."""
-    wanted = Wanted(
+    """Set dead letters aside that shall not be replayed: they are copied to a topic where nothing expires."""
+    filters = DeadLetterFilters(
         reason=reason, stage=stage, since=since, until=until, model=model, topic=topic, settled=settled
     )
-    _check_selection(letters, matching, wanted)
+    _check_selection(places, matching, filters)
     settings = load_settings()
     with DeadLetterQueue(settings) as queue:
-        outcomes = list(park_letters(_select(queue, letters, wanted), settings, actor()))
-    _report(outcomes, "parked", as_json)
+        results = list(park_dead_letters(_select(queue, places, filters), settings, actor()))
+    _report(results, "parked", as_json)
 
 
-def _check_selection(letters: list[str] | None, matching: bool, wanted: Wanted) -> None:
-    if bool(letters) == matching:
-        raise typer.BadParameter("name letters, or give --matching and filters; one of the two")
-    if letters and wanted != Wanted():
-        raise typer.BadParameter("filters choose among all letters; leave them out, or give --matching")
+def _check_selection(places: list[str] | None, matching: bool, filters: DeadLetterFilters) -> None:
+    if bool(places) == matching:
+        raise typer.BadParameter("name dead letters, or give --matching and filters; one of the two")
+    if places and filters != DeadLetterFilters():
+        raise typer.BadParameter("filters choose among all dead letters; leave them out, or give --matching")
 
 
-def _select(queue: DeadLetterQueue, letters: list[str] | None, wanted: Wanted) -> Iterable[Entry]:
-    if not letters:
-        return queue.find(wanted)
-    return [queue.get(place) for place in dict.fromkeys(letters)]
+def _select(queue: DeadLetterQueue, places: list[str] | None, filters: DeadLetterFilters) -> Iterable[Entry]:
+    if not places:
+        return queue.find(filters)
+    return [queue.get(place) for place in dict.fromkeys(places)]
 
 
-def _report(outcomes: list[Outcome], done: str, as_json: bool) -> None:
-    """Print what was done with each letter; exit code 1 if not all was."""
+def _report(results: list[ResolutionResult], done: str, as_json: bool) -> None:
+    """Print what was done with each dead letter; exit code 1 if not all was."""
     rows = [
         {
-            "letter": outcome.letter.place,
-            "key": outcome.letter.key,
-            "origin": outcome.letter.origin,
-            "attempt": outcome.letter.attempt,
-            "outcome": f"not {done}" if outcome.refused else done,
-            "why": outcome.refused,
+            "place": result.dead_letter.place,
+            "key": result.dead_letter.key,
+            "origin": result.dead_letter.origin,
+            "attempt": result.dead_letter.attempt,
+            "outcome": f"not {done}" if result.refused else done,
+            "why": result.refused,
         }
-        for outcome in outcomes
+        for result in results
     ]
-    refused = sum(bool(outcome.refused) for outcome in outcomes)
+    refused = sum(bool(result.refused) for result in results)
     if as_json:
         print_json(rows)
     else:
         if rows:
             print_rows(rows, as_json)
-        console.print(f"{len(rows) - refused:,} of {len(rows):,} letters {done}", highlight=False)
+        console.print(f"{len(rows) - refused:,} of {len(rows):,} dead letters {done}", highlight=False)
     if refused:
         raise typer.Exit(1)
 
 
 def _row(entry: Entry) -> dict[str, Any]:
-    letter = entry.letter
+    dead_letter = entry.dead_letter
     return {
-        "letter": letter.place,
-        "time": letter.failed_at.isoformat(timespec="milliseconds"),
-        "key": letter.key,
-        "reason": letter.reason,
-        "stage": letter.stage,
-        "model": letter.model,
-        "origin": letter.origin,
-        "attempt": letter.attempt,
-        "state": str(entry.mark.state),
-        "size_bytes": letter.size_bytes,
+        "place": dead_letter.place,
+        "time": dead_letter.failed_at.isoformat(timespec="milliseconds"),
+        "key": dead_letter.key,
+        "reason": dead_letter.reason,
+        "stage": dead_letter.stage,
+        "model": dead_letter.model,
+        "origin": dead_letter.origin,
+        "attempt": dead_letter.attempt,
+        "state": str(entry.resolution.state),
+        "size_bytes": dead_letter.size_bytes,
     }
 
 
-def _print_letters(rows: Sequence[dict[str, Any]]) -> None:
+def _print_dead_letters(rows: Sequence[dict[str, Any]]) -> None:
     """Print a table that can be read at 80 columns: key, reason and circumstances below one another.
 
     Where the output is no terminal, each has a column of its own, and nothing is cut.
@@ -232,7 +231,7 @@ def _print_letters(rows: Sequence[dict[str, Any]]) -> None:
         print_rows(rows, as_json=False, title="Dead letters")
         return
     table = Table(title="Dead letters", title_justify="left", show_lines=True)
-    table.add_column("letter", no_wrap=True)
+    table.add_column("place", no_wrap=True)
     table.add_column("time (UTC)", no_wrap=True)
     table.add_column("what died of what", overflow="fold")
     for row in rows:
@@ -245,7 +244,7 @@ def _print_letters(rows: Sequence[dict[str, Any]]) -> None:
             f"\n{printable(short)}\n",
             (printable(f"{where}, {fate}"), "dim"),
         )
-        table.add_row(row["letter"], str(row["time"])[:19].replace("T", " "), what)
+        table.add_row(row["place"], str(row["time"])[:19].replace("T", " "), what)
     console.print(table)
 
 
@@ -262,9 +261,9 @@ def _exact(name: str, value: bytes | None) -> dict[str, str | None]:
 def _save(entry: Entry, path: Path, force: bool) -> None:
     if entry.raw.value is None:
         why = (
-            "they were too many for a letter"
-            if entry.letter.left_out_bytes
+            "they were too many for a dead letter"
+            if entry.dead_letter.left_out_bytes
             else "its message was a tombstone"
         )
-        raise NotSaved(f"the letter {entry.letter.place} has no bytes: {why}")
+        raise NotSaved(f"the dead letter {entry.dead_letter.place} has no bytes: {why}")
     save_bytes(entry.raw.value, path, force)

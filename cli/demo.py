@@ -34,7 +34,7 @@ from flumen.streams.settings import Settings, load_settings
 from flumen.streams.wire import SourceImage
 
 IMAGES = Path(__file__).resolve().parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 """Without a single image more for so long, something is broken."""
 _REFRESH_S = 0.3
 
@@ -134,11 +134,11 @@ def _open_run(settings: Settings, closing: ExitStack) -> Run:
 
 
 def _wait(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + _TIMEOUT_S
     while not done():
         if time.monotonic() > deadline:
             raise StreamError(
-                f"waited {_PATIENCE_S:.0f} s for {what}. Look at `flumen status` and `flumen doctor`"
+                f"waited {_TIMEOUT_S:.0f} s for {what}. Look at `flumen status` and `flumen doctor`"
             )
         time.sleep(0.05)
 
@@ -158,9 +158,9 @@ def _classify(settings: Settings, run: Run, worker: BackgroundWorker) -> Publish
                 return publishing.result()
             if now.acknowledged != before.acknowledged:
                 before, moved_at = now, time.monotonic()
-            if time.monotonic() - moved_at > _PATIENCE_S:
+            if time.monotonic() - moved_at > _TIMEOUT_S:
                 raise StreamError(
-                    f"no image was finished for {_PATIENCE_S:.0f} s; look at {settings.home}/logs"
+                    f"no image was finished for {_TIMEOUT_S:.0f} s; look at {settings.home}/logs"
                 )
             time.sleep(_REFRESH_S)
 

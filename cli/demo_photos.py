@@ -30,10 +30,10 @@ MODEL = "shapes"
 SEARCH = "label:star AND aperture:[0 TO 2.8]"
 FACETS = ("dominant_color", "camera_model")
 NEAR = "52.5,13.4,10km"
-_TOPICS = ("images_topic", "dead_topic", "marks_topic", "parked_topic")
+_TOPICS = ("images_topic", "dead_topic", "resolutions_topic", "parked_topic")
 _COUNT = 50
 _SIZE = (640, 480)
-_PATIENCE_S = 120.0
+_TIMEOUT_S = 120.0
 _CAMERAS = (("flumen", "Demo One"), ("flumen", "Demo Two"))
 _PLACES = ((52.52, 13.4), (52.5, 13.35), (45.46, 9.19))
 _MAKE, _MODEL, _EXIF, _GPS = 0x010F, 0x0110, 0x8769, 0x8825
@@ -84,13 +84,11 @@ def _classify(settings: Settings, worker: BackgroundWorker) -> PublishReport:
     try:
         before = observer.progress(settings.images_topic).acknowledged
         report = publish(_photos(), settings.producer_config(), settings.images_topic, None, lambda _: None)
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + _TIMEOUT_S
         while observer.progress(settings.images_topic).acknowledged < before + report.sent:
             worker.check()
             if time.monotonic() > deadline:
-                raise StreamError(
-                    f"the photos were not finished in {_PATIENCE_S:.0f} s; look at {worker.log}"
-                )
+                raise StreamError(f"the photos were not finished in {_TIMEOUT_S:.0f} s; look at {worker.log}")
             time.sleep(0.05)
     finally:
         observer.close()

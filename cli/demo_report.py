@@ -168,9 +168,14 @@ def _show_article_queries(run: Run) -> None:
 def show_dead_letter(run: Run) -> None:
     """Print what was refused in this run, and why."""
     rows = [
-        {"image": letter.key, "stage": letter.stage, "from": letter.origin, "reason": letter.reason}
-        for letter in map(read_dead_letter, run.observer.read(run.settings.dead_topic))
-        if letter.failed_at >= run.began
+        {
+            "image": dead_letter.key,
+            "stage": dead_letter.stage,
+            "from": dead_letter.origin,
+            "reason": dead_letter.reason,
+        }
+        for dead_letter in map(read_dead_letter, run.observer.read(run.settings.dead_topic))
+        if dead_letter.failed_at >= run.began
     ]
     print_rows(rows, as_json=False, title="Dead letters: one image was broken on purpose")
 

@@ -74,7 +74,7 @@ def headline(view: FleetView) -> str:
 
 
 @contextmanager
-def watching(quiet: bool) -> Iterator[Callable[[FleetView, str], None]]:
+def fleet_display(quiet: bool) -> Iterator[Callable[[FleetView, str], None]]:
     """Yield what shows a fleet and what is waited for; nothing if `quiet`."""
     if quiet:
         yield lambda _view, _words: None

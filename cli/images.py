@@ -10,7 +10,7 @@ import pyarrow as pa
 import typer
 
 from flumen.cli.output import AsJson, iso_time, print_facts, print_json, save_bytes
-from flumen.stores.errors import StoreRefused
+from flumen.stores.errors import NoSuchImage
 from flumen.stores.kudu import KuduReader
 from flumen.streams.settings import load_settings
 
@@ -38,7 +38,7 @@ def get_image(
         try:
             content = reader.read_view(image_id) if view else reader.read_image(image_id)
         except KeyError:
-            raise _nobody(image_id) from None
+            raise _no_such_image(image_id) from None
     if output is None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -53,7 +53,7 @@ def show_image(image_id: ImageId, *, as_json: AsJson = False) -> None:
         row = reader.get(image_id)
         schema = reader.schema("images")
     if row is None:
-        raise _nobody(image_id)
+        raise _no_such_image(image_id)
     times = {name for name in schema.names if pa.types.is_timestamp(schema.field(name).type)}
     shown = {name: _shown(value) for name, value in row.items()}
     if as_json:
@@ -75,8 +75,8 @@ def _reader() -> Iterator[KuduReader]:
         reader.close()
 
 
-def _nobody(image_id: str) -> StoreRefused:
-    return StoreRefused(
+def _no_such_image(image_id: str) -> NoSuchImage:
+    return NoSuchImage(
         f"there is no image {image_id!r} in Kudu; `flumen search '*:*'` lists ids, and `flumen dead list` what "
         "was refused"
     )

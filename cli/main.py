@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from flumen.cli.commands import Commands
+from flumen.cli.errors import OutputLost, Unexpected
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -112,14 +113,6 @@ def _is_of_output(error: Exception) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter tries once more at its end
         return True
     return False
-
-
-class OutputLost(Exception):
-    """Standard output cannot be written: a full disk, mostly."""
-
-
-class Unexpected(Exception):
-    """What nobody foresaw; the message asks for a report."""
 
 
 def _report(error: Exception) -> str:

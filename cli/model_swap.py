@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from flumen.cli.actor import actor
-from flumen.cli.fleet_table import watching
+from flumen.cli.fleet_table import fleet_display
 from flumen.cli.interruption import Interruption, interruptible
 from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, errors, print_json, printable
@@ -19,7 +19,7 @@ from flumen.models.repository import CHAMPION, Repository
 from flumen.models.shipped import seed
 from flumen.streams.control.operator.audit_log import champion_before, read_audit_log
 from flumen.streams.control.operator.fleet import Fleet, FleetView, forget
-from flumen.streams.control.operator.rollout import Order, Outcome, Rollout, standing_champion
+from flumen.streams.control.operator.rollout import Order, Rollout, RolloutResult, standing_champion
 from flumen.streams.control.operator.writer import Signer, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import Command, ModelRef
 from flumen.streams.errors import NothingBefore, StreamError
@@ -48,7 +48,7 @@ class Report:
     """What is to be told of a change. `elsewhere`: the workers that run, by the other models that they follow."""
 
     order: Order
-    outcome: Outcome
+    result: RolloutResult
     what: str
     elsewhere: Mapping[str, Sequence[str]]
 
@@ -133,23 +133,23 @@ def shadow(
         order = Order(
             command=Command.SHADOW, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
         )
-        with Fleet(settings) as fleet, watching(quiet=as_json) as show:
+        with Fleet(settings) as fleet, fleet_display(quiet=as_json) as show:
             fleet.settle()
             view, elsewhere = fleet.view(name), fleet.elsewhere(name)
             _tell_unknown(view)
             interruption.hold()
             rollout = Rollout(fleet, StateWriter(settings, name, signer), order, show, interruption.has_come)
-            outcome = rollout.shadow(view, ref, standing_champion(view, repository))
+            result = rollout.shadow(view, ref, standing_champion(view, repository))
         what = (
             f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
         )
-        _report(settings, Report(order, outcome, what, elsewhere), as_json)
+        _report(settings, Report(order, result, what, elsewhere), as_json)
 
 
 def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], as_json: bool) -> None:
     """Swap, then let the repository's alias say so too: a worker that finds no control topic takes that one."""
     settings, repository, interruption = means.settings, means.repository, means.interruption
-    with Fleet(settings) as fleet, watching(quiet=as_json) as show:
+    with Fleet(settings) as fleet, fleet_display(quiet=as_json) as show:
         fleet.settle()
         view, elsewhere = fleet.view(order.model), fleet.elsewhere(order.model)
         _tell_unknown(view)
@@ -159,13 +159,13 @@ def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef
         writer = StateWriter(settings, order.model, means.signer)
         rollout = Rollout(fleet, writer, order, show, interruption.has_come)
         try:
-            outcome = rollout.activate(view, ref, standing)
+            result = rollout.activate(view, ref, standing)
         except BaseException:
             with suppress(StreamError, ModelError):  # what ended the swap is what is to be told
                 _let_alias_follow(settings, repository, order.model)
             raise
     _let_alias_follow(settings, repository, order.model)
-    _report(settings, Report(order, outcome, f"{order.model}@{ref.version} classifies", elsewhere), as_json)
+    _report(settings, Report(order, result, f"{order.model}@{ref.version} classifies", elsewhere), as_json)
 
 
 def _tell_unknown(view: FleetView) -> None:
@@ -212,24 +212,24 @@ def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
 
 
 def _report(settings: Settings, report: Report, as_json: bool) -> None:
-    order, outcome = report.order, report.outcome
-    forget(settings, outcome.left_out)
+    order, result = report.order, report.result
+    forget(settings, result.left_out)
     if as_json:
-        print_json({"model": order.model, **asdict(outcome), "elsewhere": report.elsewhere})
+        print_json({"model": order.model, **asdict(result), "elsewhere": report.elsewhere})
         return
-    revision = f" since revision {outcome.state.revision}" if outcome.state else ""
+    revision = f" since revision {result.state.revision}" if result.state else ""
     took = (
-        f" (prepared in {outcome.prepare_s:.1f} s, swapped in {outcome.swap_s:.2f} s)"
-        if outcome.prepare_s
+        f" (prepared in {result.prepare_s:.1f} s, swapped in {result.swap_s:.2f} s)"
+        if result.prepare_s
         else ""
     )
-    count = len(outcome.workers)
+    count = len(result.workers)
     where = f"on {count} worker{'s' * (count != 1)}" if count else "as soon as a worker starts: none runs now"
     _say(f"{report.what} {where}{revision}{took}.")
     if not count and report.elsewhere:
         _say(_point_elsewhere(order.model, report.elsewhere))
-    if outcome.left_out:
-        _say(f"Left out and forgotten: {', '.join(outcome.left_out)}.")
+    if result.left_out:
+        _say(f"Left out and forgotten: {', '.join(result.left_out)}.")
 
 
 def _point_elsewhere(model: str, elsewhere: Mapping[str, Sequence[str]]) -> str:

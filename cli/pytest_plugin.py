@@ -57,12 +57,10 @@ def flumen_settings(
 
 
 @pytest.fixture
-def flumen_worker(
-    flumen_settings: "Settings", flumen_kudu_classpath: list[Path], tmp_path: Path
-) -> "Iterator[FlumenWorker]":
+def flumen_worker(flumen_settings: "Settings", tmp_path: Path) -> "Iterator[FlumenWorker]":
     """Run a worker with `flumen_settings` until the test ends: `publish` images, `wait_for` what becomes of them."""
     from flumen.cli.testing import FlumenWorker
 
-    worker = FlumenWorker(flumen_settings, tmp_path / "flumen-worker.log", flumen_kudu_classpath)
+    worker = FlumenWorker(flumen_settings, tmp_path / "flumen-worker.log")
     yield worker
     worker.close()

@@ -94,12 +94,12 @@ def wait_until(probe: Callable[[], Any], what: str, check: Callable[[], None] = 
 class FlumenWorker:
     """A worker, images for it, and what became of them. `settings` are the worker's."""
 
-    def __init__(self, settings: Settings, log: Path, kudu_classpath: Sequence[Path]) -> None:
+    def __init__(self, settings: Settings, log: Path) -> None:
         self.settings = settings
         ensure_topics(settings)
         self.process = WorkerProcess(settings, log)
         self._observer = TopicObserver(settings)
-        self._kudu = KuduReader(settings.kudu_options(tuple(kudu_classpath)))
+        self._kudu = KuduReader(settings.kudu_options())
         self._solr = SolrReader(settings.solr_options())
         self._published: dict[str, None] = {}
         self._sent = 0
@@ -132,14 +132,14 @@ class FlumenWorker:
         """
         wait_until(self._is_done, f"{self._sent} images to be stored or refused", self.process.check)
         raw = self._observer.read(self.settings.dead_topic)
-        letters = {
-            letter.key: letter
-            for letter in sorted(map(read_dead_letter, raw), key=lambda each: each.failed_at)
+        dead_letters = {
+            dead_letter.key: dead_letter
+            for dead_letter in sorted(map(read_dead_letter, raw), key=lambda each: each.failed_at)
         }
         outcomes = []
         for image_id in ids or self._published:
-            letter = letters.get(image_id)
-            refused = {"stage": letter.stage, "reason": letter.reason} if letter else {}
+            dead_letter = dead_letters.get(image_id)
+            refused = {"stage": dead_letter.stage, "reason": dead_letter.reason} if dead_letter else {}
             row, document = self._kudu.get(image_id), self._solr.get(image_id)
             outcomes.append(Outcome(image_id, row, document, **refused))
         return outcomes

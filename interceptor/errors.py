@@ -17,6 +17,11 @@ InterceptorError
     ├── DecoderDied       it ends the process that decodes it
     ├── BadAnswer         the model gives no answer to it, or none that is a distribution
     └── BadEnvelope       the message around the image is malformed (id, headers)
+
+Caught within the package, and never seen outside it:
+
+Exception
+└── Unreadable            a value or a block of metadata that cannot be read; it is listed, and the image stored
 """
 
 

@@ -20,12 +20,16 @@ from flumen.interceptor.refusals import HEADER, refusal
 
 _PREFIX_BYTES = 16
 
+UNKNOWN = "application/octet-stream"
+"""The media type of bytes that are of no known format."""
+
 
 @dataclass(frozen=True, slots=True)
 class Format:
     """One of Pillow's formats: `accepts` looks at the first 16 bytes, `factory` reads a header."""
 
     name: str
+    media_type: str
     accepts: Callable[[bytes], bool | str]
     factory: Callable[[BytesIO, str], ImageFile]
 
@@ -51,7 +55,7 @@ def formats(names: frozenset[str]) -> tuple[Format, ...]:
 def _all_formats() -> dict[str, Format]:
     Image.init()
     return {
-        name: Format(name, accepts, factory)
+        name: Format(name, Image.MIME.get(name, UNKNOWN), accepts, factory)
         for name, (factory, accepts) in sorted(Image.OPEN.items())
         if accepts is not None
     }
@@ -85,6 +89,12 @@ def identify(content: bytes, allowed: Sequence[Format]) -> Format:
     raise NotAnImage(
         f"its first bytes '{printable(prefix[:8])}' are of no known image; publish one of {names}"
     )
+
+
+def media_type(content: bytes, known: Sequence[Format]) -> str:
+    """Return the media type of the known format that these bytes start as, or `UNKNOWN`."""
+    prefix = content[:_PREFIX_BYTES]
+    return next((each.media_type for each in known if _starts_as(each, prefix, content)), UNKNOWN)
 
 
 def _starts_as(image_format: Format, prefix: bytes, content: bytes) -> bool | str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor.chain import Decoder, Limits
 from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.decoding import raster_shape
 from flumen.interceptor.errors import Unclassifiable
 from flumen.models.errors import FileUnreadable, ManifestInvalid
 from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
@@ -149,12 +150,12 @@ def read_images(
         except Unclassifiable as error:
             raise FileUnreadable(f"the golden image {path}: {error}") from error
         rasters.append(np.frombuffer(raster, np.uint8))
-    return np.stack(rasters).reshape(len(paths), *_shape(preprocess))
+    return np.stack(rasters).reshape(len(paths), *raster_shape(preprocess))
 
 
 def make_images(preprocess: Preprocess) -> NDArray[np.uint8]:
     """Make images where there are none at hand: black, white, a gradient each way, and noise. Always the same."""
-    shape = _shape(preprocess)
+    shape = raster_shape(preprocess)
     across = np.linspace(0, 255, preprocess.width).astype(np.uint8)
     down = np.linspace(0, 255, preprocess.height).astype(np.uint8)
     images = np.random.default_rng(_SEED).integers(0, 256, (MADE_IMAGES, *shape), dtype=np.uint8)
@@ -186,8 +187,3 @@ def _layout_of(shape: tuple[int | None, ...]) -> str | None:
         return None
     ways = [name for name, channels in (("nchw", shape[0]), ("nhwc", shape[2])) if channels in CHANNELS]
     return ways[0] if len(ways) == 1 else None
-
-
-def _shape(preprocess: Preprocess) -> tuple[int, ...]:
-    size = (preprocess.height, preprocess.width)
-    return size if preprocess.channels == 1 else (*size, preprocess.channels)

@@ -32,6 +32,12 @@ ModelError
     ├── NotFinite          its outputs are NaN or infinite
     ├── NotADistribution   its outputs are numbers, and not probabilities
     └── GoldenMismatch     it does not answer the golden images as it did when it was made
+
+Caught within the package, and never seen outside it:
+
+Exception
+├── FolderTaken            somebody else published the folder of a version first
+└── NotStarted             a helper process did not start, or ended before it was ready
 """
 
 from typing import ClassVar

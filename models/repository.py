@@ -96,7 +96,7 @@ class Repository:
         threads: int = 1,
         batch_sizes: Sequence[int] = WARM_UP_SIZES,
         sha256: str | None = None,
-        pace: Callable[[], None] = lambda: None,
+        throttle: Callable[[], None] = lambda: None,
     ) -> OnnxClassifier:
         """Read a version, have it verified, and only then load it here and warm it up.
 
@@ -106,7 +106,7 @@ class Repository:
             threads: of ONNX Runtime, for one batch.
             batch_sizes: images a batch, to verify it with.
             sha256: of the file that is meant; any, if None.
-            pace: called between two steps; may take its time.
+            throttle: called between two steps; may take its time.
 
         Raises:
             ModelNotFound: there is no such version.
@@ -115,11 +115,11 @@ class Repository:
             VerifierUnavailable: it cannot be verified now.
         """
         # The bytes that passed are the bytes that are loaded: the file may be another one by then.
-        content, manifest = self._verified(name, version, threads, batch_sizes, sha256, pace)
+        content, manifest = self._verified(name, version, threads, batch_sizes, sha256, throttle)
         classifier = OnnxClassifier(content, manifest, threads)
-        pace()
+        throttle()
         # One image readies its kernels. What it does with more is known, and memory for them costs a few milliseconds.
-        warm_up(classifier, (1,), pace=pace)
+        warm_up(classifier, (1,), throttle=throttle)
         return classifier
 
     def verify(self, name: str, version: int, *, sha256: str | None = None) -> None:
@@ -214,7 +214,7 @@ class Repository:
         threads: int,
         batch_sizes: Sequence[int],
         sha256: str | None,
-        pace: Callable[[], None],
+        throttle: Callable[[], None],
     ) -> tuple[bytes, Manifest]:
         manifest = self.manifest(name, version)
         if sha256 not in (None, manifest.sha256):
@@ -222,14 +222,14 @@ class Repository:
                 f"{manifest} in {self.url} has sha256 {manifest.sha256}, and {sha256} was asked for: this is "
                 "another repository, or the version was replaced by hand. See `flumen models list`"
             )
-        pace()
+        throttle()
         path = f"{_folder(name, version)}/{MODEL_FILE}"
-        content = self._storage.read(path, self._max_model_bytes + 1, pace)
+        content = self._storage.read(path, self._max_model_bytes + 1, throttle)
         if content is None:
             raise ModelNotFound(
                 f"{manifest} in {self.url} has a manifest and no {MODEL_FILE}; register it again"
             )
-        pace()
+        throttle()
         self._verifier.verify(
             content,
             manifest,
@@ -237,9 +237,9 @@ class Repository:
             threads=threads,
             max_bytes=self._max_model_bytes,
             batch_sizes=batch_sizes,
-            pace=pace,
+            throttle=throttle,
         )
-        pace()
+        throttle()
         return content, manifest
 
     def _next(self, manifest: Manifest) -> Manifest:

@@ -44,10 +44,10 @@ class Storage(Protocol):
     def entries(self, path: str) -> list[str]:
         """Return the names of what lies directly in a folder; none if it is not there."""
 
-    def read(self, path: str, at_most: int, pace: Callable[[], None] = lambda: None) -> bytes | None:
+    def read(self, path: str, at_most: int, throttle: Callable[[], None] = lambda: None) -> bytes | None:
         """Return a file's first `at_most` bytes, or None if there is no such file.
 
-        `pace` is called between two steps where there are several; may take its time.
+        `throttle` is called between two steps where there are several; may take its time.
         """
 
     def publish(self, path: str, files: Mapping[str, bytes]) -> None:
@@ -93,7 +93,7 @@ class LocalFolder:
             folder = self._inside(path)
             return [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
 
-    def read(self, path: str, at_most: int, pace: Callable[[], None] = lambda: None) -> bytes | None:
+    def read(self, path: str, at_most: int, throttle: Callable[[], None] = lambda: None) -> bytes | None:
         """Return a file's first `at_most` bytes, or None if there is no such file; a part in each step."""
         with _translated(self._root):
             file = self._inside(path)
@@ -101,7 +101,7 @@ class LocalFolder:
             if not file.is_file():
                 return None
             with file.open("rb") as stream:
-                return b"".join(_parts(stream, at_most, pace))
+                return b"".join(_parts(stream, at_most, throttle))
 
     def publish(self, path: str, files: Mapping[str, bytes]) -> None:
         """Write to a hidden folder, then rename it: a reader sees all of the files or none."""
@@ -168,12 +168,12 @@ class RemoteFolder:
                 return []
             return [str(name).rstrip("/").rpartition("/")[2] for name in found]
 
-    def read(self, path: str, at_most: int, pace: Callable[[], None] = lambda: None) -> bytes | None:
+    def read(self, path: str, at_most: int, throttle: Callable[[], None] = lambda: None) -> bytes | None:
         """Return a file's first `at_most` bytes, or None if there is no such file; a part in each step."""
         with _translated(self._root):
             try:
                 with self._filesystem.open(self._at(path), "rb") as stream:
-                    return b"".join(_parts(stream, at_most, pace))
+                    return b"".join(_parts(stream, at_most, throttle))
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 # The last is what fsspec's memory says of a path that goes on below a file.
                 if _does_not_answer(error):
@@ -198,13 +198,13 @@ class RemoteFolder:
         return f"{self._root}/{path}" if path else self._root
 
 
-def _parts(stream: BinaryIO, at_most: int, pace: Callable[[], None]) -> Iterator[bytes]:
+def _parts(stream: BinaryIO, at_most: int, throttle: Callable[[], None]) -> Iterator[bytes]:
     left = at_most
     while part := stream.read(min(left, _PART_BYTES)):
         yield bytes(part)
         left -= len(part)
         if len(part) == _PART_BYTES:
-            pace()
+            throttle()
 
 
 def _write_through(path: Path, content: bytes) -> None:

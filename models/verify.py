@@ -44,7 +44,7 @@ def verify(
     threads: int = 1,
     max_bytes: int = MAX_MODEL_BYTES,
     batch_sizes: Sequence[int] = WARM_UP_SIZES,
-    pace: Callable[[], None] = lambda: None,
+    throttle: Callable[[], None] = lambda: None,
 ) -> OnnxClassifier:
     """Check a model file against its manifest, load it and warm it up.
 
@@ -56,20 +56,20 @@ def verify(
         threads: of ONNX Runtime, for one batch.
         max_bytes: the largest file to look into.
         batch_sizes: images a batch, to warm it up with.
-        pace: called between two steps; may take its time.
+        throttle: called between two steps; may take its time.
 
     Raises:
         ModelRefused: the subclass is the reason.
     """
     check_bytes(content, manifest, max_bytes)
-    pace()
+    throttle()
     check_structure(content, manifest)
-    pace()
+    throttle()
     classifier = OnnxClassifier(content, manifest, threads)
-    pace()
+    throttle()
     check_golden(classifier)
-    pace()
-    warm_up(classifier, batch_sizes, pace=pace)
+    throttle()
+    warm_up(classifier, batch_sizes, throttle=throttle)
     return classifier
 
 
@@ -78,21 +78,21 @@ def answer(
     manifest: Manifest,
     images: NDArray[np.uint8],
     *,
-    pace: Callable[[], None] = lambda: None,
+    throttle: Callable[[], None] = lambda: None,
 ) -> NDArray[np.float32]:
     """Check a file that has no golden images yet, and return its answers to these: float32, n x labels.
 
-    `images`: uint8, n x height x width, or n x height x width x 3, at the model's size. `pace` as in `verify`.
+    `images`: uint8, n x height x width, or n x height x width x 3, at the model's size. `throttle` as in `verify`.
 
     Raises:
         ModelRefused: the subclass is the reason.
     """
     check_bytes(content, manifest)
-    pace()
+    throttle()
     check_structure(content, manifest)
-    pace()
+    throttle()
     classifier = OnnxClassifier(content, manifest)
-    pace()
+    throttle()
     return checked_answers(classifier, to_tensor(images, manifest.input.preprocess))
 
 
@@ -146,11 +146,11 @@ def warm_up(
     classifier: OnnxClassifier,
     batch_sizes: Sequence[int] = WARM_UP_SIZES,
     *,
-    pace: Callable[[], None] = lambda: None,
+    throttle: Callable[[], None] = lambda: None,
 ) -> None:
     """Classify batches of the sizes to come, so that the first real one finds memory and kernels ready.
 
-    `pace` is called after each.
+    `throttle` is called after each.
 
     Raises:
         NotRunnable, TooSlow, WrongLabelCount, NotFinite, NotADistribution.
@@ -160,7 +160,7 @@ def warm_up(
         # As large a part of such a batch as goes to the model at once; the whole of it need not fit into memory.
         rows = min(size, max(1, CALL_BYTES // tensor[:1].nbytes))
         checked_answers(classifier, np.take(tensor, np.arange(rows) % len(tensor), axis=0))
-        pace()
+        throttle()
 
 
 def checked_answers(

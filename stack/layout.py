@@ -1,7 +1,6 @@
 """Where the stack keeps its things under `home`, and what it records there."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,13 +10,6 @@ from flumen.stack.errors import StackError
 from flumen.stack.process import ProcessId
 from flumen.stores.artifacts import FolderUnusable
 from flumen.stores.artifacts.folders import writing
-
-DEFAULT_HOME = ".flumen"
-
-
-def default_home() -> Path:
-    """Return the folder of everything flumen keeps: `FLUMEN_HOME`, or `.flumen` in the current folder."""
-    return Path(os.environ.get("FLUMEN_HOME", DEFAULT_HOME)).absolute()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ class Names:
     suffix: str
     images_topic: str
     dead_topic: str
-    marks_topic: str
+    resolutions_topic: str
     parked_topic: str
     classified_topic: str
     control_topic: str
@@ -88,7 +88,7 @@ def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
         suffix=suffix,
         images_topic=f"images-{suffix}",
         dead_topic=f"images-dead-{suffix}",
-        marks_topic=f"images-marks-{suffix}",
+        resolutions_topic=f"images-resolutions-{suffix}",
         parked_topic=f"images-parked-{suffix}",
         classified_topic=f"images-classified-{suffix}",
         control_topic=f"models-control-{suffix}",

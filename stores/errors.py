@@ -7,8 +7,14 @@ StoreError
 ├── ArtifactError      a jar of a client or a server cannot be downloaded, or is not the one that was pinned
 ├── FolderUnusable     FLUMEN_HOME or FLUMEN_CACHE cannot be read or written
 ├── DriverMissing      the chosen driver is not installed
+├── NoSuchImage        there is no image of the id that was named
 ├── UnknownStore       a name in the settings that no package registers
 └── StoreRefused       the server refused a whole request for a reason that a retry does not change
+
+Caught within the package, and never seen outside it:
+
+RequestException
+└── ForeignAnswer      what came back is not Solr's, but a proxy's or a wrong address's
 """
 
 from typing import ClassVar
@@ -44,6 +50,10 @@ class FolderUnusable(StoreError):
 
 class DriverMissing(StoreError):
     """The chosen driver is not installed on this machine."""
+
+
+class NoSuchImage(StoreError):
+    """There is no image of the id that was named."""
 
 
 class UnknownStore(StoreError):

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from requests.utils import get_environ_proxies, select_proxy
 
-_LOGIN = re.compile(r"://[^/\s'\"]*@")
+LOGIN = re.compile(r"://[^/\s'\"]*@")
+"""User and password in a URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Proxy:
     variable: str
 
     def __str__(self) -> str:
-        where = _LOGIN.sub("://", self.url)
+        where = LOGIN.sub("://", self.url)
         return (
             f"it was asked through the proxy {where} of {self.variable}; NO_PROXY names hosts to ask directly"
         )

@@ -1,9 +1,7 @@
 """Which values a column takes: what the strictest store refuses, for the stores that would take anything."""
 
 from flumen.interceptor.columns import Column, Kind
-
-MAX_ID_BYTES = 16_384
-"""Kudu's limit for a key, the smallest of all stores."""
+from flumen.interceptor.envelope import MAX_ID_BYTES
 
 _INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
 

@@ -3,7 +3,7 @@
 StreamError
 ├── BadSetting          a setting that is out of bounds or of the wrong kind
 ├── KafkaUnavailable    no broker answers at the configured address; retriable
-├── KafkaRefused         a broker answers, and does not let this client in or do what it asks
+├── KafkaRefused        a broker answers, and does not let this client in or do what it asks
 ├── DeadLettersUnavailable  the dead-letter topic takes nothing; retriable
 ├── ClientFailed        Kafka's client has failed for good
 │   └── WorkerIdTaken       another worker of the group has this one's name
@@ -26,7 +26,7 @@ StreamError
 ├── NoModel             there is no verified model to classify with
 ├── BadKey              a key that signs or checks control records cannot be used
 ├── ControlRefused      a control record that changes nothing; the subclass is the reason
-│   ├── RecordMalformed     not JSON, or not as docs/control.md says
+│   ├── RecordMalformed     not JSON, or not as docs/swapping.md says
 │   ├── RecordForged        unsigned, or signed by nobody who may
 │   ├── RecordStale         its revision is not above the one that counts
 │   ├── RecordConflict      the audit log has another state of that revision
@@ -35,6 +35,13 @@ StreamError
 │   ├── RecordMisplaced     it is about another model than its key
 │   └── RecordTooNew        its schema is newer than this version of flumen reads
 └── Stalled             the worker got nothing done for too long, and no server explains it
+
+Caught within the package, and never seen outside it:
+
+Exception
+├── Malformed           a message's envelope that cannot be understood; becomes a dead letter
+├── ShutOut             somebody else has taken the exclusive right to write control records
+└── InDoubt             the broker has not said what became of a transaction
 """
 
 from typing import ClassVar
@@ -163,7 +170,7 @@ class ControlRefused(StreamError):
 
 
 class RecordMalformed(ControlRefused):
-    """The record is not JSON, is too large, or is not as docs/control.md says."""
+    """The record is not JSON, is too large, or is not as docs/swapping.md says."""
 
 
 class RecordForged(ControlRefused):

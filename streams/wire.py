@@ -5,14 +5,13 @@ structured mode (the value is JSON with `data_base64`), and bare bytes without h
 `flumen produce` writes the first. docs/messages.md says what is a defect and what is tolerated.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Literal
 
-from flumen.interceptor import ImageMessage
+from flumen.interceptor import ImageMessage, Limits
 from flumen.streams.events import Event, Malformed, read_event, text_of
 from flumen.streams.kafka.message import RawMessage, SentHeaders
 
@@ -21,18 +20,8 @@ Identity = Literal["event", "key", "content"]
 
 EVENT_TYPE = "flumen.image.v1"
 
+_FORMATS = Limits().formats
 _KEY = "publish it with another key, or with a ce_id, or set image_id to content"
-
-_MAGIC = (
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "image/png"),
-    (re.compile(rb"\xff\xd8\xff"), "image/jpeg"),
-    (re.compile(rb"GIF8[79]a"), "image/gif"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "image/webp"),
-    (re.compile(rb"II\*\x00|MM\x00\*"), "image/tiff"),
-    (re.compile(rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\x00\x00\x00", re.DOTALL), "image/bmp"),
-    (re.compile(rb"P[1-6]\s"), "image/x-portable-anymap"),
-    (re.compile(rb"....ftypavi[fs]", re.DOTALL), "image/avif"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +135,6 @@ def to_message(image: SourceImage) -> tuple[bytes, bytes, SentHeaders]:
 
 def content_type_of(content: bytes) -> str:
     """Return the media type that the first bytes announce, or `application/octet-stream`."""
-    start = content[:32]
-    for magic, media_type in _MAGIC:
-        if magic.match(start):
-            return media_type
-    return "application/octet-stream"
+    from flumen.interceptor.formats import formats, media_type
+
+    return media_type(content, formats(_FORMATS))

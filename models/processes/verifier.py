@@ -1,7 +1,7 @@
 """Looking into model files beside this process: nothing of a file is parsed or run here before it has passed there.
 
 A file of few bytes can take any time and memory, where its session is made as well as where it runs. The helper
-(models/processes/verifier_process.py) holds itself to the time limit; this side watches its memory, sees how it ended,
+(models/processes/verifier_process.py) holds itself to the time limit; this side measures its memory, sees how it ended,
 and blames the file only for what the file did.
 """
 
@@ -18,7 +18,7 @@ from flumen.models.errors import ModelError, TooSlow, VerifierDied, VerifierUnav
 from flumen.models.limits import VerifyLimits
 from flumen.models.manifest import Manifest
 from flumen.models.processes.verifier_child import Helper, start_helper
-from flumen.models.processes.verifier_tasks import Answer, Pace, ReadSignature, Task, Verify
+from flumen.models.processes.verifier_tasks import Answer, ReadSignature, Task, Throttle, Verify
 from flumen.models.structure import Signature
 from flumen.models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES
 
@@ -60,15 +60,15 @@ class Verifier:
         threads: int = 1,
         max_bytes: int = MAX_MODEL_BYTES,
         batch_sizes: Sequence[int] = WARM_UP_SIZES,
-        pace: Pace = lambda: None,
+        throttle: Throttle = lambda: None,
     ) -> None:
-        """Do what `flumen.models.verify.verify` does; `pace` is called here, and the helper waits meanwhile.
+        """Do what `flumen.models.verify.verify` does; `throttle` is called here, and the helper waits meanwhile.
 
         Raises:
             ModelRefused: the subclass is the reason.
             VerifierUnavailable: there is no helper: it does not start, or this verifier is closed.
         """
-        self._ask(Verify(manifest, threads, max_bytes, tuple(batch_sizes)), content, limits, pace)
+        self._ask(Verify(manifest, threads, max_bytes, tuple(batch_sizes)), content, limits, throttle)
 
     def read_signature(self, content: bytes, source: str, limits: VerifyLimits) -> Signature:
         """Do what `flumen.models.structure.read_signature` does.
@@ -103,12 +103,14 @@ class Verifier:
         if helper is not None:
             helper.child.kill()
 
-    def _ask(self, task: Task, content: bytes, limits: VerifyLimits, pace: Pace = lambda: None) -> object:
+    def _ask(
+        self, task: Task, content: bytes, limits: VerifyLimits, throttle: Throttle = lambda: None
+    ) -> object:
         with self._asking:
             for attempt in ("first", "second"):
                 helper = self._started()
                 try:
-                    done = helper.run(task, content, limits, pace)
+                    done = helper.run(task, content, limits, throttle)
                 except BaseException:  # also Ctrl-C: nobody waits for it any more
                     helper.child.process.kill()
                     self._forget(helper)

@@ -1,4 +1,4 @@
-"""The helper process of `models/processes/verifier.py`, seen from outside: started, watched at one task, and ended."""
+"""The helper process of `models/processes/verifier.py`, seen from outside: started, supervised and ended."""
 
 import os
 import tempfile
@@ -17,7 +17,7 @@ from flumen.models.processes.child_process import (
     NotStarted,
     start_child,
 )
-from flumen.models.processes.verifier_tasks import Done, Pace, Request, Task
+from flumen.models.processes.verifier_tasks import Done, Request, Task, Throttle
 
 _LOOK_S = 0.02
 _LONGEST_WORDS = 400
@@ -31,8 +31,8 @@ class Helper:
     words: IO[bytes]
     worked_s: float = 0.0
 
-    def run(self, task: Task, content: bytes, limits: VerifyLimits, pace: Pace) -> Done | None:
-        """Let it do a task, and call `pace` between its steps. None where it ended before it answered.
+    def run(self, task: Task, content: bytes, limits: VerifyLimits, throttle: Throttle) -> Done | None:
+        """Let it do a task, and call `throttle` between its steps. None where it ended before it answered.
 
         Raises:
             TooMuchMemory: it takes more than it may; it has not ended yet.
@@ -58,7 +58,7 @@ class Helper:
                     return message
                 self.worked_s = message.worked_s
                 allowed = allowed or self._memory() + limits.memory_bytes
-                pace()
+                throttle()
                 self.child.connection.send(None)
                 until = time.monotonic() + silent_s
             self.child.process.kill()

@@ -3,7 +3,7 @@
     python -m flumen.models.processes.verifier_process FD
 
 It lets the kernel end it by SIGPROF where a file takes too much processor time: that holds in any C code, and also
-where nobody waits for the answer any more. Its memory is watched from outside. A limit of the kernel's would not do:
+where nobody waits for the answer any more. Its memory is measured from outside. A limit of the kernel's would not do:
 ONNX Runtime leaves a constant uncomputed that it finds no memory for, and would compute it wherever there is some.
 """
 

@@ -11,7 +11,7 @@ from flumen.models.manifest import Manifest
 from flumen.models.structure import Signature, read_signature
 from flumen.models.verify import answer, verify
 
-Pace = Callable[[], None]
+Throttle = Callable[[], None]
 READY = "ready"
 
 
@@ -22,8 +22,8 @@ class Task(Protocol):
     def subject(self) -> str:
         """What messages call the file."""
 
-    def __call__(self, content: bytes, pace: Pace) -> object:
-        """Do it; `pace` is called between two steps. Raises ModelRefused."""
+    def __call__(self, content: bytes, throttle: Throttle) -> object:
+        """Do it; `throttle` is called between two steps. Raises ModelRefused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Verify:
         """The model."""
         return str(self.manifest)
 
-    def __call__(self, content: bytes, pace: Pace) -> None:
+    def __call__(self, content: bytes, throttle: Throttle) -> None:
         """Verify it."""
         verify(
             content,
@@ -70,7 +70,7 @@ class Verify:
             threads=self.threads,
             max_bytes=self.max_bytes,
             batch_sizes=self.batch_sizes,
-            pace=pace,
+            throttle=throttle,
         )
 
 
@@ -80,9 +80,9 @@ class ReadSignature:
 
     subject: str
 
-    def __call__(self, content: bytes, pace: Pace) -> Signature:
+    def __call__(self, content: bytes, throttle: Throttle) -> Signature:
         """Read it."""
-        pace()
+        throttle()
         return read_signature(content, self.subject)
 
 
@@ -98,6 +98,6 @@ class Answer:
         """The model."""
         return str(self.manifest)
 
-    def __call__(self, content: bytes, pace: Pace) -> NDArray[np.float32]:
+    def __call__(self, content: bytes, throttle: Throttle) -> NDArray[np.float32]:
         """Classify them."""
-        return answer(content, self.manifest, self.images, pace=pace)
+        return answer(content, self.manifest, self.images, throttle=throttle)

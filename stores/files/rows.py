@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from flumen.interceptor.batch import Batch
+from flumen.interceptor.batch import Batch, plain
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.files.schema import REMOVED, WRITTEN
 from flumen.stores.values import refusal
@@ -54,7 +53,7 @@ def _cells(batch: Batch, columns: Sequence[Column], schema: pa.Schema) -> dict[s
         REMOVED: [False] * count,
     }
     names = [*(column.name for column in columns), "probabilities"]
-    declared = {name: _plain(batch.columns.get(name, [None] * count)) for name in names}
+    declared = {name: plain(batch.columns.get(name, [None] * count)) for name in names}
     return {name: own.get(name) or declared.get(name, [None] * count) for name in schema.names}
 
 
@@ -86,7 +85,3 @@ def _fits(values: list[Any], kind: pa.DataType) -> bool:
 
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     return pa.array(values, kind)
-
-
-def _plain(values: Any) -> list[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else list(values)

@@ -33,7 +33,7 @@ class FilesSink:
         self._options = options
         self._columns = tuple(columns)
         self._schema = files_schema(columns, options.images)
-        self._mark = uuid.uuid4().hex[:12]
+        self._suffix = uuid.uuid4().hex[:12]
         self._last_ns = 0
         self._folder: Folder | None = None
 
@@ -81,4 +81,4 @@ class FilesSink:
         times = pa.array(range(first, self._last_ns + 1), pa.int64())
         stamped = rows.set_column(position, rows.schema.field(position), times)
         day = datetime.fromtimestamp(first // _SECOND_NS, UTC).date().isoformat()
-        folder.add(day, f"{first:020d}-{self._mark}.parquet", as_parquet(stamped))
+        folder.add(day, f"{first:020d}-{self._suffix}.parquet", as_parquet(stamped))

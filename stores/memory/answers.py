@@ -6,7 +6,7 @@ from flumen.stores.memory.store import MemoryStore
 
 
 class MemoryAnswers:
-    """`flumen.stores.sink.AnswerSink` over a memory store: an answer each, and the mark on the rows that are there."""
+    """`flumen.stores.sink.AnswerSink` over a memory store: an answer each, also on the rows that are there."""
 
     name = "memory"
 

@@ -1,11 +1,8 @@
 """Writing micro-batches into memory."""
 
 from collections.abc import Sequence
-from typing import Any
 
-import numpy as np
-
-from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.interceptor.batch import Batch, plain
 from flumen.interceptor.columns import Column
 from flumen.stores.errors import StoreClosed
 from flumen.stores.memory.schema import check_columns
@@ -50,7 +47,7 @@ class MemorySink:
             return ()
         self._store.ask()
         columns = [
-            (column, _plain(batch.columns.get(column.name, [None] * len(batch)))) for column in self._columns
+            (column, plain(batch.columns.get(column.name, [None] * len(batch)))) for column in self._columns
         ]
         failures = []
         for row, image in enumerate(batch.images):
@@ -79,7 +76,3 @@ class MemorySink:
     def close(self) -> None:
         """Forget the connection; the rows stay. A second call does nothing."""
         self._connected = False
-
-
-def _plain(values: ColumnValues) -> list[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else values

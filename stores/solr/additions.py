@@ -14,7 +14,7 @@ _END = b"</schema>"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SchemaLine:
     """One element of the schema file: a field, a dynamic field, a copy, or a type."""
 
     tag: str
@@ -24,7 +24,7 @@ class Line:
     xml: str
 
 
-def lines_to_add(schema: Mapping[str, Any], fields: Sequence[IndexField]) -> list[Line]:
+def lines_to_add(schema: Mapping[str, Any], fields: Sequence[IndexField]) -> list[SchemaLine]:
     """Return what an index needs for these fields: the fields, what is copied from them, and the types of all those.
 
     `schema` is that of the index, as Solr's Schema API describes it.
@@ -79,7 +79,7 @@ def _missing_types(
             )
 
 
-def added(schema_file: bytes, lines: Iterable[Line]) -> bytes:
+def added(schema_file: bytes, lines: Iterable[SchemaLine]) -> bytes:
     """Return a schema file with more lines at its end.
 
     Raises:
@@ -108,6 +108,6 @@ def _definition(ours: ElementTree.Element, name: str) -> ElementTree.Element:
     return next(entries)
 
 
-def _line(entry: ElementTree.Element, kind: str) -> Line:
+def _line(entry: ElementTree.Element, kind: str) -> SchemaLine:
     name = entry.attrib.get("name") or entry.attrib["source"]
-    return Line(entry.tag, name, kind, ElementTree.tostring(entry, encoding="unicode").strip())
+    return SchemaLine(entry.tag, name, kind, ElementTree.tostring(entry, encoding="unicode").strip())

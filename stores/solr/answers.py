@@ -8,7 +8,7 @@ import orjson
 from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
 from flumen.stores.solr.options import SolrOptions
-from flumen.stores.solr.server import Refusal, SolrServer
+from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 _MUST_EXIST = 1
 """As `_version_`: any version will do, none will not. Else the update would make a document of two fields."""
@@ -18,7 +18,7 @@ class SolrAnswers:
     """`flumen.stores.sink.AnswerSink` for Solr: sets `disagreement`. A document that is gone meanwhile stays gone.
 
     Solr reads, changes and writes the document under one lock, so an image that is stored again at that moment loses
-    nothing: it either keeps the mark or comes without one.
+    nothing: it either keeps the answer or comes without one.
     """
 
     name = "solr"
@@ -33,7 +33,7 @@ class SolrAnswers:
             self._server = SolrServer(self._options)
 
     def write(self, batch: Batch) -> None:
-        """Mark every document that is there."""
+        """Write the answer to every document that is there."""
         if self._server is None:
             raise StoreClosed("the Solr store is not connected: call connect() first")
         updates = [
@@ -47,7 +47,7 @@ class SolrAnswers:
         }
         url = f"{self._server.index_url}/update/json"
         answer = self._server.ask(url, params, orjson.dumps(updates)) if updates else None
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ErrorResponse):
             raise self._server.store_error(answer)
 
     def close(self) -> None:

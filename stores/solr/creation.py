@@ -9,7 +9,7 @@ from typing import Any
 
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
 from flumen.stores.solr.schema import CONFIGSET, IndexField, check_schema
-from flumen.stores.solr.server import Refusal, SolrServer, shorten
+from flumen.stores.solr.server import ErrorResponse, SolrServer, shorten
 
 _APPEARS_WITHIN_S = 30.0
 _REFUSED_FOR_ANOTHER_S = 2.0
@@ -45,10 +45,10 @@ def check_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
 
 def _create_index(server: SolrServer) -> dict[str, Any]:
     system = server.ask(f"{server.url}/admin/info/system")
-    if isinstance(system, Refusal):
+    if isinstance(system, ErrorResponse):
         raise server.store_error(system)
     answer = _create_collection(server) if system.get("mode") == "solrcloud" else _create_core(server)
-    refused = isinstance(answer, Refusal) and not _exists_already(answer)
+    refused = isinstance(answer, ErrorResponse) and not _exists_already(answer)
     deadline = time.monotonic() + (_REFUSED_FOR_ANOTHER_S if refused else _APPEARS_WITHIN_S)
     while True:
         schema, reason = _look(server)
@@ -78,7 +78,7 @@ def _create_collection(server: SolrServer) -> Any:
     options = server.options
     upload = {"action": "UPLOAD", "name": options.config_set, "overwrite": "false"}
     answer = server.ask(f"{server.url}/admin/configs", upload, body=_zipped_configset())
-    if isinstance(answer, Refusal) and not _exists_already(answer):
+    if isinstance(answer, ErrorResponse) and not _exists_already(answer):
         return answer
     create: dict[str, str | int] = {
         "action": "CREATE",
@@ -89,9 +89,9 @@ def _create_collection(server: SolrServer) -> Any:
     return server.ask(f"{server.url}/admin/collections", create)
 
 
-def _exists_already(refusal: Refusal) -> bool:
+def _exists_already(response: ErrorResponse) -> bool:
     """Tell by the text: the status is 400, 409 or 500, depending on what is there or in the making."""
-    return "already" in refusal.reason.casefold()
+    return "already" in response.reason.casefold()
 
 
 def _zipped_configset() -> bytes:
@@ -104,11 +104,11 @@ def _zipped_configset() -> bytes:
     return buffer.getvalue()
 
 
-def _creation_error(server: SolrServer, refusal: Refusal) -> StoreError:
-    if refusal.status != HTTPStatus.BAD_REQUEST:
-        return server.store_error(refusal)
+def _creation_error(server: SolrServer, response: ErrorResponse) -> StoreError:
+    if response.status != HTTPStatus.BAD_REQUEST:
+        return server.store_error(response)
     return StoreRefused(
-        f"Solr at {server.url} could not create {server.options.core!r}: {shorten(refusal.reason)}. "
+        f"Solr at {server.url} could not create {server.options.core!r}: {shorten(response.reason)}. "
         f"Copy {CONFIGSET} to <Solr home>/configsets/{server.options.config_set} on the server, "
         "or create the index yourself; docs/solr.md says how"
     )

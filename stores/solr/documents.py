@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.interceptor.batch import Batch, ColumnValues, plain
 from flumen.interceptor.columns import Kind
 from flumen.stores.solr.schema import CORRECT, DERIVED, LOCATION, IndexField
 
@@ -66,14 +66,10 @@ def _field_values(columns: Mapping[str, ColumnValues], field: IndexField) -> lis
     if len(present) < len(sources):
         return None
     if field.column is CORRECT:
-        return _correct(*map(_plain, present))
+        return _correct(*map(plain, present))
     if field.column is LOCATION:
-        return _points(*map(_plain, present))
-    return _CONVERSIONS.get(field.column.kind, _plain)(present[0])
-
-
-def _plain(values: ColumnValues) -> list[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else values
+        return _points(*map(plain, present))
+    return _CONVERSIONS.get(field.column.kind, plain)(present[0])
 
 
 def _correct(predictions: list[int], known_labels: list[int | None]) -> list[bool | None]:
@@ -94,7 +90,7 @@ def _iso_times(values: ColumnValues) -> list[str | None]:
     """Turn microseconds since the epoch into ISO 8601 in UTC, cut to the milliseconds that Solr keeps."""
     times = np.asarray(values, dtype="datetime64[us]").astype("datetime64[ms]")
     texts: list[str | None] = np.datetime_as_string(times, timezone="UTC").tolist()
-    return [None if time is None else text for time, text in zip(_plain(values), texts, strict=True)]
+    return [None if time is None else text for time, text in zip(plain(values), texts, strict=True)]
 
 
 _CONVERSIONS: dict[Kind, Callable[[ColumnValues], list[Any]]] = {Kind.TIMESTAMP: _iso_times}

@@ -15,10 +15,10 @@ from typing import Any
 from flumen.interceptor.columns import Column
 from flumen.stores.errors import StoreError, StoreRefused
 from flumen.stores.migration import Addition
-from flumen.stores.solr.additions import SCHEMA_FILE, Line, added, lines_to_add
+from flumen.stores.solr.additions import SCHEMA_FILE, SchemaLine, added, lines_to_add
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import CONFIGSET, check_schema, check_what_stays, index_fields
-from flumen.stores.solr.server import Refusal, SolrServer
+from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 
 class SolrMigration:
@@ -50,7 +50,7 @@ class SolrMigration:
         if not lines:
             return
         content = self._server.read_file(SCHEMA_FILE)
-        if isinstance(content, Refusal):
+        if isinstance(content, ErrorResponse):
             raise self._no_schema_file(content, lines)
         put = self._upload if self._is_cloud else partial(_replace, self._path(content, lines))
         put(added(content, lines))
@@ -65,7 +65,7 @@ class SolrMigration:
         """Close the connections. A second call does nothing."""
         self._server.close()
 
-    def _lines(self) -> list[Line]:
+    def _lines(self) -> list[SchemaLine]:
         schema = self._server.read_schema()
         if schema is None:  # the first worker creates it, if this is a Solr
             _ = self._system
@@ -99,7 +99,7 @@ class SolrMigration:
         }
         self._ask(f"{self._server.url}/admin/configs", upload, schema_file)
 
-    def _path(self, content: bytes, lines: Sequence[Line]) -> Path:
+    def _path(self, content: bytes, lines: Sequence[SchemaLine]) -> Path:
         """Return the file that the server reads, where its disk is this machine's.
 
         Raises:
@@ -119,9 +119,9 @@ class SolrMigration:
             )
         return path
 
-    def _no_schema_file(self, refusal: Refusal, lines: Sequence[Line]) -> Exception:
-        if refusal.status != HTTPStatus.NOT_FOUND:
-            return self._server.store_error(refusal)
+    def _no_schema_file(self, response: ErrorResponse, lines: Sequence[SchemaLine]) -> Exception:
+        if response.status != HTTPStatus.NOT_FOUND:
+            return self._server.store_error(response)
         return StoreRefused(
             f"the Solr index {self._server.index_url} lacks {_named(lines)}, and is not made from a {SCHEMA_FILE}. "
             f"Add these with Solr's Schema API, and run this again:\n{_text(lines)}"
@@ -129,7 +129,7 @@ class SolrMigration:
 
     def _ask(self, url: str, params: Mapping[str, str | int] | None = None, body: bytes | None = None) -> Any:
         answer = self._server.ask(url, params, body)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ErrorResponse):
             raise self._server.store_error(answer)
         return answer
 
@@ -152,11 +152,11 @@ def _replace(path: Path, content: bytes) -> None:
         raise StoreRefused(f"{path} cannot be written: {error.strerror}. Nothing was changed") from error
 
 
-def _named(lines: Sequence[Line]) -> str:
+def _named(lines: Sequence[SchemaLine]) -> str:
     return ", ".join(
         f"{line.name!r} ({line.kind})" for line in lines if line.tag in ("field", "dynamicField")
     )
 
 
-def _text(lines: Sequence[Line]) -> str:
+def _text(lines: Sequence[SchemaLine]) -> str:
     return "\n".join(f"  {line.xml}" for line in lines)

@@ -11,7 +11,7 @@ from flumen.stores.solr.complaints import check_names, reworded
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import column_name, index_name, is_timestamp, named_fields
 from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets
-from flumen.stores.solr.server import Refusal, SolrServer
+from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 _CLOSED = "the Solr reader was closed; make a new one"
 _INTERNAL = frozenset({"_version_", "name_text", "location_map", "words"})
@@ -80,7 +80,7 @@ class SolrReader:
             raise StoreClosed(_CLOSED)
         # Not by pysolr: what it asks is answered in XML.
         answer = self._server.ask(f"{self._server.index_url}/update/json", body=b'{"commit": {}}')
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ErrorResponse):
             raise self._server.store_error(answer)
 
     def close(self) -> None:

@@ -39,7 +39,7 @@ _ADVICE: dict[int, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorResponse:
     """What a failed request came back with. `status` is None where nothing answered, `cause` is why, if it is known.
 
     `is_foreign`: something else than Solr answered.
@@ -80,7 +80,7 @@ class SolrServer:
         )
 
     def ask(self, url: str, params: Mapping[str, str | int] | None = None, body: bytes | None = None) -> Any:
-        """Send a request that pysolr has none for, and return the JSON that came back, or a `Refusal`.
+        """Send a request that pysolr has none for, and return the JSON that came back, or an `ErrorResponse`.
 
         It is a POST where there is a body.
         """
@@ -94,9 +94,9 @@ class SolrServer:
         except ValueError:
             content = None
         if not isinstance(content, dict):
-            return Refusal(answer.status_code, f"{answer.reason}; the answer is not Solr's")
+            return ErrorResponse(answer.status_code, f"{answer.reason}; the answer is not Solr's")
         if answer.status_code != HTTPStatus.OK:
-            return Refusal(answer.status_code, str(content.get("error", {}).get("msg", answer.reason)))
+            return ErrorResponse(answer.status_code, str(content.get("error", {}).get("msg", answer.reason)))
         return content
 
     def read_schema(self) -> dict[str, Any] | None:
@@ -106,17 +106,17 @@ class SolrServer:
             StoreUnavailable, StoreRefused: as `store_error` says.
         """
         answer = self.ask(f"{self.index_url}/schema")
-        if not isinstance(answer, Refusal):
+        if not isinstance(answer, ErrorResponse):
             if not isinstance(answer.get("schema"), dict):
                 raise self.store_error(
-                    Refusal(HTTPStatus.OK, "OK; the answer holds no schema", is_foreign=True)
+                    ErrorResponse(HTTPStatus.OK, "OK; the answer holds no schema", is_foreign=True)
                 )
             return dict(answer["schema"])
         if answer.status == HTTPStatus.NOT_FOUND and not answer.is_foreign:
             return None
         raise self.store_error(answer)
 
-    def read_file(self, name: str) -> bytes | Refusal:
+    def read_file(self, name: str) -> bytes | ErrorResponse:
         """Return a file of the config set that the index runs with."""
         url = f"{self.index_url}/admin/file"
         try:
@@ -125,17 +125,17 @@ class SolrServer:
         except requests.RequestException as error:
             return read_error(error)
         if answer.status_code != HTTPStatus.OK:
-            return Refusal(answer.status_code, _phrase(answer.status_code))
+            return ErrorResponse(answer.status_code, _phrase(answer.status_code))
         return answer.content
 
-    def store_error(self, refusal: Refusal) -> StoreError:
-        """Return the error to raise for a refusal, with what to do about it.
+    def store_error(self, response: ErrorResponse) -> StoreError:
+        """Return the error to raise for a failed request, with what to do about it.
 
         `StoreUnavailable` where the same request may succeed later, else `StoreRefused`.
         """
-        status, reason = refusal.status, shorten(refusal.reason)
+        status, reason = response.status, shorten(response.reason)
         if status is None:
-            return connection_error(self.options, reason, refusal.cause)
+            return connection_error(self.options, reason, response.cause)
         where = f"Solr at {self.index_url} answers HTTP {status}: {reason}"
         if proxy := find_proxy(self.url):
             where += f" ({proxy})"
@@ -145,7 +145,7 @@ class SolrServer:
             return StoreUnavailable(where)
         if status in _NO_ACCESS:
             return StoreRefused(f"{where}. {self._access_advice(status)}")
-        return StoreRefused(where + (_WRONG_PLACE if refusal.is_foreign else _ADVICE.get(status, "")))
+        return StoreRefused(where + (_WRONG_PLACE if response.is_foreign else _ADVICE.get(status, "")))
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -176,17 +176,17 @@ class SolrServer:
         return min(_CONNECT_TIMEOUT_S, self.options.timeout_s), self.options.timeout_s
 
 
-def read_error(error: Exception) -> Refusal:
+def read_error(error: Exception) -> ErrorResponse:
     """Take status and reason out of the text of pysolr's error, or tell why nothing answered."""
     if isinstance(error, ForeignAnswer):
-        return Refusal(error.status, str(error), is_foreign=True)
+        return ErrorResponse(error.status, str(error), is_foreign=True)
     found = _SOLR_ERROR.search(str(error))
     if found is None:
         cause = _system_error(error)
-        return Refusal(None, str(cause or error), cause)
+        return ErrorResponse(None, str(cause or error), cause)
     status = int(found["status"])
     reason = found["reason"]
-    return Refusal(status, _phrase(status) if reason == "None" else reason)
+    return ErrorResponse(status, _phrase(status) if reason == "None" else reason)
 
 
 def shorten(reason: str) -> str:

@@ -5,7 +5,6 @@ elsewhere would look for it on its own machine.
 """
 
 import os
-import re
 import socket
 import ssl
 from urllib.parse import urlsplit
@@ -14,12 +13,11 @@ import requests
 
 from flumen.interceptor.open_files import exhausted
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
-from flumen.stores.proxies import find_proxy
+from flumen.stores.proxies import LOGIN, find_proxy
 from flumen.stores.solr.foreign import check_answer
 from flumen.stores.solr.options import SolrOptions
 
 _AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_LOGIN = re.compile(r"://[^/\s'\"]*@")
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
@@ -56,7 +54,7 @@ def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -
         return StoreUnavailable(f"there is no host {host!r} ({cause.strerror}); correct FLUMEN_SOLR_URL")
     if "CA certificate bundle" in reason:
         return StoreRefused(f"{reason.rstrip('.')}. Set FLUMEN_SOLR_CA_FILE to the authority's file, in PEM")
-    shown = _LOGIN.sub("://***@", reason)
+    shown = LOGIN.sub("://***@", reason)
     return StoreUnavailable(
         f"{where} does not answer: {shown}. Start it with `flumen up`, or correct FLUMEN_SOLR_URL{tail}"
     )

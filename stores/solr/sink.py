@@ -15,7 +15,7 @@ from flumen.stores.solr.creation import check_index, prepare_index
 from flumen.stores.solr.documents import build_documents, int32_overflows
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import index_fields
-from flumen.stores.solr.server import Refusal, SolrServer, read_error, shorten
+from flumen.stores.solr.server import ErrorResponse, SolrServer, read_error, shorten
 
 # Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
 _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
@@ -90,7 +90,7 @@ class SolrSink:
             # Not by pysolr: it deletes in XML, which cannot carry every id.
             body = orjson.dumps({"delete": [image.id for image in batch.images]})
             answer = self._server.ask(f"{self._server.index_url}/update/json", body=body)
-            if isinstance(answer, Refusal):
+            if isinstance(answer, ErrorResponse):
                 self._doubt_log(answer)
                 raise self._server.store_error(answer)
 
@@ -126,14 +126,14 @@ class SolrSink:
                 failures += self._find_bad(half, documents, refused)
         return failures
 
-    def _doubt_log(self, refusal: Refusal) -> None:
-        self._log_in_doubt |= (refusal.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
+    def _doubt_log(self, response: ErrorResponse) -> None:
+        self._log_in_doubt |= (response.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     def _begin_new_log(self) -> None:
         """Commit hard: what is in the index by then needs no update log any more."""
         assert self._server is not None
         answer = self._server.ask(f"{self._server.index_url}/update/json", body=_COMMIT)
-        if isinstance(answer, Refusal):
+        if isinstance(answer, ErrorResponse):
             raise self._server.store_error(answer)
         self._log_in_doubt = False
 
@@ -149,9 +149,9 @@ class SolrSink:
         except orjson.JSONEncodeError as error:
             return str(error)
         except (pysolr.SolrError, OSError) as error:
-            refusal = read_error(error)
-            self._doubt_log(refusal)
-            if refusal.status not in _SPLIT:
-                raise self._server.store_error(refusal) from error
-            return shorten(refusal.reason)
+            response = read_error(error)
+            self._doubt_log(response)
+            if response.status not in _SPLIT:
+                raise self._server.store_error(response) from error
+            return shorten(response.reason)
         return None

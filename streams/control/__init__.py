@@ -1,1 +1,1 @@
-"""Which model classifies, told to a fleet of workers through a compacted topic. docs/control.md is its contract."""
+"""Which model classifies, told to a fleet of workers through a compacted topic. docs/swapping.md is its contract."""

@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.claims import Claim, claim_change, claim_desired
 from flumen.streams.control.documents import check_schema
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
     MAX_FIRST_REVISION,
-    NO_REVISION,
     Desired,
     DesiredState,
     parse_audit,
@@ -43,7 +43,7 @@ _MAX_WAITING = 100
 _ANEW = "`flumen models activate` writes the state anew"
 
 
-class Line:
+class RevisionHistory:
     """The states of one model that count, by the audit log."""
 
     def __init__(self, model: str, keyring: Keyring) -> None:
@@ -146,7 +146,7 @@ class Gate:
         self._model = model
         self._keyring = keyring
         self._clock = clock
-        self._line = Line(model, keyring)
+        self._history = RevisionHistory(model, keyring)
         self._announced = NO_REVISION
         self._came = 0
         self._refused: ControlRefused | None = None
@@ -158,22 +158,22 @@ class Gate:
     @property
     def state(self) -> DesiredState | None:
         """What counts now; None where nothing does. Where `too_new` says why that cannot be read, what did before."""
-        return self._line.newest
+        return self._history.newest
 
     @property
     def too_new(self) -> RecordTooNew | None:
         """Why the state that counts cannot be read here; None where it can. Nobody may write over it then."""
-        return self._line.too_new
+        return self._history.too_new
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Keys of the state that counts which this version does not know: what it writes next lacks them."""
-        return self._line.unknown
+        return self._history.unknown
 
     @property
     def next_revision(self) -> int:
         """The revision that the next state has to have. Where nothing counts yet, above all that anybody claims."""
-        return (self._line.revision or self._line.highest_said) + 1
+        return (self._history.revision or self._history.highest_said) + 1
 
     @property
     def is_waiting(self) -> bool:
@@ -183,12 +183,12 @@ class Gate:
     @property
     def has_lost(self) -> bool:
         """Whether the control topic lacks the newest state, so far as it was read."""
-        return self._announced < self._line.revision
+        return self._announced < self._history.revision
 
     @property
     def refused(self) -> ControlRefused | None:
         """Why the state that counts cannot be read, or a control record after it does not count; None if neither."""
-        return self._line.too_new or self._refused
+        return self._history.too_new or self._refused
 
     @property
     def conflict(self) -> str | None:
@@ -196,7 +196,7 @@ class Gate:
         if self.refused is not None:
             return f"{type(self.refused).__name__}: {self.refused}"
         if self.has_lost:
-            return f"the control topic lacks revision {self._line.revision}, which the audit log has. {_ANEW}"
+            return f"the control topic lacks revision {self._history.revision} of the audit log. {_ANEW}"
         return None
 
     def admit(self, raw: RawMessage) -> DesiredState | None:
@@ -206,8 +206,8 @@ class Gate:
             ControlRefused: the subclass is the reason; the record changes nothing.
         """
         if raw.topic == self._settings.audit_topic:
-            change = self._line.take(raw)
-            for late in [late for late in self._unrecorded if self._line.agrees(late.claim) is not None]:
+            change = self._history.take(raw)
+            for late in [late for late in self._unrecorded if self._history.agrees(late.claim) is not None]:
                 self._unrecorded.remove(late)  # its line has come after all
                 self._decide(late)
             return change.state if change else None
@@ -244,7 +244,7 @@ class Gate:
                 self._unrecorded.append(waiting)
 
     def _awaits_line(self, claim: Claim) -> bool:
-        return self._line.agrees(claim) is None and claim.revision > self._line.revision
+        return self._history.agrees(claim) is None and claim.revision > self._history.revision
 
     def _hear(self, raw: RawMessage) -> None:
         check_readable(raw)
@@ -253,7 +253,7 @@ class Gate:
         claim = claim_desired(raw.value)
         if claim.model != self._model:
             raise RecordMisplaced(f"the record's key is {self._model!r}, and it is about {claim.model!r}")
-        self._line.hear_of(claim.revision)
+        self._history.hear_of(claim.revision)
         self._settle(RECORDED_WITHIN_S)
         if self._waiting or self._awaits_line(claim):
             self._waiting.append(_Waiting(claim, self._clock(), self._came))
@@ -267,7 +267,7 @@ class Gate:
 
     def _judge(self, claim: Claim, place: int) -> None:
         """Hold a control record against the audit log, which has been read as far as it goes."""
-        agrees, newest = self._line.agrees(claim), self._line.revision
+        agrees, newest = self._history.agrees(claim), self._history.revision
         if agrees is False:
             raise RecordConflict(
                 f"the record is another state of revision {claim.revision} (by {claim.actor}) than the audit log "

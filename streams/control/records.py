@@ -3,7 +3,7 @@
 A key that is missing, a value of another type or out of bounds, or too many bytes make a record malformed. A key that
 is unknown is ignored, and a newer schema is refused (`documents`). A key that is added has a default, and is written
 only where it says something else: workers of 0.1.0 take no key more than they know. Times are ISO 8601 in UTC.
-docs/control.md shows one of each.
+docs/swapping.md shows one of each.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import ConfigDict, Field, TypeAdapter, with_config
 
 from flumen.models.names import MAX_VERSION, NAME_PATTERN
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.documents import (
     SCHEMA,
     Document,
@@ -30,9 +31,6 @@ MAX_REVISION = 2**53
 
 MAX_FIRST_REVISION = 1_000_000
 """The largest revision that an audit log may begin with: from there, one for each change, nobody reaches the last."""
-
-NO_REVISION = 0
-"""The revision of a worker that no control record has told anything."""
 
 MAX_MESSAGE = 2000
 

@@ -1,4 +1,4 @@
-"""What a dead letter says about itself, which letters are wanted, and the message it was before it died."""
+"""What a dead letter says about itself, the filters that find it, and the message it was before it died."""
 
 import re
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from flumen.streams.dead_letters.writer import LEFT_OUT_HEADER, attempt_of
 from flumen.streams.kafka.message import UNREADABLE_HEADERS, Headers, RawMessage, SentHeaders
 
 _CONNECT = "__connect.errors."
-_UNREADABLE = "no letter of a worker: the name of one of its headers is not UTF-8 text"
+_UNREADABLE = "no dead letter of a worker: the name of one of its headers is not UTF-8 text"
 _OURS = (_CONNECT, "flumen.")
 SCHEMA_HEADER = "flumen.schema"
-"""Stands where a letter's schema is above 1."""
+"""Stands where a dead letter's schema is above 1."""
 
 SCHEMA = 1
-"""The newest schema of a letter that is read here."""
+"""The newest schema of a dead letter that is read here."""
 
 _LAST_MS = 253_402_214_400_000
 """Begin of the last day of the year 9999, in milliseconds since the epoch."""
@@ -30,7 +30,7 @@ class DeadLetter:
 
     `place` is its partition and offset in the dead-letter topic (`0/17`), `origin` those of the image it was, with
     their topic (`images/3/1024`); empty if it does not say. `failed_at` is UTC. `attempt` counts how often it died.
-    `left_out_bytes` is the size of a message that was too large for a letter: its value is not here; else 0.
+    `left_out_bytes` is the size of a message that was too large for a dead letter: its value is not here; else 0.
     `schema` is 0 where it is no number.
     """
 
@@ -50,20 +50,20 @@ class DeadLetter:
 
     @property
     def origin_topic(self) -> str:
-        """Where the image came from, and goes to when it is replayed; empty if the letter does not say."""
+        """Where the image came from, and goes to when it is replayed; empty if the dead letter does not say."""
         return self.origin.partition("/")[0]
 
     @property
     def identity(self) -> str:
-        """The same for letters that were delivered twice: one image, at one attempt."""
+        """The same for dead letters that were delivered twice: one image, at one attempt."""
         return f"{self.origin} {self.attempt} {self.sha256}" if self.origin else self.place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which letters are wanted; what is None does not matter.
+class DeadLetterFilters:
+    """What a dead letter has to be to be found; what is None does not matter.
 
-    `reason` is a part of the reason, in any case of letters; `model` is a name or `name@version`; `topic` is where
+    `reason` is a part of the reason, in capitals or not; `model` is a name or `name@version`; `topic` is where
     the image came from; `since` is inclusive, `until` is not. `settled`: also those replayed or parked.
     """
 
@@ -75,15 +75,15 @@ class Wanted:
     topic: str | None = None
     settled: bool = False
 
-    def takes(self, letter: DeadLetter) -> bool:
-        """Say whether a letter is wanted; whether it is settled is not told by the letter itself."""
+    def match(self, dead_letter: DeadLetter) -> bool:
+        """Say whether a dead letter passes; whether it is settled is not told by the dead letter itself."""
         return (
-            (self.reason is None or self.reason.casefold() in letter.reason.casefold())
-            and self.stage in (None, letter.stage)
-            and (self.since is None or letter.failed_at >= self.since)
-            and (self.until is None or letter.failed_at < self.until)
-            and self.model in (None, letter.model, letter.model.rpartition("@")[0])
-            and self.topic in (None, letter.origin_topic)
+            (self.reason is None or self.reason.casefold() in dead_letter.reason.casefold())
+            and self.stage in (None, dead_letter.stage)
+            and (self.since is None or dead_letter.failed_at >= self.since)
+            and (self.until is None or dead_letter.failed_at < self.until)
+            and self.model in (None, dead_letter.model, dead_letter.model.rpartition("@")[0])
+            and self.topic in (None, dead_letter.origin_topic)
         )
 
 

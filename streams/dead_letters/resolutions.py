@@ -1,4 +1,4 @@
-"""Marks: which dead letters were replayed or parked, by whom and when. A small compacted topic beside the letters."""
+"""Resolutions: which dead letters were replayed or parked, by whom and when. A small compacted topic."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The state a letter was given, when (ISO 8601, UTC) and by whom."""
+    """The state a dead letter was given, when (ISO 8601, UTC) and by whom."""
 
     state: State
     at: str = ""
@@ -33,40 +33,45 @@ class Resolution:
 UNRESOLVED = Resolution(State.DEAD)
 
 
-def resolution_message(topic: str, letter: DeadLetter, mark: Resolution) -> Outgoing:
-    """Return the message that marks a letter, and with it those that are the same letter delivered twice."""
-    content = {"state": mark.state, "at": mark.at, "actor": mark.actor, "letter": letter.identity}
-    return Outgoing(topic, letter.place.encode(), orjson.dumps(content), [])
+def resolution_message(topic: str, dead_letter: DeadLetter, resolution: Resolution) -> Outgoing:
+    """Return the message that resolves a dead letter, and with it those that are the same one delivered twice."""
+    content = {
+        "state": resolution.state,
+        "at": resolution.at,
+        "actor": resolution.actor,
+        "letter": dead_letter.identity,
+    }
+    return Outgoing(topic, dead_letter.place.encode(), orjson.dumps(content), [])
 
 
 def new_resolution(state: State, actor: str) -> Resolution:
-    """Return a mark made now."""
+    """Return a resolution made now."""
     return Resolution(state, datetime.now(UTC).isoformat(timespec="milliseconds"), actor)
 
 
 def read_resolutions(observer: TopicObserver, topic: str) -> dict[str, Resolution]:
-    """Return the newest mark of every letter that has one, by `DeadLetter.identity`.
+    """Return the newest resolution of every dead letter that has one, by `DeadLetter.identity`.
 
     Raises:
         KafkaUnavailable: no broker answers.
     """
-    marks = {}
+    resolutions = {}
     try:
         for raw in filter(is_readable, observer.read(topic)):
             if (found := parse_resolution(raw.value)) is not None:
-                identity, mark = found
-                marks[identity] = mark
-    except TopicMissing:  # it is created with the first mark
+                identity, resolution = found
+                resolutions[identity] = resolution
+    except TopicMissing:  # it is created with the first resolution
         return {}
-    return marks
+    return resolutions
 
 
 def parse_resolution(value: bytes | None) -> tuple[str, Resolution] | None:
-    """Return what a mark is about and the mark, or None if this is none: a tombstone, or not written by us."""
+    """Return a dead letter's identity and its resolution; None for a tombstone, and for what was not written by us."""
     try:
         content = orjson.loads(value or b"")
         state, *said = (content[name] for name in ("state", "letter", "at", "actor"))
-        mark = Resolution(State(state), *said[1:])
+        resolution = Resolution(State(state), *said[1:])
     except (ValueError, TypeError, KeyError):
         return None
-    return (said[0], mark) if all(isinstance(text, str) for text in said) else None
+    return (said[0], resolution) if all(isinstance(text, str) for text in said) else None

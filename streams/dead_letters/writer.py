@@ -3,8 +3,8 @@
 Headers as Kafka Connect writes them (`__connect.errors.*`, KIP-298), so that its tools read them, and `flumen.*`.
 
 A few hundred kilobytes, compressed, may be a message of hundreds of megabytes: a topic's limit is one of what it keeps,
-and not of what comes out. So letters are compressed as well; and one that is larger than any image may be, and does not
-fit even so, is sent without its bytes.
+and not of what comes out. So dead letters are compressed as well; and one that is larger than any image may be, and
+does not fit even so, is sent without its bytes.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _DELIVERY_TIMEOUT_MS = 10_000
 _MOST_BYTES = 1_000_000_000
 _MAX_KEY_BYTES = 65_536
 LEFT_OUT_HEADER = "flumen.left_out_bytes"
-"""How many bytes the message had that a letter was too small for; the letter has neither its value nor its headers."""
+"""How many bytes the message had that was too large for a dead letter, which has neither its value nor its headers."""
 
 _REMEMBERED = 100_000
 _COUNT = re.compile(rb"[0-9]{1,6}")
@@ -44,7 +44,7 @@ class DeadLetterWriter:
             "linger.ms": 5,
             "compression.type": "zstd",
             "delivery.timeout.ms": _DELIVERY_TIMEOUT_MS,
-            "batch.num.messages": 1,  # a broker refuses batches as a whole: letters that fit one by one, together not
+            "batch.num.messages": 1,  # a broker refuses batches as a whole: what fits one by one may not together
             **producer_config,
             "message.max.bytes": _MOST_BYTES,  # what has arrived can be sent; the topic decides
         }
@@ -62,7 +62,7 @@ class DeadLetterWriter:
             TopicTooSmall: the topic refuses one for its size, and would again.
         """
         origins = {_origin(reject): reject for reject in rejects}
-        reasons = self._send(origins, partial(_letter, topic=self.topic, model=model))
+        reasons = self._send(origins, partial(_dead_letter, topic=self.topic, model=model))
         bare = {
             origin: origins[origin]
             for origin, reason in reasons.items()
@@ -70,7 +70,7 @@ class DeadLetterWriter:
         }
         if bare:
             others = {origin: reason for origin, reason in reasons.items() if origin not in bare}
-            reasons = others | self._send(bare, partial(_letter_without, topic=self.topic, model=model))
+            reasons = others | self._send(bare, partial(_dead_letter_without, topic=self.topic, model=model))
         if refused := [origin for origin, reason in reasons.items() if _is_too_large(reason)]:
             largest = max(len(origins[origin].image.content) for origin in refused)
             raise TopicTooSmall(
@@ -87,11 +87,11 @@ class DeadLetterWriter:
             self._acknowledged.popitem(last=False)
 
     def _send(
-        self, rejects: Mapping[Origin, Reject], to_letter: Callable[[Reject], Outgoing]
+        self, rejects: Mapping[Origin, Reject], to_dead_letter: Callable[[Reject], Outgoing]
     ) -> dict[Origin, Undelivered]:
         """Send what is not acknowledged yet, and return of each why it was not taken."""
         origins = [origin for origin in rejects if origin not in self._acknowledged]
-        answers = self._producer.send(to_letter(rejects[origin]) for origin in origins)
+        answers = self._producer.send(to_dead_letter(rejects[origin]) for origin in origins)
         reasons: dict[Origin, Undelivered] = {}
         for origin, answer in zip(origins, answers, strict=True):
             if answer is None:
@@ -101,13 +101,13 @@ class DeadLetterWriter:
         return reasons
 
 
-def _letter(reject: Reject, topic: str, model: Classifier) -> Outgoing:
+def _dead_letter(reject: Reject, topic: str, model: Classifier) -> Outgoing:
     raw = _message(reject)
     return Outgoing(topic, raw.key, raw.value, [*raw.headers, *reason_headers(reject, raw, model)])
 
 
-def _letter_without(reject: Reject, topic: str, model: Classifier) -> Outgoing:
-    """Return a letter that says all there is to say, of a message that is too large to be kept."""
+def _dead_letter_without(reject: Reject, topic: str, model: Classifier) -> Outgoing:
+    """Return a dead letter that says all there is to say, of a message that is too large to be kept."""
     raw = _message(reject)
     key = raw.key if len(raw.key or b"") <= _MAX_KEY_BYTES else None
     size = str(_size_of(reject))

@@ -37,7 +37,7 @@ class KafkaOptions:
     """Where the brokers are and how they are reached; `properties` go to librdkafka as they are, and win.
 
     Each goes to the clients that it is for: librdkafka prints a warning of the others.
-    `max_message_bytes` is the size of the largest message that arrives, `max_letter_bytes` of the largest dead letter,
+    `max_message_bytes` is that of the largest message that arrives, `max_dead_letter_bytes` that of a dead letter,
     `max_batch_time_ms` how long a broker may wait for more to send at once.
     """
 
@@ -47,7 +47,7 @@ class KafkaOptions:
     worker_id: str | None
     max_batch_time_ms: int
     max_message_bytes: int
-    max_letter_bytes: int
+    max_dead_letter_bytes: int
 
     def consumer_config(self) -> KafkaConfig:
         """Return librdkafka's settings for reading images: offsets are committed by the ledger alone."""
@@ -90,7 +90,7 @@ class KafkaOptions:
             {
                 "bootstrap.servers": self.servers,
                 "enable.idempotence": True,
-                "message.max.bytes": self.max_letter_bytes,
+                "message.max.bytes": self.max_dead_letter_bytes,
                 # As Java's client has it: the same id is on the same partition, whoever sends it.
                 "partitioner": "murmur2_random",
                 **of_producers(self.properties),

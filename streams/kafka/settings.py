@@ -50,7 +50,8 @@ class KafkaSettings(BaseModel):
     )
     images_topic: TopicName = Field("images", description="Images arrive in this topic.")
     dead_topic: TopicName = Field("images.dead", description="Images that could not be classified or stored.")
-    marks_topic: TopicName = Field(
+    # The default is the name of 0.1.0: under another one, what was replayed or parked before would be dead again.
+    resolutions_topic: TopicName = Field(
         "images.dead.marks", description="Which dead letters were replayed or parked: a compacted topic."
     )
     parked_topic: TopicName = Field(

@@ -21,7 +21,7 @@ _UNPACKED = {"compression.type": "uncompressed"}
 """The broker unpacks what comes compressed. Kafka's client unpacks without a limit, hundreds of megabytes out of a few
 hundred kilobytes; and some batches, which brokers take, it cannot unpack: no message behind one is ever read."""
 
-_LETTER_ROOM_BYTES = 65_536
+_DEAD_LETTER_ROOM_BYTES = 65_536
 """What a dead letter's headers take beside the message it keeps: at most 4,000 characters of reason, and names."""
 
 
@@ -34,13 +34,13 @@ def ensure_topics(settings: Settings) -> None:
         TopicMissing: a topic is missing and the broker does not let us create it.
         TopicTooSmall: the topic of dead letters does not take every image that can arrive.
     """
-    wanted = [_new_topic(settings.images_topic, settings), _letters_topic(settings.dead_topic, settings)]
+    wanted = [_new_topic(settings.images_topic, settings), _dead_letters_topic(settings.dead_topic, settings)]
     if settings.classified_topic:
         # Nobody here reads it, and JSON packs well.
         packed = {"compression.type": "producer"}
         wanted.append(_new_topic(settings.classified_topic, settings, packed))
     admin = _create_missing([*wanted, *_control_topics(settings)], settings)
-    _check_room_for_letters(admin, settings)
+    _check_room_for_dead_letters(admin, settings)
 
 
 def packed_topics(settings: Settings) -> Sequence[str]:
@@ -95,15 +95,15 @@ def size_limit_for(config: ClientConfig, topic: str, timeout_s: float) -> int | 
     return size_limit(admin, topic)
 
 
-def _check_room_for_letters(admin: AdminClient, settings: Settings) -> None:
+def _check_room_for_dead_letters(admin: AdminClient, settings: Settings) -> None:
     """Refuse a topic of dead letters that does not take every image that can arrive, with the reason."""
     arriving = size_limit(admin, settings.images_topic)
     dead = size_limit(admin, settings.dead_topic)
-    if arriving is not None and dead is not None and dead < arriving + _LETTER_ROOM_BYTES:
+    if arriving is not None and dead is not None and dead < arriving + _DEAD_LETTER_ROOM_BYTES:
         raise TopicTooSmall(
             f"the topic {settings.dead_topic!r} takes {dead:,} bytes (max.message.bytes), and "
             f"{settings.images_topic!r} {arriving:,}: its dead letter would not fit. Set max.message.bytes of "
-            f"{settings.dead_topic!r} to {arriving + _LETTER_ROOM_BYTES} or more, with kafka-configs.sh --alter"
+            f"{settings.dead_topic!r} to {arriving + _DEAD_LETTER_ROOM_BYTES} or more, with kafka-configs.sh --alter"
         )
 
 
@@ -113,13 +113,15 @@ def ensure_control_topics(settings: Settings) -> None:
 
 
 def ensure_parked_topic(settings: Settings) -> None:
-    """Create the topic of parked letters if it is missing: nothing in it ever expires. Raises as `ensure_topics`."""
-    _create_missing([_letters_topic(settings.parked_topic, settings, {"retention.ms": "-1"})], settings)
+    """Create the topic of parked dead letters if it is missing: nothing in it expires. Raises as `ensure_topics`."""
+    _create_missing([_dead_letters_topic(settings.parked_topic, settings, {"retention.ms": "-1"})], settings)
 
 
-def ensure_marks_topic(settings: Settings) -> None:
-    """Create the topic of marks if it is missing: small, and compacted. Raises as `ensure_topics`."""
-    _create_missing([_small_topic(settings.marks_topic, settings, {"cleanup.policy": "compact"})], settings)
+def ensure_resolutions_topic(settings: Settings) -> None:
+    """Create the topic of resolutions if it is missing: small, and compacted. Raises as `ensure_topics`."""
+    _create_missing(
+        [_small_topic(settings.resolutions_topic, settings, {"cleanup.policy": "compact"})], settings
+    )
 
 
 def existing_topics(settings: Settings) -> frozenset[str]:
@@ -198,9 +200,9 @@ def _small_topic(name: str, settings: Settings, config: dict[str, str]) -> NewTo
     )
 
 
-def _letters_topic(name: str, settings: Settings, config: Mapping[str, str] | None = None) -> NewTopic:
+def _dead_letters_topic(name: str, settings: Settings, config: Mapping[str, str] | None = None) -> NewTopic:
     """Make room for the headers that a dead letter has more than its image had."""
-    size = {"max.message.bytes": str(settings.max_letter_bytes)}
+    size = {"max.message.bytes": str(settings.max_dead_letter_bytes)}
     return _new_topic(name, settings, size | dict(config or {}))
 
 

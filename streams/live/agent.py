@@ -110,18 +110,19 @@ class Interception:
 
 
 async def dead_letter(steps: Steps, rejects: Sequence[Reject], model: Classifier, lost: Lost) -> None:
-    """Publish the rejects of a batch to the dead letters, and count them by stage and reason."""
+    """Publish the rejects of a batch that are still ours to the dead letters; count those by stage and reason."""
     if not rejects:
         return
 
-    async def publish() -> None:
+    async def publish() -> Sequence[Reject]:
         gone = lost()
         ours = [reject for reject in rejects if reject.image.partition not in gone]
         await asyncio.to_thread(steps.dead_letters.publish, ours, model)
+        return ours
 
-    await steps.retry.until_done("the dead-letter topic", publish)
-    steps.metrics.dead_letters.inc(len(rejects))
-    for reject in rejects:
+    published = await steps.retry.until_done("the dead-letter topic", publish)
+    steps.metrics.dead_letters.inc(len(published))
+    for reject in published:
         steps.metrics.record_errors.labels(reject.stage, type(reject.error).__name__).inc()
 
 

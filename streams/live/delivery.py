@@ -29,7 +29,7 @@ def nothing_lost() -> Set[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class StoreFailure:
     """Which store refused a row for good, and its reason."""
 
     store: str
@@ -42,7 +42,7 @@ class Delivery:
     def __init__(self, sinks: Sequence[Sink], metrics: Metrics, retry: Retry) -> None:
         self._sinks = sinks
         self._metrics = metrics
-        self._patience = retry
+        self._retry = retry
         self._threads = {sink.name: ThreadPoolExecutor(1, f"write-{sink.name}") for sink in sinks}
         # Fair, so batches are stored in the order they were taken: the last of two images with one id wins.
         self._turn = asyncio.Lock()
@@ -65,7 +65,7 @@ class Delivery:
             await asyncio.gather(*connecting, return_exceptions=True)
 
     async def _connect(self, sink: Sink) -> None:
-        await self._patience.until_done(sink.name, lambda: self._in_thread(sink, sink.connect))
+        await self._retry.until_done(sink.name, lambda: self._in_thread(sink, sink.connect))
 
     async def write(self, batch: Batch, lost: Lost = nothing_lost) -> list[Reject]:
         """Write a batch to every store, and return the images that one of them refused for good.
@@ -95,13 +95,13 @@ class Delivery:
             await self._in_thread(sink, sink.close)
             self._threads[sink.name].shutdown(wait=True)
 
-    async def _store(self, batch: Batch, lost: Lost) -> dict[int, Refusal]:
+    async def _store(self, batch: Batch, lost: Lost) -> dict[int, StoreFailure]:
         """Write a batch everywhere; what one store refuses is then in none of them. Returns the refusals by row."""
         answers = await asyncio.gather(*(self._write_until_taken(sink, batch, lost) for sink in self._sinks))
-        refusals: dict[int, Refusal] = {}
+        refusals: dict[int, StoreFailure] = {}
         for sink, failures in zip(self._sinks, answers, strict=True):
             for failure in failures:
-                refusals.setdefault(failure.row, Refusal(sink.name, failure.reason))
+                refusals.setdefault(failure.row, StoreFailure(sink.name, failure.reason))
         if not refusals:
             return refusals
         refused = batch.take(sorted(refusals))
@@ -120,7 +120,7 @@ class Delivery:
             failures = await self._in_thread(sink, sink.write, batch.take(rows))
             return [Failure(rows[failure.row], failure.reason) for failure in failures]
 
-        failures = await self._patience.until_done(sink.name, attempt)
+        failures = await self._retry.until_done(sink.name, attempt)
         self._metrics.sink_seconds.labels(sink.name).observe(time.perf_counter() - started)
         return failures
 
@@ -128,7 +128,7 @@ class Delivery:
         async def attempt() -> None:
             await self._in_thread(sink, sink.remove, batch.take(rows_of_ours(batch, lost())))
 
-        await self._patience.until_done(sink.name, attempt)
+        await self._retry.until_done(sink.name, attempt)
 
     async def _in_thread(self, sink: Sink, call: Callable[..., Result], *args: Batch) -> Result:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Is the worker getting anywhere? A pulse that the live path beats, and a watchdog that listens.
+"""Is the worker getting anywhere? What the live path says of its progress, and a watchdog that acts on it.
 
 A worker that waits for a store, and knows it, is unhealthy and goes on waiting. One that makes no progress for a
 reason that nobody foresaw is stopped: it holds messages that another worker could take. One that starts holds none.
@@ -164,7 +164,7 @@ class Pulse:
         return f"waiting for {what} for {self._clock() - since:.0f} s ({reason})"
 
 
-async def watch(pulse: Pulse) -> None:
+async def run_watchdog(pulse: Pulse) -> None:
     """Look at the pulse until it has stalled. A partition that is not read on is logged: others may go on.
 
     Raises:

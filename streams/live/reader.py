@@ -42,7 +42,7 @@ class Reader(faust.Service):
         """Join the consumer group and begin to read."""
         self._ended = self.loop.create_future()
         self._thread.start()
-        self.add_future(self._watch_thread())
+        self.add_future(self._raise_what_ended())
 
     async def on_stop(self) -> None:
         """Take nothing more, let what was taken be finished and committed, then leave the group."""
@@ -68,7 +68,7 @@ class Reader(faust.Service):
         """Let a batch that is in every store be committed, as soon as all before it on its partitions are as well."""
         self._intake.acknowledge(batch)
 
-    async def _watch_thread(self) -> None:
+    async def _raise_what_ended(self) -> None:
         assert self._ended is not None
         await self._ended  # raises what ended the thread, and so stops the worker
 

@@ -75,7 +75,7 @@ class DecodingSettings(BaseModel):
         return self.max_image_bytes + 1_048_576
 
     @property
-    def max_letter_bytes(self) -> int:
+    def max_dead_letter_bytes(self) -> int:
         """The largest dead letter: a message, and its reason."""
         return self.max_message_bytes + 1_048_576
 

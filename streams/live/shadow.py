@@ -2,7 +2,7 @@
 
 Its answers are at most once. They are given after an image is stored and acknowledged, in a thread of their own that
 gives way to all others; what comes while it is behind is dropped and counted, and so is what is in hand when the
-worker stops, the challenger fails or a store does not answer. An image that is delivered again loses its mark in Solr
+worker stops, the challenger fails or a store does not answer. An image that is delivered again loses its answer in Solr
 until it is asked about again.
 """
 
@@ -32,7 +32,11 @@ _BEHIND = "behind"
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What a challenger is asked: `images` and their `pixels`, and the champion's `label`."""
+    """What a challenger is asked about, and what its answers are compared with.
+
+    `batch` has the images, their `pixels` at the champion's size, which `decoded_for` describes, and the champion's
+    `label`; the images' bytes only where the challenger reads other pixels.
+    """
 
     challenger: Classifier
     batch: Batch

@@ -22,7 +22,7 @@ from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.live.agent import Interception, Steps, add_agent
 from flumen.streams.live.app import batch_channel, build_app
 from flumen.streams.live.delivery import Delivery
-from flumen.streams.live.health import Pulse, watch
+from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
 from flumen.streams.live.metrics import Metrics, Timed
 from flumen.streams.live.reader import Reader
@@ -124,13 +124,13 @@ class _Waiting:
     """Waits for the model repository on behalf of another thread, until that is given up."""
 
     def __init__(self, retry: Retry, loop: asyncio.AbstractEventLoop) -> None:
-        self._patience = retry
+        self._retry = retry
         self._loop = loop
         self._given_up: Future[None] = Future()
 
     def until_done(self, call: Callable[[], Entered]) -> Entered:
         async def until_done() -> Entered:
-            return await self._patience.until_done(MODEL_REPOSITORY, lambda: asyncio.to_thread(call))
+            return await self._retry.until_done(MODEL_REPOSITORY, lambda: asyncio.to_thread(call))
 
         waiting = asyncio.run_coroutine_threadsafe(until_done(), self._loop)
         self._given_up.add_done_callback(lambda _: waiting.cancel())  # at once, where that was before
@@ -179,7 +179,7 @@ async def _run(start: _Start, stop: StopRequest) -> None:
         await _until_stopped(start, steps, asked)
 
 
-async def _watch_control(control: Control) -> None:
+async def _raise_what_ended(control: Control) -> None:
     await asyncio.wrap_future(control.broken)  # raises what ended one of its threads
 
 
@@ -196,18 +196,20 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
     await app.start()
     pulse.ready()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
-    watchdogs = [asyncio.ensure_future(dog) for dog in (watch(pulse), _watch_control(steps.control))]
+    watchdogs = [
+        asyncio.ensure_future(each) for each in (run_watchdog(pulse), _raise_what_ended(steps.control))
+    ]
     endings = [*watchdogs, asyncio.ensure_future(app.wait_until_stopped()), asked]
     await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
     pulse.stopping()
-    barked = next((dog.exception() for dog in watchdogs if dog.done()), None)
+    failed = next((each.exception() for each in watchdogs if each.done()), None)
     for ending in endings:
         ending.cancel()
-    if app.crashed or barked:
+    if app.crashed or failed:
         reader.abandon()
     leave_after(settings.stop_timeout_s + _CLOSE_S, 1, partial(_say_what_hangs, steps.control))
     await app.stop()
-    failure = app.crash_reason or barked
+    failure = app.crash_reason or failed
     if failure is not None:
         log.error(
             "worker stopped by an error; nothing of the batches in hand was acknowledged", reason=str(failure)

@@ -133,15 +133,15 @@ def _send(producer: Producer, topic: str, image: SourceImage, deliveries: "_Deli
 
 def _paced(images: Iterable[SourceImage], rate: float | None, producer: Producer) -> Iterator[SourceImage]:
     """Yield each image when its turn has come; meanwhile take the broker's answers."""
-    pace = Pace(rate, time.monotonic()) if rate else None
+    limiter = RateLimiter(rate, time.monotonic()) if rate else None
     for image in images:
-        turn = pace.next_turn(time.monotonic()) if pace else 0.0
+        turn = limiter.next_turn(time.monotonic()) if limiter else 0.0
         while (wait_s := turn - time.monotonic()) > 0:
             producer.serve(min(wait_s, _POLL_S))
         yield image
 
 
-class Pace:
+class RateLimiter:
     """Spreads turns evenly: the n-th comes no earlier than n / rate seconds after `start`.
 
     A delay is made up for by a burst of at most a tenth of a second's worth. Times are seconds of one clock.

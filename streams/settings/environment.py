@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from flumen.streams.errors import BadSetting
-from flumen.streams.settings.wrong import PREFIX, meant
+from flumen.streams.settings.wrong import FORMER_NAMES, PREFIX, meant
 
 OTHER_NAMES: Mapping[str, str] = {
     "FLUMEN_CACHE": "folder of what can be downloaded again",
@@ -66,8 +66,10 @@ def check_names(environ: Mapping[str, str], settings: Iterable[str]) -> None:
 
 def _meant(name: str, known: Iterable[str]) -> str:
     # Without what all begin with: it would make each of them like the other.
-    nearest = meant(name.upper().removeprefix(PREFIX), [one.removeprefix(PREFIX) for one in known])
-    return nearest.replace("mean ", f"mean {PREFIX}")
+    own = name.upper().removeprefix(PREFIX)
+    if former := FORMER_NAMES.get(own.lower()):
+        return f" (it is {PREFIX}{former.upper()} now)"
+    return meant(own, [one.removeprefix(PREFIX) for one in known]).replace("mean ", f"mean {PREFIX}")
 
 
 def _is_of_service(name: str, value: str) -> bool:

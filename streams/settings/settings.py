@@ -5,7 +5,6 @@
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, model_validator
@@ -95,12 +94,12 @@ class Settings(
             worker_id=self.worker_id,
             max_batch_time_ms=self.max_batch_time_ms,
             max_message_bytes=self.max_message_bytes,
-            max_letter_bytes=self.max_letter_bytes,
+            max_dead_letter_bytes=self.max_dead_letter_bytes,
         )
 
-    def kudu_options(self, classpath: tuple[Path, ...] = ()) -> KuduOptions:
-        """Return how Kudu is reached. `classpath`: jars of the Java client to take instead of those that are pinned."""
-        return KuduOptions(**self.store_options("kudu"), classpath=classpath)
+    def kudu_options(self) -> KuduOptions:
+        """Return how Kudu is reached."""
+        return KuduOptions(**self.store_options("kudu"))
 
     def solr_options(self) -> SolrOptions:
         """Return how Solr is reached."""

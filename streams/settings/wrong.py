@@ -15,6 +15,9 @@ from flumen.streams.secrets import MASK, is_content
 
 PREFIX = "FLUMEN_"
 
+FORMER_NAMES: Mapping[str, str] = {"marks_topic": "resolutions_topic"}
+"""Settings that have another name now, by the one that they had."""
+
 _PRIVATE = "PRIVATE KEY"
 _OF_VALIDATORS = ("value_error", "assertion_error")
 
@@ -52,7 +55,9 @@ def explain_all(details: Iterable[Mapping[str, Any]], known: Mapping[str, FieldI
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """Return ` (did you mean ...?)` for the known name that is nearest, nothing where none is near."""
+    """Return ` (it is ... now)` for a former name, ` (did you mean ...?)` where a known name is near, else nothing."""
+    if name in FORMER_NAMES:
+        return f" (it is {FORMER_NAMES[name]} now)"
     nearest = get_close_matches(name, list(known), n=1)
     return f" (did you mean {nearest[0]}?)" if nearest else ""
 

@@ -4,7 +4,6 @@ import importlib.util
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,12 +108,10 @@ def _solr(request: pytest.FixtureRequest, dead_port: int) -> StoreUnderTest:
 
 def _kudu(request: pytest.FixtureRequest, dead_port: int) -> StoreUnderTest:
     stack, names = request.getfixturevalue("flumen_stack"), request.getfixturevalue("flumen_names")
-    classpath: list[Path] = request.getfixturevalue("flumen_kudu_classpath")
     options = KuduOptions(
         masters=stack.kudu_masters,
         table_prefix=names.kudu_prefix,
         driver=request.node.callspec.params["store"].removeprefix("kudu-"),
-        classpath=tuple(classpath),
         partitions=2,
     )
     dead = replace(options, masters=f"127.0.0.1:{dead_port}", timeout_s=3.0)

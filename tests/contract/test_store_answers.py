@@ -1,7 +1,6 @@
 """What every store promises about a challenger's answers."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,12 +31,11 @@ def solr_options(flumen_stack: Any, flumen_names: Any) -> SolrOptions:
 
 
 @pytest.fixture
-def kudu_options(flumen_stack: Any, flumen_names: Any, flumen_kudu_classpath: list[Path]) -> KuduOptions:
+def kudu_options(flumen_stack: Any, flumen_names: Any) -> KuduOptions:
     return KuduOptions(
         masters=flumen_stack.kudu_masters,
         table_prefix=flumen_names.kudu_prefix,
         driver="jvm",
-        classpath=tuple(flumen_kudu_classpath),
         partitions=2,
     )
 
@@ -60,19 +58,23 @@ def test_answers_need_a_connection(make: Callable[[], AnswerSink]) -> None:
     sink.close()
 
 
-def test_solr_marks_documents_that_are_there_and_makes_none(solr_options: SolrOptions) -> None:
+def test_solr_updates_documents_that_are_there_and_makes_none(solr_options: SolrOptions) -> None:
     """All else of a document stays as it was, the fields that Solr derives as well."""
-    sink, marks, reader = SolrSink(solr_options, COLUMNS), SolrAnswers(solr_options), SolrReader(solr_options)
+    sink, solr_answers, reader = (
+        SolrSink(solr_options, COLUMNS),
+        SolrAnswers(solr_options),
+        SolrReader(solr_options),
+    )
     sink.connect()
-    marks.connect()
-    marks.connect()
+    solr_answers.connect()
+    solr_answers.connect()
     ids = ["a", "b", "nul\x00inside", "caf\u00e9 +a -b"]
     assert not sink.write(sample_batch(ids))
     before = {image_id: reader.get(image_id) for image_id in ids}
     sink.remove(sample_batch(["b"]))
-    marks.write(answers("gone", "a", "never", *ids[2:]))
-    marks.write(answers("a", differs=False))
-    marks.write(answers())
+    solr_answers.write(answers("gone", "a", "never", *ids[2:]))
+    solr_answers.write(answers("a", differs=False))
+    solr_answers.write(answers())
     reader.commit()
     assert reader.count() == 3
     assert reader.get("gone") is None
@@ -83,7 +85,7 @@ def test_solr_marks_documents_that_are_there_and_makes_none(solr_options: SolrOp
     assert reader.count("name_text:png") == 3, "words of the name are still found"
     assert not sink.write(sample_batch(["a"]))
     assert (reader.get("a") or {})["disagreement"] is None, "stored again, it waits to be asked about"
-    for closing in (sink, marks, reader, marks):
+    for closing in (sink, solr_answers, reader, solr_answers):
         closing.close()
 
 

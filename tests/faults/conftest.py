@@ -79,7 +79,6 @@ def scene(
     request: pytest.FixtureRequest,
     all_servers: Servers,
     settings: Settings,
-    flumen_kudu_classpath: list[Path],
     start_worker: Callable[..., Any],
     mnist: Path,
 ) -> Scene:
@@ -88,4 +87,4 @@ def scene(
     name = function.__name__.removeprefix("test_").replace("_", " ")
     row = Row(name, " ".join((inspect.getdoc(function) or "").split()))
     _ROWS.append(row)
-    return Scene(settings, flumen_kudu_classpath, start_worker, row, mnist)
+    return Scene(settings, start_worker, row, mnist)

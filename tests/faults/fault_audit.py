@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import requests
 
@@ -37,9 +36,9 @@ class Audit:
     sent_twice: int
 
 
-def find(settings: Settings, kudu_classpath: Iterable[Path]) -> Found:
+def find(settings: Settings) -> Found:
     """Read every id from both stores and the dead letters."""
-    kudu = KuduReader(settings.kudu_options(tuple(kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     try:
         in_kudu = Counter(i for rows in kudu.scan("images", ["id"]) for i in rows.column("id").to_pylist())
     finally:
@@ -47,11 +46,11 @@ def find(settings: Settings, kudu_classpath: Iterable[Path]) -> Found:
     observer = TopicObserver(settings)
     try:
         raws = observer.read(settings.dead_topic)
-        letters = [(letter.origin, letter.key) for letter in map(read_dead_letter, raws)]
+        dead_letters = [(dead_letter.origin, dead_letter.key) for dead_letter in map(read_dead_letter, raws)]
     finally:
         observer.close()
-    distinct = Counter(key for _origin, key in set(letters))
-    return Found(in_kudu, _in_solr(settings), distinct, len(letters))
+    distinct = Counter(key for _origin, key in set(dead_letters))
+    return Found(in_kudu, _in_solr(settings), distinct, len(dead_letters))
 
 
 def judge(published: Iterable[str], found: Found) -> Audit:

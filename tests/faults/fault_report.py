@@ -2,6 +2,7 @@
 
 import os
 import platform
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ _COLUMNS = (
     "recovery s",
     "result",
 )
+_PAGE_WIDTH = 100
 _PACKAGES = ("flumen-ingest", "faust-streaming", "confluent-kafka", "jpype1", "pysolr")
 
 
@@ -75,28 +77,37 @@ def _servers() -> list[str]:
     return sorted({f"{wanted[name]} {number}" for _, name, number, *_ in coordinates if name in wanted})
 
 
+def _point(text: str) -> str:
+    """Return a point of a list, wrapped as all pages are."""
+    return textwrap.fill(
+        f"- {text}", _PAGE_WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )
+
+
 def markdown(rows: Sequence[Row]) -> str:
     """Return the report of a long run: what was done to the system, and what came of it."""
     now = datetime.now(UTC)
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     memory = psutil.virtual_memory().total / 1024**3
-    done = "\n".join(f"- **{row.name}**: {row.done}" for row in rows)
+    done = "\n".join(_point(f"**{row.name}**: {row.done}") for row in rows)
     return f"""# Faults: what was done, and what was lost
 
 Written by `make faults` on {now:%Y-%m-%d %H:%M} UTC. Do not edit: run it again.
 
-- {", ".join(_servers())}; Python {platform.python_version()}, {versions}.
+{_point(f"{', '.join(_servers())}; Python {platform.python_version()}, {versions}.")}
 - {platform.system()} {platform.release()}, {os.cpu_count()} cores, {memory:.0f} GiB of memory, one machine for all.
 
-After each fault everything was waited for, then audited: every published id has to be in Kudu and in Solr exactly
-once, or in the dead letters exactly once and in neither store.
+After each fault everything was waited for, then audited: every published id has to be in Kudu and
+in Solr exactly once, or in the dead letters exactly once and in neither store.
 
 - *Lost*: in neither.
-- *Doubled*: in a store twice, in the stores and in the dead letters, or in the dead letters under two origins.
-- *Dead letters sent twice*: messages in the dead-letter topic with the topic, partition and offset of one that is there
-  already. Delivery is at least once; the origin tells them apart.
-- *Recovery*: seconds from the end of the fault until more is acknowledged than before. A worker's death ends when the
-  next one is started: its start is part of it, and the group's session timeout (6 s in these tests).
+- *Doubled*: in a store twice, in the stores and in the dead letters, or in the dead letters under
+  two origins.
+- *Dead letters sent twice*: messages in the dead-letter topic with the topic, partition and offset
+  of one that is there already. Delivery is at least once; the origin tells them apart.
+- *Recovery*: seconds from the end of the fault until more is acknowledged than before. A worker's
+  death ends when the next one is started: its start is part of it, and the group's session timeout
+  (6 s in these tests).
 
 {table(rows)}
 

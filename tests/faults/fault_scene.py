@@ -25,7 +25,7 @@ from flumen.streams.wire import SourceImage
 
 POISON = b"this is no image"
 _DIFFERENT_DIGITS = 1000
-_PATIENCE_S = 150.0
+_TIMEOUT_S = 150.0
 """Without any progress. Far beyond what a slow machine needs: for a start, a session timeout, the longest pause."""
 _LOOK_EVERY_S = 0.05
 _AUDIT_S = 60.0
@@ -36,7 +36,6 @@ class Scene:
     """What a test works with. `start(**settings)` starts a worker; `row` is the test's row in the report."""
 
     settings: Settings
-    kudu_classpath: Sequence[Path]
     start: Callable[..., Any]
     row: Row
     mnist: Path
@@ -105,9 +104,9 @@ class Scene:
                 worker.check()
             if now > best:
                 best, seen_at = now, time.monotonic()
-            if time.monotonic() - seen_at > _PATIENCE_S:
+            if time.monotonic() - seen_at > _TIMEOUT_S:
                 pytest.fail(
-                    f"{best} of {count} acknowledged, and no progress for {_PATIENCE_S:.0f} s: {_tails(workers)}"
+                    f"{best} of {count} acknowledged, and no progress for {_TIMEOUT_S:.0f} s: {_tails(workers)}"
                 )
             time.sleep(_LOOK_EVERY_S)
         return now
@@ -151,10 +150,10 @@ class Scene:
     def _audit(self) -> Audit:
         """Audit; a Solr that was killed goes on replaying its log for a while after it answers."""
         deadline = time.monotonic() + _AUDIT_S
-        audit = judge(self.published, find(self.settings, self.kudu_classpath))
+        audit = judge(self.published, find(self.settings))
         while audit.lost and time.monotonic() < deadline:
             time.sleep(1)
-            audit = judge(self.published, find(self.settings, self.kudu_classpath))
+            audit = judge(self.published, find(self.settings))
         return audit
 
     def _images(self, first: int) -> Iterator[SourceImage]:

@@ -52,7 +52,7 @@ def test_dead_letter_topic_missing(scene: Scene, wait_until: Callable[..., Any])
     scene.wait_for(DELETED, worker)
     admin = AdminClient(scene.settings.admin_config())
     admin.delete_topics([scene.settings.dead_topic])[scene.settings.dead_topic].result()
-    # The answer comes before the broker has done it: a letter that it still takes would go with the topic.
+    # The answer comes before the broker has done it: a dead letter that it still takes would go with the topic.
     wait_until(lambda: scene.settings.dead_topic not in admin.list_topics(timeout=10).topics, "the deletion")
     scene.forget_published()  # their dead letters went with the topic
     scene.publish_without_topics(IMAGES, poison_every=10)

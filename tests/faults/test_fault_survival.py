@@ -27,7 +27,7 @@ from flumen.cli.background import environment_of
 from flumen.streams.control.keys import new_key_pair
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
 from flumen.streams.kafka.observer import TopicObserver
-from flumen.streams.kafka.topics import ensure_marks_topic, ensure_topics
+from flumen.streams.kafka.topics import ensure_resolutions_topic, ensure_topics
 from flumen.streams.settings import Settings
 from flumen.streams.wire import to_image
 
@@ -36,7 +36,7 @@ IMAGES = 75_000 if LONG else 2_000
 RECORDS = 5_000 if LONG else 300
 """In each of the five small topics."""
 
-SMALL_TOPICS = ("control", "status", "audit", "dead", "marks")
+SMALL_TOPICS = ("control", "status", "audit", "dead", "resolutions")
 ANY_TIME = {
     "message.timestamp.after.max.ms": str(2**63 - 1),
     "message.timestamp.before.max.ms": str(2**63 - 1),
@@ -108,7 +108,7 @@ def test_hostile_sender(scene: Scene) -> None:
     """Random keys, values, headers, timestamps and sizes into every topic, those of control and dead letters too."""
     settings = scene.settings
     ensure_topics(settings)
-    ensure_marks_topic(settings)
+    ensure_resolutions_topic(settings)
     let_any_time_in(settings)
     hostile = Hostile(SEED, images())
     scene.row.done += f" Seed {SEED}."
@@ -138,15 +138,21 @@ def judge(scene: Scene, taken: set[int]) -> None:
     settings = scene.settings
     observer = TopicObserver(settings)
     ours = f"{settings.images_topic}/0/"
-    letters = [
-        letter for letter in map(read_dead_letter, observer.read(settings.dead_topic)) if letter.sha256
+    dead_letters = [
+        dead_letter
+        for dead_letter in map(read_dead_letter, observer.read(settings.dead_topic))
+        if dead_letter.sha256
     ]
-    dead = {int(letter.origin.removeprefix(ours)) for letter in letters if letter.origin.startswith(ours)}
+    dead = {
+        int(dead_letter.origin.removeprefix(ours))
+        for dead_letter in dead_letters
+        if dead_letter.origin.startswith(ours)
+    }
     messages = [to_image(raw, 0) for raw in observer.read(settings.images_topic)]
     observer.close()
     assert {message.offset for message in messages} == taken
     alive = {message.id for message in messages if message.offset not in dead}
-    found = find(settings, scene.kudu_classpath)
+    found = find(settings)
     row = scene.row
     row.images, row.stored, row.dead = len(taken), len(taken - dead), len(dead)
     row.lost, row.doubled = len(alive - set(found.kudu)), sum(count > 1 for count in found.kudu.values())
@@ -162,8 +168,8 @@ def ask_all(scene: Scene) -> None:
     listed = json.loads(flumen(settings, "dead", "list", "--json"))
     assert len(listed) >= scene.row.dead
     flumen(settings, "dead", "list", "--limit", "200")
-    for letter in listed[:: max(1, len(listed) // 3)]:
-        flumen(settings, "dead", "show", letter["letter"])
+    for dead_letter in listed[:: max(1, len(listed) // 3)]:
+        flumen(settings, "dead", "show", dead_letter["place"])
     flumen(settings, "dead", "park", "--matching", "--reason", "tombstone", "--json")
     flumen(settings, "models", "activate", f"{model}@1", "--reason", "still obeyed", "--force")
     assert json.loads(flumen(settings, "models", "status", "--json"))

@@ -1,8 +1,6 @@
 """What several tests of Kudu ask for."""
 
 import importlib.util
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ def kudu_options(
     request: pytest.FixtureRequest,
     flumen_stack: Any,
     flumen_names: Any,
-    flumen_kudu_classpath: Sequence[Path],
 ) -> KuduOptions:
     """Every driver in turn. One that is not installed is skipped and named."""
     if request.param == "native" and importlib.util.find_spec("kudu") is None:
@@ -24,6 +21,5 @@ def kudu_options(
         masters=flumen_stack.kudu_masters,
         table_prefix=flumen_names.kudu_prefix,
         driver=request.param,
-        classpath=tuple(flumen_kudu_classpath),
         partitions=2,
     )

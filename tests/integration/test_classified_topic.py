@@ -116,7 +116,6 @@ def test_a_worker_publishes_what_it_stores(
     start_worker: Callable[..., Any],
     observer: TopicObserver,
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Any],
     tmp_path: Path,
 ) -> None:
     """And files have what Kudu has, where they are a sink too."""
@@ -130,7 +129,7 @@ def test_a_worker_publishes_what_it_stores(
     wait_until_acknowledged(21, worker)
     assert worker.stop() == 0
     published = dict(results(observer, settings))
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     rows = query(kudu, "select id, prediction, label, model, model_version, format from images").rows
     kudu.close()
     assert len(rows) == len(published) == 20

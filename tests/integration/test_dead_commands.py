@@ -1,4 +1,4 @@
-"""`flumen dead` on a real broker, with letters that a real worker wrote."""
+"""`flumen dead` on a real broker, with dead letters that a real worker wrote."""
 
 import json
 from collections.abc import Callable
@@ -35,8 +35,8 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def listed(run: Run, *arguments: str) -> list[dict[str, Any]]:
     result = run("list", *arguments, "--json")
     assert result.exit_code == 0, result.output
-    letters: list[dict[str, Any]] = json.loads(result.stdout)
-    return letters
+    dead_letters: list[dict[str, Any]] = json.loads(result.stdout)
+    return dead_letters
 
 
 def publish(settings: Settings, *messages: tuple[Any, Any, Any]) -> None:
@@ -47,7 +47,9 @@ def publish(settings: Settings, *messages: tuple[Any, Any, Any]) -> None:
 
 
 @pytest.fixture
-def two_letters(settings: Settings, start_worker: Callable[..., Any], wait_until_acknowledged: Wait) -> Any:
+def two_dead_letters(
+    settings: Settings, start_worker: Callable[..., Any], wait_until_acknowledged: Wait
+) -> Any:
     """A running worker that has just refused two messages: `first`, hostile, at decode; `second` at envelope."""
     ensure_topics(settings)
     worker = start_worker()
@@ -57,9 +59,9 @@ def two_letters(settings: Settings, start_worker: Callable[..., Any], wait_until
     return worker
 
 
-def test_list_filters_and_show(two_letters: Any, run: Run, settings: Settings, tmp_path: Path) -> None:
-    letters = {letter["key"]: letter for letter in listed(run)}
-    first, second = letters["first"], letters["second"]
+def test_list_filters_and_show(two_dead_letters: Any, run: Run, settings: Settings, tmp_path: Path) -> None:
+    dead_letters = {dead_letter["key"]: dead_letter for dead_letter in listed(run)}
+    first, second = dead_letters["first"], dead_letters["second"]
     assert (first["stage"], first["attempt"], first["state"]) == ("decode", 1, "dead")
     assert (first["model"], first["origin"]) == ("mnist@1", f"{settings.images_topic}/0/0")
     assert (second["stage"], second["origin"]) == ("envelope", f"{settings.images_topic}/0/1")
@@ -67,28 +69,28 @@ def test_list_filters_and_show(two_letters: Any, run: Run, settings: Settings, t
         ["--reason", "CE_KNOWNLABEL"],
         ["--stage", "envelope", "--model", "mnist", "--topic", settings.images_topic, "--since", "1h"],
     ):
-        assert [letter["key"] for letter in listed(run, *chosen)] == ["second"]
+        assert [dead_letter["key"] for dead_letter in listed(run, *chosen)] == ["second"]
     for nothing in (["--model", "mnist@2"], ["--topic", "other"], ["--until", "1h"], ["--stage", "kudu"]):
         assert listed(run, *nothing) == []
     assert len(listed(run, "--limit", "1")) == 1
     table = run("list")
     assert table.exit_code == 0
-    assert first["letter"] in table.stdout
+    assert first["place"] in table.stdout
     assert run("list", "--since", "yesterday").exit_code == 2
 
-    shown = run("show", first["letter"], "--save", "bytes")
+    shown = run("show", first["place"], "--save", "bytes")
     assert shown.exit_code == 0, shown.output
     assert (tmp_path / "bytes").read_bytes() == b"no \x00 image"
     assert "\x1b" not in shown.stdout
     assert r"\xff\x1b[31m" in shown.stdout
     assert "[red]" in shown.stdout
     assert "[bold]not markup" in shown.stdout
-    refused = run("show", first["letter"], "--save", "bytes")
+    refused = run("show", first["place"], "--save", "bytes")
     assert isinstance(refused.exception, NotSaved)
     assert "--force" in str(refused.exception)
-    assert run("show", second["letter"], "--save", "bytes", "--force").exit_code == 0
+    assert run("show", second["place"], "--save", "bytes", "--force").exit_code == 0
     assert (tmp_path / "bytes").read_bytes() == b"nor this"
-    headers = json.loads(run("show", first["letter"], "--json").stdout)["headers"]
+    headers = json.loads(run("show", first["place"], "--json").stdout)["headers"]
     assert headers[:4] == [
         {"name": "ce_id", "text": "x", "hex": None},
         {"name": "own", "text": None, "hex": None},
@@ -97,7 +99,7 @@ def test_list_filters_and_show(two_letters: Any, run: Run, settings: Settings, t
     ]
 
 
-def test_letters_that_are_not_there(two_letters: Any, run: Run) -> None:
+def test_dead_letters_that_are_not_there(two_dead_letters: Any, run: Run) -> None:
     for place in ("0/999", "99/0", "first"):
         result = run("show", place)
         assert isinstance(result.exception, NoSuchDeadLetter), result.output
@@ -108,22 +110,22 @@ def test_letters_that_are_not_there(two_letters: Any, run: Run) -> None:
 
 
 def test_replay_until_the_cap_then_park(
-    two_letters: Any, run: Run, settings: Settings, observer: Any, wait_until_acknowledged: Wait
+    two_dead_letters: Any, run: Run, settings: Settings, observer: Any, wait_until_acknowledged: Wait
 ) -> None:
     (first,) = listed(run, "--stage", "decode")
-    dry = run("replay", first["letter"], "--dry-run", "--json")
+    dry = run("replay", first["place"], "--dry-run", "--json")
     assert json.loads(dry.stdout)[0]["outcome"] == "would be replayed"
     assert len(listed(run)) == 2
 
     for attempt in (2, 3):
-        (letter,) = listed(run, "--stage", "decode")
-        result = run("replay", letter["letter"])
+        (dead_letter,) = listed(run, "--stage", "decode")
+        result = run("replay", dead_letter["place"])
         assert result.exit_code == 0, result.output
-        wait_until_acknowledged(1 + attempt, two_letters)
-        (letter,) = listed(
+        wait_until_acknowledged(1 + attempt, two_dead_letters)
+        (dead_letter,) = listed(
             run, "--stage", "decode"
         )  # the one that was replayed is hidden, this one died anew
-        assert (letter["attempt"], letter["size_bytes"]) == (attempt, first["size_bytes"])
+        assert (dead_letter["attempt"], dead_letter["size_bytes"]) == (attempt, first["size_bytes"])
     sent = [raw for raw in observer.read(settings.images_topic) if raw.key == b"first"]
     assert [(raw.value, raw.headers) for raw in sent] == [
         (b"no \x00 image", tuple(HOSTILE)),
@@ -135,26 +137,27 @@ def test_replay_until_the_cap_then_park(
     assert capped.exit_code == 1
     assert "has died 3 times" in json.loads(capped.stdout)[0]["why"]
     assert len(list(observer.read(settings.images_topic))) == 4
-    again = run("replay", first["letter"])
+    again = run("replay", first["place"])
     assert again.exit_code == 1
     assert "--again" in again.stdout
 
-    parked = run("park", "--matching", "--reason", letter["reason"][:20], "--stage", "decode")
+    parked = run("park", "--matching", "--reason", dead_letter["reason"][:20], "--stage", "decode")
     assert parked.exit_code == 0, parked.output
-    place = tuple(int(part) for part in letter["letter"].split("/"))
-    buried = observer.read_one(settings.dead_topic, *place)
+    place = tuple(int(part) for part in dead_letter["place"].split("/"))
+    dead = observer.read_one(settings.dead_topic, *place)
     (kept,) = observer.read(settings.parked_topic)
-    assert (kept.key, kept.value, kept.headers) == (buried.key, buried.value, buried.headers)
-    assert [letter["key"] for letter in listed(run)] == ["second"]
+    assert (kept.key, kept.value, kept.headers) == (dead.key, dead.value, dead.headers)
+    assert [dead_letter["key"] for dead_letter in listed(run)] == ["second"]
     states = sorted(
-        (letter["attempt"], letter["state"]) for letter in listed(run, "--all", "--stage", "decode")
+        (dead_letter["attempt"], dead_letter["state"])
+        for dead_letter in listed(run, "--all", "--stage", "decode")
     )
     assert states == [(1, "replayed"), (2, "replayed"), (3, "parked")]
-    assert run("park", letter["letter"]).exit_code == 1
+    assert run("park", dead_letter["place"]).exit_code == 1
 
 
-def test_a_letter_delivered_twice_is_one(
-    two_letters: Any, run: Run, settings: Settings, observer: Any
+def test_a_dead_letter_delivered_twice_is_one(
+    two_dead_letters: Any, run: Run, settings: Settings, observer: Any
 ) -> None:
     (raw,) = [raw for raw in observer.read(settings.dead_topic) if raw.key == b"first"]
     producer = Producer(settings.producer_config())
@@ -162,7 +165,7 @@ def test_a_letter_delivered_twice_is_one(
     assert producer.flush(60) == 0
     assert len(listed(run)) == 2
     assert run("park", f"{raw.partition}/{raw.offset}").exit_code == 0
-    assert [letter["key"] for letter in listed(run)] == ["second"]
+    assert [dead_letter["key"] for dead_letter in listed(run)] == ["second"]
 
 
 def test_what_the_broker_does_not_take_stays_dead(run: Run, settings: Settings, observer: Any) -> None:
@@ -184,7 +187,7 @@ def test_what_the_broker_does_not_take_stays_dead(run: Run, settings: Settings, 
     assert "does not say" in why["[bold]\x1b[2J"]
     assert why["small"] == ""
     assert [raw.key for raw in observer.read(settings.images_topic)] == [b"small"]
-    assert sorted(letter["key"] for letter in listed(run)) == ["[bold]\x1b[2J", "large", "orphan"]
+    assert sorted(dead_letter["key"] for dead_letter in listed(run)) == ["[bold]\x1b[2J", "large", "orphan"]
 
 
 def origin(topic: str, offset: int) -> list[tuple[str, str | bytes | None]]:
@@ -198,14 +201,13 @@ def test_what_died_is_stored_once_the_cause_is_removed(
     wait_until_acknowledged: Wait,
     run: Run,
     png: bytes,
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     strict = start_worker(max_image_bytes=len(png) - 1)
     publish(settings, (b"a", png, None), (b"b", png, [("ce_id", b"b"), ("ce_subject", b"b.png")]))
     wait_until_acknowledged(2, strict)
     assert strict.stop() == 0
-    assert {letter["key"] for letter in listed(run)} == {"a", "b"}
+    assert {dead_letter["key"] for dead_letter in listed(run)} == {"a", "b"}
 
     replayed = run("replay", "--matching", "--since", "1h", "--json")
     assert replayed.exit_code == 0, replayed.output
@@ -214,7 +216,7 @@ def test_what_died_is_stored_once_the_cause_is_removed(
     wait_until_acknowledged(4, worker)
     assert worker.stop() == 0
     assert listed(run) == []
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for key in ("a", "b"):
         row = kudu.get(key)
         assert row is not None

@@ -1,4 +1,4 @@
-"""Dead letters against the size that their topic takes."""
+"""Dead writer against the size that their topic takes."""
 
 from random import Random
 from typing import Any
@@ -29,33 +29,37 @@ def noise(size_bytes: int) -> bytes:
     return Random(1).randbytes(size_bytes)
 
 
-def test_letters_that_each_fit_are_taken_together(settings: Settings, observer: Any) -> None:
+def test_dead_letters_that_each_fit_are_taken_together(settings: Settings, observer: Any) -> None:
     create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "60000"})
-    letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
+    writer = DeadLetterWriter(settings.dead_topic, settings.producer_config())
     model: Any = Model()
-    letters.publish([reject(offset, noise(30_000)) for offset in range(10)], model)
+    writer.publish([reject(offset, noise(30_000)) for offset in range(10)], model)
     assert len(list(observer.read(settings.dead_topic))) == 10
     with pytest.raises(TopicTooSmall, match="70,000 bytes"):
-        letters.publish(
+        writer.publish(
             [reject(10, noise(30_000)), reject(11, noise(70_000)), reject(12, noise(30_000))], model
         )
     assert len(list(observer.read(settings.dead_topic))) == 12, "one that is too large spoils no other"
 
 
-def test_what_came_packed_is_buried_packed_and_what_is_too_large_even_so_without_its_bytes(
+def test_what_came_packed_is_sent_packed_and_what_is_too_large_even_so_without_its_bytes(
     settings: Settings, observer: Any
 ) -> None:
     create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "60000"})
     config = settings.producer_config() | {"message.max.bytes": 50_000}  # what a message may have
-    letters = DeadLetterWriter(settings.dead_topic, config)
+    writer = DeadLetterWriter(settings.dead_topic, config)
     model: Any = Model()
-    letters.publish([reject(1, bytes(5_000_000)), reject(2, noise(30_000)), reject(3, noise(70_000))], model)
+    writer.publish([reject(1, bytes(5_000_000)), reject(2, noise(30_000)), reject(3, noise(70_000))], model)
     raws = {raw.key: raw for raw in observer.read(settings.dead_topic)}
     assert raws[b"key-1"].value == bytes(5_000_000)
     assert raws[b"key-2"].value == noise(30_000)
     assert raws[b"key-3"].value is None
-    letter = read_dead_letter(raws[b"key-3"])
-    assert (letter.origin, letter.reason, letter.left_out_bytes) == ("images/0/3", "bad", 70_006)
+    dead_letter = read_dead_letter(raws[b"key-3"])
+    assert (dead_letter.origin, dead_letter.reason, dead_letter.left_out_bytes) == (
+        "images/0/3",
+        "bad",
+        70_006,
+    )
     assert "own" not in dict(raws[b"key-3"].headers)
-    entry = Entry(letter, UNRESOLVED, raws[b"key-3"])
+    entry = Entry(dead_letter, UNRESOLVED, raws[b"key-3"])
     assert "70,006 bytes" in refusal(entry, ReplayRules(), frozenset({"images"}))

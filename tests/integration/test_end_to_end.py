@@ -10,9 +10,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from flumen.cli.background import environment_of
+from flumen.cli.images import get_image, show_image
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.idx import read_idx
 from flumen.models.repository import Repository
+from flumen.stores.errors import NoSuchImage
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.kafka.topics import ensure_topics
@@ -33,8 +36,8 @@ def offline(settings: Settings, mnist: Path) -> Offline:
 
 
 @pytest.fixture
-def kudu(settings: Settings, flumen_kudu_classpath: list[Path]) -> KuduReader:
-    return KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+def kudu(settings: Settings) -> KuduReader:
+    return KuduReader(settings.kudu_options())
 
 
 def test_ten_thousand_images(
@@ -93,6 +96,7 @@ def test_published_again_is_stored_once(
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     png: bytes,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ensure_topics(settings)
     worker = start_worker()
@@ -109,3 +113,9 @@ def test_published_again_is_stored_once(
     assert row["image"] == png
     assert row["name"] == "157.png"  # the last of four
     kudu.close()
+    for name, value in environment_of(settings).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(NoSuchImage, match=r"no image 'nobody' in Kudu; `flumen search"):
+        get_image("nobody", output=Path("nobody.png"))
+    with pytest.raises(NoSuchImage):
+        show_image("nobody")

@@ -11,6 +11,7 @@ from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import SchemaMismatch, StoreRefused
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu.jars import client_jars
 from flumen.stores.kudu.java import acquire_client, java, release_client, start
 from flumen.stores.kudu.schema import CHUNK_BYTES
 from flumen.streams.kafka.topics import ensure_topics
@@ -46,7 +47,7 @@ class Admin:
     """Somebody else, with a Java client of their own; each change is made when the call returns."""
 
     def __init__(self, kudu_options: KuduOptions) -> None:
-        start(kudu_options.classpath)
+        start(client_jars())
         # Clients are shared by address and time limit, and the sink's own would know of the change.
         self._options = replace(kudu_options, timeout_s=2 * kudu_options.timeout_s)
         self._client: Any = acquire_client(self._options)

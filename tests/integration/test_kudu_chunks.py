@@ -1,8 +1,7 @@
 """Values larger than a cell in a real Kudu: no piece is left behind, and no image is put together of two."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,10 @@ COLUMNS = (
 
 
 @pytest.fixture
-def options(flumen_stack: Any, flumen_names: Any, flumen_kudu_classpath: Sequence[Path]) -> KuduOptions:
+def options(flumen_stack: Any, flumen_names: Any) -> KuduOptions:
     return KuduOptions(
         masters=flumen_stack.kudu_masters,
         table_prefix=flumen_names.kudu_prefix,
-        classpath=tuple(flumen_kudu_classpath),
         partitions=2,
     )
 

@@ -59,7 +59,7 @@ IMAGES = {
 
 
 @pytest.fixture
-def reader(settings: Settings, flumen_kudu_classpath: list[Path]) -> Iterator[SolrReader]:
+def reader(settings: Settings) -> Iterator[SolrReader]:
     chain = load_chain()
     columns = merge_columns(step.columns for step in chain)
     model = Repository(settings.model_repository).load("mnist", 1)
@@ -67,7 +67,7 @@ def reader(settings: Settings, flumen_kudu_classpath: list[Path]) -> Iterator[So
     result = intercept(Batch(images), Context(model, 1_700_000_000_000_000), chain)
     assert not result.errs
     for sink in (
-        KuduSink(settings.kudu_options(tuple(flumen_kudu_classpath)), columns),
+        KuduSink(settings.kudu_options(), columns),
         SolrSink(settings.solr_options(), columns),
     ):
         sink.connect()
@@ -138,13 +138,11 @@ def test_what_people_ask(reader: SolrReader) -> None:
     assert found("-red_mean:*") == ["bare", "beach", "broken"], "grey images have no channels"
 
 
-def test_the_sql_of_the_page(
-    reader: SolrReader, settings: Settings, flumen_kudu_classpath: list[Path]
-) -> None:
+def test_the_sql_of_the_page(reader: SolrReader, settings: Settings) -> None:
     """The statements stand in docs/metadata.md."""
     page = (PAGE.parent / "metadata.md").read_text()
     darkest, beaches = re.findall(r'^flumen sql "(.*)"$', page, re.MULTILINE)
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     shares = [share for _, share in query(kudu, darkest).rows]
     assert shares == pytest.approx([0.875, 0.875, 0.875, 0, 0])
     rows = query(kudu, beaches.replace("'beach'", "'Beach at night'")).rows
@@ -161,10 +159,8 @@ def as_solr_has_it(column: str, stored: Any, indexed: Any) -> Any:
     return stored - stored % 1000 if column.endswith("_at") and stored is not None else stored
 
 
-def test_kudu_and_solr_agree(
-    settings: Settings, reader: SolrReader, flumen_kudu_classpath: list[Path]
-) -> None:
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+def test_kudu_and_solr_agree(settings: Settings, reader: SolrReader) -> None:
+    kudu = KuduReader(settings.kudu_options())
     for name in IMAGES:
         stored, indexed = kudu.get(name), reader.get(name)
         assert stored is not None

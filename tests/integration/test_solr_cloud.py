@@ -183,8 +183,8 @@ def test_a_server_that_stops_answering_is_unavailable_until_it_goes_on(
             sink.write(batch_of("a"))
     finally:
         node.process.send_signal(signal.SIGCONT)
-    patient = connect(options)
-    assert not patient.write(batch_of("a"))
+    waiting = connect(options)
+    assert not waiting.write(batch_of("a"))
     reader = SolrReader(options)
     reader.commit()
     assert reader.count() == 1

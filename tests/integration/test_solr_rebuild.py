@@ -38,15 +38,12 @@ def sample_batch(columns: Sequence[Column]) -> Batch:
     return Batch([ImageMessage(image_id, b"image", 0) for image_id in ids]).with_columns(**values)
 
 
-def test_the_index_is_rebuilt_from_kudu(
-    flumen_stack: Any, flumen_names: Any, flumen_kudu_classpath: list[Path], tmp_path: Path
-) -> None:
+def test_the_index_is_rebuilt_from_kudu(flumen_stack: Any, flumen_names: Any, tmp_path: Path) -> None:
     columns = merge_columns(step.columns for step in load_chain())
     kudu = KuduSink(
         KuduOptions(
             masters=flumen_stack.kudu_masters,
             table_prefix=flumen_names.kudu_prefix,
-            classpath=tuple(flumen_kudu_classpath),
             partitions=2,
         ),
         columns,

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
@@ -53,15 +53,12 @@ KNOWN = [int(label) if row % 7 else None for row, label in enumerate(RANDOM.inte
 
 
 @pytest.fixture(scope="module")
-def options(
-    flumen_stack: Any, flumen_kudu_classpath: Sequence[Path], tmp_path_factory: pytest.TempPathFactory
-) -> KuduOptions:
+def options(flumen_stack: Any, tmp_path_factory: pytest.TempPathFactory) -> KuduOptions:
     """A Kudu with 600 rows, for all tests of this module."""
     prefix = f"{tmp_path_factory.mktemp('sql').name}_{os.getpid()}_"
     options = KuduOptions(
         masters=flumen_stack.kudu_masters,
         table_prefix=prefix,
-        classpath=tuple(flumen_kudu_classpath),
         partitions=2,
     )
     sink = KuduSink(options, COLUMNS)

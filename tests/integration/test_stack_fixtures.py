@@ -18,7 +18,7 @@ from flumen.stores.artifacts import pinned
 from flumen.stores.kudu.jars import LOCK_FILE
 from flumen.streams.settings import Settings
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "stack.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
 TABLE = (
     '{"table_name": "NAME", "schema": {"columns": [{"column_name": "id", "column_type": "INT32"}],'
     ' "key_column_names": ["id"]}, "partition": {"hash_partitions": [{"columns": ["id"], "num_buckets": 2}]}}'
@@ -111,7 +111,7 @@ def test_a_failing_session_leaves_no_server_and_no_data(tmp_path: Path) -> None:
     done = run_session(tmp_path, FLUMEN_TEST_STACK="local")
     assert done.returncode == 1
     assert "on purpose" in done.stdout
-    assert "1 failed, 2 passed" in done.stdout, done.stdout  # the two examples of docs/stack.md
+    assert "1 failed, 2 passed" in done.stdout, done.stdout  # the two examples of docs/python.md
     assert "images_topic='images-" in done.stdout
     assert list(tmp_path.glob("flumen-test-*")) == []
     commands = [" ".join(process.info["cmdline"] or ()) for process in psutil.process_iter(["cmdline"])]

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -52,8 +52,8 @@ def test_topics(settings: Settings, number: int) -> None:
     assert {settings.images_topic, settings.dead_topic, settings.control_topic} <= existing_topics(settings)
 
 
-def test_tables(settings: Settings, number: int, flumen_kudu_classpath: Sequence[Path]) -> None:
-    options = settings.kudu_options(tuple(flumen_kudu_classpath))
+def test_tables(settings: Settings, number: int) -> None:
+    options = settings.kudu_options()
     together(lambda: connected(KuduSink(options, COLUMNS)), number)
     reader = KuduReader(options)
     assert reader.count() == 0

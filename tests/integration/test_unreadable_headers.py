@@ -14,7 +14,7 @@ from raw_records import RawRecord, publish_raw
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
 from flumen.streams.kafka.message import UNREADABLE_HEADERS
 from flumen.streams.kafka.received import raw_message
-from flumen.streams.kafka.topics import ensure_marks_topic, ensure_topics
+from flumen.streams.kafka.topics import ensure_resolutions_topic, ensure_topics
 from flumen.streams.settings import Settings
 
 WARM = 600
@@ -31,10 +31,10 @@ def record(
 @pytest.fixture
 def topics(settings: Settings) -> dict[str, str]:
     ensure_topics(settings)
-    ensure_marks_topic(settings)
+    ensure_resolutions_topic(settings)
     return {
         name: getattr(settings, f"{name}_topic")
-        for name in ("images", "dead", "marks", "control", "status", "audit")
+        for name in ("images", "dead", "resolutions", "control", "status", "audit")
     }
 
 
@@ -86,20 +86,20 @@ def test_a_worker_and_every_command_go_on(
     publish_warm(settings, topics["control"], model)  # before the worker's start
     worker = start_worker()
     first_bad = publish_warm(settings, topics["images"], b"bad", png)
-    for name in ("control", "status", "audit", "marks"):  # and while it runs
+    for name in ("control", "status", "audit", "resolutions"):  # and while it runs
         publish_warm(settings, topics[name], model)
     wait_until_acknowledged(WARM + 4, worker)
 
-    letters = [read_dead_letter(raw) for raw in observer.read(topics["dead"])]
-    assert [letter.origin for letter in letters] == [
+    dead_letters = [read_dead_letter(raw) for raw in observer.read(topics["dead"])]
+    assert [dead_letter.origin for dead_letter in dead_letters] == [
         f"{topics['images']}/0/{first_bad + behind}" for behind in (0, 2, 3)
     ]
-    assert {letter.stage for letter in letters} == {"envelope"}
-    assert all("not UTF-8" in letter.reason for letter in letters)
+    assert {dead_letter.stage for dead_letter in dead_letters} == {"envelope"}
+    assert all("not UTF-8" in dead_letter.reason for dead_letter in dead_letters)
     refusals = [line for line in worker.lines() if line["event"] == "control record refused"]
     assert {line["reason"] for line in refusals} == {"RecordMalformed"}
 
-    publish_warm(settings, topics["dead"], b"no letter of ours")
+    publish_warm(settings, topics["dead"], b"no dead letter of ours")
     for arguments in (
         ["dead", "list", "--json"],
         ["dead", "show", f"0/{3 + WARM}"],

@@ -5,7 +5,6 @@ import struct
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -80,7 +79,6 @@ def test_bad_among_good(
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     worker = start_worker()
@@ -95,16 +93,19 @@ def test_bad_among_good(
     assert producer.flush(60) == 0
     wait_until_acknowledged(len(GOOD) + len(BAD) + 2, worker)
 
-    letters = {letter.key: letter for letter in map(read_dead_letter, observer.read(settings.dead_topic))}
-    assert sorted(letters) == sorted([*BAD, "broken headers"])
+    dead_letters = {
+        dead_letter.key: dead_letter
+        for dead_letter in map(read_dead_letter, observer.read(settings.dead_topic))
+    }
+    assert sorted(dead_letters) == sorted([*BAD, "broken headers"])
     for key, (_, stage) in BAD.items():
-        assert letters[key].stage == stage
-        assert letters[key].reason
-        assert len(letters[key].reason) <= 4000
-    assert "ce_knownlabel" in letters["broken headers"].reason
-    assert "100,000" in letters["bomb"].reason or "100000" in letters["bomb"].reason
-    assert "it is HEIC/HEIF, which no decoder here reads; publish it as one of" in letters["HEIC"].reason
-    assert letters["broken TIFF"].reason.endswith(
+        assert dead_letters[key].stage == stage
+        assert dead_letters[key].reason
+        assert len(dead_letters[key].reason) <= 4000
+    assert "ce_knownlabel" in dead_letters["broken headers"].reason
+    assert "100,000" in dead_letters["bomb"].reason or "100000" in dead_letters["bomb"].reason
+    assert "it is HEIC/HEIF, which no decoder here reads; publish it as one of" in dead_letters["HEIC"].reason
+    assert dead_letters["broken TIFF"].reason.endswith(
         "cannot be decoded to its end; publish it again from the original"
     )
     (broken,) = (raw for raw in observer.read(settings.dead_topic) if raw.key == b"broken TIFF")
@@ -112,7 +113,7 @@ def test_bad_among_good(
     strange = [line for line in worker.log.read_text().splitlines() if not line.startswith("{")]
     assert strange == [], "what a library says of an image stands with that image alone"
 
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for key, content in GOOD.items():
         row = kudu.get(key)
         assert row is not None, key
@@ -150,7 +151,6 @@ def test_what_tells_images_apart(
     start_worker: Callable[..., Any],
     port: int,
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     """A camera's key is no image's id; an image sent twice is one; what replaces another is counted and told."""
     ensure_topics(settings)
@@ -167,7 +167,7 @@ def test_what_tells_images_apart(
         producer.produce(settings.images_topic, **message)
     assert producer.flush(60) == 0
     wait_until_acknowledged(len(messages), worker)
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for number in range(4):
         row = kudu.get(f"/camera/1 {number}")
         assert row is not None

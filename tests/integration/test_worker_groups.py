@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,7 +40,6 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
     wait_until: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     options = {"kafka_properties": BY_BROKER | {"group.remote.assignor": "range"}, "max_batch_size": 20}
@@ -66,11 +64,11 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
     wait_until_acknowledged(*sent, stays)
     assert stays.stop() == 0
     poisoned = [f"digit-{number}" for number in range(0, *sent, POISON_EVERY)]
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     assert [kudu.count() + len(poisoned)] == sent
     kudu.close()
-    letters = [read_dead_letter(raw).key for raw in observer.read(settings.dead_topic)]
-    assert sorted(letters) == sorted(poisoned)
+    dead_letters = [read_dead_letter(raw).key for raw in observer.read(settings.dead_topic)]
+    assert sorted(dead_letters) == sorted(poisoned)
 
 
 @pytest.mark.parametrize("properties", [{}, BY_BROKER], ids=["classic", "consumer"])

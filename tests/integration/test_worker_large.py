@@ -42,7 +42,6 @@ def test_from_a_file_through_every_limit_and_back(
     settings: Settings,
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Any],
     run_flumen: Callable[..., Any],
     tmp_path: Any,
 ) -> None:
@@ -60,7 +59,7 @@ def test_from_a_file_through_every_limit_and_back(
     wait_until_acknowledged(len(contents), worker)
     assert worker.stop() == 0
 
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for name, content in contents.items():
         assert kudu.read_image(f"photos/{name}") == content
     kudu.close()
@@ -73,7 +72,7 @@ def test_from_a_file_through_every_limit_and_back(
     assert b"there is no image 'nobody' in Kudu" in b" ".join(missing.stderr.split())
 
 
-def test_over_the_limit_and_over_time_is_buried_whole(
+def test_over_the_limit_and_over_time_is_a_dead_letter_whole(
     settings: Settings,
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
@@ -96,14 +95,19 @@ def test_over_the_limit_and_over_time_is_buried_whole(
     wait_until_acknowledged(2 * len(sent), worker)
     assert worker.stop() == 0
     raws = list(observer.read(settings.dead_topic))
-    letters = [read_dead_letter(raw) for raw in raws]
-    assert sorted({letter.key for letter in letters}) == [
+    dead_letters = [read_dead_letter(raw) for raw in raws]
+    assert sorted({dead_letter.key for dead_letter in dead_letters}) == [
         "far too many bytes",
         "takes too long",
         "too many bytes",
     ]
-    assert all(raw.value == sent[letter.key] for raw, letter in zip(raws, letters, strict=True))
-    stages = {letter.key: (letter.stage, letter.error_class.rpartition(".")[2]) for letter in letters}
+    assert all(
+        raw.value == sent[dead_letter.key] for raw, dead_letter in zip(raws, dead_letters, strict=True)
+    )
+    stages = {
+        dead_letter.key: (dead_letter.stage, dead_letter.error_class.rpartition(".")[2])
+        for dead_letter in dead_letters
+    }
     assert stages == {
         "too many bytes": ("envelope", "ImageTooLarge"),
         "far too many bytes": ("envelope", "ImageTooLarge"),
@@ -115,7 +119,6 @@ def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
     settings: Settings,
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Any],
     observer: Any,
 ) -> None:
     """Each is stored, or a dead letter with its reason, and the images around it are stored."""
@@ -138,24 +141,24 @@ def test_what_costs_more_than_it_weighs_stops_nothing_behind_it(
     wait_until_acknowledged(len(hostile) + len(good), worker)
     assert psutil.Process(worker.process.pid).memory_info().rss < 900 * MEGABYTES
     assert worker.stop() == 0
-    letters = [read_dead_letter(raw) for raw in observer.read(settings.dead_topic)]
-    assert [(letter.key, letter.error_class.rpartition(".")[2]) for letter in letters] == [
-        ("tile", "ImageTooManyPixels")
-    ]
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    dead_letters = [read_dead_letter(raw) for raw in observer.read(settings.dead_topic)]
+    assert [
+        (dead_letter.key, dead_letter.error_class.rpartition(".")[2]) for dead_letter in dead_letters
+    ] == [("tile", "ImageTooManyPixels")]
+    kudu = KuduReader(settings.kudu_options())
     for key in [*good, "800 pages", "datasets", "semicolons"]:
         assert kudu.read_image(key) == (good | hostile)[key], key
     kudu.close()
 
 
-def test_a_topic_that_could_not_bury_every_image_is_named_at_the_start(settings: Settings) -> None:
+def test_a_topic_that_takes_no_dead_letter_of_every_image_is_named_at_the_start(settings: Settings) -> None:
     create_topic(settings.kafka_servers, settings.images_topic, **{"max.message.bytes": "5000000"})
     create_topic(settings.kafka_servers, settings.dead_topic, **{"max.message.bytes": "5000000"})
     with pytest.raises(TopicTooSmall, match=r"Set max\.message\.bytes of .* to 5065536 or more"):
         ensure_topics(settings)
 
 
-def test_a_topic_that_refuses_a_letter_stops_the_worker_and_loses_nothing(
+def test_a_topic_that_refuses_a_dead_letter_stops_the_worker_and_loses_nothing(
     settings: Settings, start_worker: Callable[..., Any], observer: Any, wait_until: Callable[..., Any]
 ) -> None:
     """Its limit was lowered after the worker had looked."""

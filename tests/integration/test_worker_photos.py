@@ -39,7 +39,6 @@ def test_photos_of_any_kind(
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
     run_flumen: Callable[..., Any],
-    flumen_kudu_classpath: list[Path],
     tmp_path: Path,
 ) -> None:
     ensure_topics(settings)
@@ -63,7 +62,7 @@ def test_photos_of_any_kind(
     assert solr.facet_counts("format") == {name: solr.count(f"format:{name}") for name, _ in KINDS}
     solr.close()
 
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     for file in sorted(photos.iterdir())[::7]:
         row = kudu.get(f"photos/{file.name}")
         assert row is not None

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,7 +41,6 @@ def test_sigterm_under_load_loses_nothing(
     observer: Any,
     wait_until: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     first = start_worker(max_batch_size=50)
@@ -52,7 +50,7 @@ def test_sigterm_under_load_loses_nothing(
         assert first.stop(signal.SIGTERM) == 0
         finished = observer.progress(settings.images_topic).acknowledged
         wait_until(lambda: observer.progress(settings.images_topic).published > finished, "more to do")
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     assert kudu.count() == finished
     second = start_worker()
     wait_until_acknowledged(*sent, second)
@@ -66,7 +64,6 @@ def test_two_workers_share_the_topic(
     png: bytes,
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
-    flumen_kudu_classpath: list[Path],
 ) -> None:
     ensure_topics(settings)
     workers = [start_worker(), start_worker()]
@@ -75,7 +72,7 @@ def test_two_workers_share_the_topic(
     publish_digits(settings, png, 2000)
     wait_until_acknowledged(2000, workers[0])
     assert [worker.stop() for worker in workers] == [0, 0]
-    kudu = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+    kudu = KuduReader(settings.kudu_options())
     assert kudu.count() == 2000
     kudu.close()
 

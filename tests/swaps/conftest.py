@@ -63,7 +63,7 @@ def scene(
 
 
 @pytest.fixture
-def kudu(settings: Settings, flumen_kudu_classpath: list[Path]) -> Iterator[KuduReader]:
-    reader = KuduReader(settings.kudu_options(tuple(flumen_kudu_classpath)))
+def kudu(settings: Settings) -> Iterator[KuduReader]:
+    reader = KuduReader(settings.kudu_options())
     yield reader
     reader.close()

@@ -242,8 +242,8 @@ def test_a_dead_worker_is_waited_for_unless_forced(run: Run, start: Start) -> No
     assert fleet(run)["workers"]["dead"]["state"] == "silent"
     assert fleet(run)["workers"]["alive"]["model"] == "mnist@1"
 
-    outcome = printed(run("activate", "mnist@2", "--force", "--json"))
-    assert (outcome["workers"], outcome["left_out"]) == (["alive"], ["dead"])
+    result = printed(run("activate", "mnist@2", "--force", "--json"))
+    assert (result["workers"], result["left_out"]) == (["alive"], ["dead"])
     assert models(run) == {"alive": "mnist@2"}
 
 

@@ -16,7 +16,7 @@ from swap_models import register
 from flumen.cli.background import environment_of
 from flumen.models.repository import Repository
 from flumen.streams.control.operator.fleet import Fleet, forget
-from flumen.streams.control.operator.rollout import Order, Outcome, Rollout
+from flumen.streams.control.operator.rollout import Order, Rollout, RolloutResult
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import (
     MAX_REVISION,
@@ -37,7 +37,7 @@ from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 
-WISH = DesiredChange(
+CHANGE = DesiredChange(
     command=Command.ACTIVATE,
     model="mnist",
     champion=ModelRef(1, "1" * 64),
@@ -57,7 +57,7 @@ GHOST = WorkerStatus(
     worker="ghost",
     model="mnist",
     state=WorkerState.SERVING,
-    champion=WISH.champion,
+    champion=CHANGE.champion,
     challenger=None,
     prepared=None,
     refused=None,
@@ -119,9 +119,9 @@ def test_who_comes_later_is_refused_and_told_what_changed(
     writer: Callable[[], StateWriter], read_back: Callable[[int], list[DesiredState]]
 ) -> None:
     alice, bob = writer(), writer()
-    first = alice.write(replace(WISH, prepare=SECOND), None)
+    first = alice.write(replace(CHANGE, prepare=SECOND), None)
     with pytest.raises(StateChanged) as refused:
-        bob.write(replace(WISH, actor="bob@home"), None)
+        bob.write(replace(CHANGE, actor="bob@home"), None)
     for part in (
         "alice@desk",
         "revision 1",
@@ -131,12 +131,12 @@ def test_who_comes_later_is_refused_and_told_what_changed(
     ):
         assert part in str(refused.value)
 
-    second = bob.write(replace(WISH, champion=THIRD, actor="bob@home", reason="mine"), first)
+    second = bob.write(replace(CHANGE, champion=THIRD, actor="bob@home", reason="mine"), first)
     with pytest.raises(
         StateChanged, match=r"bob@home .* revision 2 .* champion 1 → 3, prepare 2 .* \(mine\)"
     ):
-        alice.write(replace(WISH, champion=SECOND), first)
-    third = alice.write(replace(WISH, champion=SECOND), second)
+        alice.write(replace(CHANGE, champion=SECOND), first)
+    third = alice.write(replace(CHANGE, champion=SECOND), second)
     assert [state.revision for state in (first, second, third)] == [1, 2, 3]
     assert read_back(3) == [first, second, third]
 
@@ -154,7 +154,7 @@ def test_many_at_once_write_one_after_another(
             while True:
                 seen = read_newest(settings, "mnist")
                 try:
-                    written.append(own.write(WISH, seen))
+                    written.append(own.write(CHANGE, seen))
                     break
                 except StateChanged:
                     continue
@@ -180,7 +180,7 @@ def test_of_twenty_at_once_one_wins_and_all_others_are_told(
         own = writer()
         start.wait()
         try:
-            written.append(own.write(replace(WISH, actor=f"operator-{number}"), None))
+            written.append(own.write(replace(CHANGE, actor=f"operator-{number}"), None))
         except StateChanged as error:
             told.append(error)
 
@@ -217,8 +217,8 @@ def test_an_answer_that_says_nothing_is_looked_into(
 
     monkeypatch.setattr("flumen.streams.kafka.errors.Producer", Doubtful)
     own = writer()
-    first = own.write(WISH, None)
-    second = own.write(replace(WISH, champion=SECOND), first)
+    first = own.write(CHANGE, None)
+    second = own.write(replace(CHANGE, champion=SECOND), first)
     assert (first.revision, second.revision, second.champion) == (1, 2, SECOND)
     assert read_back(2) == [first, second]
     assert next(tries, None) is None, "every doubt was met"
@@ -231,9 +231,9 @@ def test_a_topic_that_was_made_anew_goes_on_above_what_workers_know(
     order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=0.1, force=True)
     with Fleet(settings) as fleet:
         view = fleet.view("mnist")
-        outcome = Rollout(fleet, writer(), order, lambda *_: None).shadow(view, None, SECOND)
-        assert (outcome.state, outcome.workers) == (None, ("ghost",))
-    state = writer().write(WISH, view.desired, max(status.revision for status in view.live))
+        result = Rollout(fleet, writer(), order, lambda *_: None).shadow(view, None, SECOND)
+        assert (result.state, result.workers) == (None, ("ghost",))
+    state = writer().write(CHANGE, view.desired, max(status.revision for status in view.live))
     assert state.revision == 42
 
 
@@ -241,14 +241,14 @@ def test_who_waits_learns_that_somebody_else_decided(
     settings: Settings, writer: Callable[[], StateWriter], wait_until: Callable[..., Any]
 ) -> None:
     say(settings, GHOST)
-    ended: list[Outcome | StateChanged] = []
+    ended: list[RolloutResult | StateChanged] = []
 
     def activate() -> None:
         order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=120)
         with Fleet(settings) as fleet:
             try:
                 rollout = Rollout(fleet, writer(), order, lambda *_: None)
-                ended.append(rollout.activate(fleet.view("mnist"), SECOND, WISH.champion))
+                ended.append(rollout.activate(fleet.view("mnist"), SECOND, CHANGE.champion))
             except StateChanged as error:
                 ended.append(error)
 
@@ -256,7 +256,7 @@ def test_who_waits_learns_that_somebody_else_decided(
     alice.start()
     prepared = wait_until(lambda: read_newest(settings, "mnist"), "what alice prepares")
     assert prepared.prepare == SECOND
-    decided = writer().write(replace(WISH, champion=THIRD, actor="bob"), prepared)
+    decided = writer().write(replace(CHANGE, champion=THIRD, actor="bob"), prepared)
     alice.join()
     assert isinstance(ended[0], StateChanged)
     assert "bob changed mnist to revision 2" in str(ended[0])
@@ -271,7 +271,9 @@ def test_what_a_worker_said_before_it_heard_of_a_change_is_no_answer(
     say(settings, replace(GHOST, prepared=SECOND))
     order = Order(command=Command.ACTIVATE, model="mnist", actor="alice", reason="", timeout_s=1)
     with Fleet(settings) as fleet, pytest.raises(RolloutTimedOut, match="not so far: ghost"):
-        Rollout(fleet, writer(), order, lambda *_: None).activate(fleet.view("mnist"), SECOND, WISH.champion)
+        Rollout(fleet, writer(), order, lambda *_: None).activate(
+            fleet.view("mnist"), SECOND, CHANGE.champion
+        )
 
 
 def test_what_is_chosen_on_an_older_state_is_not_written(
@@ -280,9 +282,9 @@ def test_what_is_chosen_on_an_older_state_is_not_written(
     order = Order(command=Command.ROLLBACK, model="mnist", actor="alice", reason="", timeout_s=60)
     with Fleet(settings) as fleet:
         view = fleet.view("mnist")
-        decided = writer().write(replace(WISH, champion=THIRD, actor="bob"), None)
+        decided = writer().write(replace(CHANGE, champion=THIRD, actor="bob"), None)
         with pytest.raises(StateChanged, match="bob changed mnist"):
-            Rollout(fleet, writer(), order, lambda *_: None).activate(view, SECOND, WISH.champion)
+            Rollout(fleet, writer(), order, lambda *_: None).activate(view, SECOND, CHANGE.champion)
     assert read_newest(settings, "mnist") == decided
 
 
@@ -293,9 +295,9 @@ def test_a_revision_that_nobody_can_have_reached_uses_none_up(
     order = Order(command=Command.SHADOW, model="mnist", actor="alice", reason="", timeout_s=60)
     with Fleet(settings) as fleet:
         rollout = Rollout(fleet, writer(), order, lambda *_: None)
-        outcome = rollout.shadow(fleet.view("mnist"), SECOND, WISH.champion)
-    assert outcome.state is not None
-    assert outcome.state.revision == 1
+        result = rollout.shadow(fleet.view("mnist"), SECOND, CHANGE.champion)
+    assert result.state is not None
+    assert result.state.revision == 1
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,9 @@ def test_a_champion_without_an_answer_and_a_challenger_without_an_end_stop_nothi
         return _metrics(port).get('flumen_shadow_dropped_total{reason="behind"}', 0) > 0
 
     wait_until(left_behind, "a challenger that hangs", worker.check)
-    (letter,) = observer.read(scene.settings.dead_topic)
-    headers = {name: (value or b"").decode() for name, value in letter.headers}
-    assert letter.key == b"white"
+    (dead_letter,) = observer.read(scene.settings.dead_topic)
+    headers = {name: (value or b"").decode() for name, value in dead_letter.headers}
+    assert dead_letter.key == b"white"
     assert headers["__connect.errors.stage"] == "classify"
     assert "the model mnist@2 answers with values that are not probabilities" in str(headers)
     stored = {row["id"] for row in stored_rows(kudu, ["id"])}

@@ -249,7 +249,7 @@ def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Sce
     operator = Operator(settings, make_signer(settings))
     operator.write(scene.shipped)
     operator.write(third, gives_up=True)
-    in_control, in_trail = _given_up(scene)
+    in_control, in_audit_log = _given_up(scene)
     _send_again(settings, in_control)
     scene.wait_for_status(
         lambda status: status.refused is not None, "what has no line in the audit log is refused"
@@ -258,7 +258,7 @@ def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Sce
     operator.revision = 1
     operator.write(second)
     scene.wait_for_status(lambda status: status.champion == second, "what was committed")
-    _send_again(settings, in_trail)
+    _send_again(settings, in_audit_log)
     late = scene.start(**keys)
     _send_again(settings, in_control)
     told = scene.wait_for_statuses(2, lambda status: status.refused is not None, "both workers' word")

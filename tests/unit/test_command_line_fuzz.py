@@ -140,10 +140,10 @@ WRONG = st.one_of(
     ),
 )  # fmt: skip
 # What makes the commands wait for a server, when it is right, is not left to chance.
-PATIENCE = {"kudu_timeout_s", "solr_timeout_s"}
+TIMEOUTS = {"kudu_timeout_s", "solr_timeout_s"}
 OFTEN = ["home", "cache", "maven_repository", "kafka_properties", "models_root"]
 SETTINGS = st.dictionaries(
-    st.sampled_from(OFTEN) | st.sampled_from(sorted(set(Settings.model_fields) - PATIENCE)),
+    st.sampled_from(OFTEN) | st.sampled_from(sorted(set(Settings.model_fields) - TIMEOUTS)),
     WRONG.filter(can_be_given),
     max_size=3,
 )
@@ -183,7 +183,7 @@ def stopped() -> Event:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def impatient() -> Iterator[None]:
+def short_timeouts() -> Iterator[None]:
     """Nobody waits for servers that are not there."""
     with pytest.MonkeyPatch.context() as patch:
         ask = Connection.ask

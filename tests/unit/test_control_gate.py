@@ -75,7 +75,7 @@ def fill(tested: Gate, *raws: RawMessage) -> Gate:
     return tested
 
 
-def test_a_state_counts_once_the_audit_trail_has_it() -> None:
+def test_a_state_counts_once_the_audit_log_has_it() -> None:
     tested, first = gate(), state(1, 1)
     assert tested.admit(control(first)) is None
     assert (tested.state, tested.is_waiting) == (None, True)
@@ -109,7 +109,7 @@ def test_a_refusal_that_another_record_brought_to_light_is_told_with_the_next() 
     assert (tested.state, tested.conflict) == (second, None)
 
 
-def test_the_trail_may_be_read_before_the_control_topic() -> None:
+def test_the_audit_log_may_be_read_before_the_control_topic() -> None:
     tested, first = gate(), state(1, 1)
     assert tested.admit(audit(first)) == first
     assert tested.has_lost
@@ -162,7 +162,7 @@ def test_whatever_order_the_two_topics_are_read_in_all_come_to_the_same_state() 
         assert tested.state == committed[1]
 
 
-def test_a_record_that_the_trail_does_not_get_is_told_in_time() -> None:
+def test_a_record_that_the_audit_log_does_not_get_is_told_in_time() -> None:
     clock = Clock()
     tested = fill(gate(clock=clock), control(state(1, 1)), audit(state(1, 1)))
     assert tested.admit(control(state(2, 2))) is None
@@ -223,7 +223,7 @@ def test_no_revision_closes_a_model(revision: int) -> None:
     assert (tested.state, tested.conflict) == (state(3, 1), None)
 
 
-def test_a_trail_begins_where_it_begins_and_far_below_the_last_revision() -> None:
+def test_an_audit_log_begins_where_it_begins_and_far_below_the_last_revision() -> None:
     tested = gate()
     with pytest.raises(RecordOutOfLine, match="begins with 1,000,000 at most"):
         tested.admit(audit(state(MAX_REVISION, 1)))

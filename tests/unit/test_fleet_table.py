@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from flumen.cli import fleet_table
-from flumen.cli.fleet_table import headline, watching, worker_row
+from flumen.cli.fleet_table import fleet_display, headline, worker_row
 from flumen.cli.main import run
 from flumen.streams.control.operator.fleet import FleetView, Seen
 from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus
@@ -55,7 +55,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 def test_a_line_is_printed_for_each_change_and_only_then(screen: io.StringIO) -> None:
     ready = replace(STATUS, state=WorkerState.READY, prepared=SECOND)
-    with watching(quiet=False) as show:
+    with fleet_display(quiet=False) as show:
         show(view(STATUS), "for it")
         show(view(replace(STATUS, images_per_s=1.0, at="2027-01-15T08:00:02Z")), "for it")
         show(view(ready), "for it")
@@ -71,7 +71,7 @@ def test_a_line_is_printed_for_each_change_and_only_then(screen: io.StringIO) ->
 
 
 def test_programs_get_no_lines(screen: io.StringIO) -> None:
-    with watching(quiet=True) as show:
+    with fleet_display(quiet=True) as show:
         show(view(STATUS), "for it")
     assert screen.getvalue() == ""
 
@@ -79,7 +79,7 @@ def test_programs_get_no_lines(screen: io.StringIO) -> None:
 def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(fleet_table, "console", Console(file=screen, width=200, force_terminal=True))
-    with watching(quiet=False) as show:
+    with fleet_display(quiet=False) as show:
         show(view(STATUS), "for it")
     for shown in (
         "revision 3, champion 1, challenger 2",
@@ -95,7 +95,7 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_terminal_does_not_obey_what_a_worker_says(screen: io.StringIO) -> None:
     refused = replace(STATUS, state=WorkerState.REFUSED, refused=Refused(SECOND, 3, HOSTILE, HOSTILE * 3))
-    with watching(quiet=False) as show:
+    with fleet_display(quiet=False) as show:
         show(view(refused), "for it")
     fleet_table.console.print(fleet_table.fleet_table(view(refused)))
     assert "\x1b" not in screen.getvalue()

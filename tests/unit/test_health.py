@@ -6,7 +6,7 @@ from clocks import Clock
 
 from flumen.stores import StoreClosed, StoreUnavailable
 from flumen.streams.errors import Stalled
-from flumen.streams.live.health import Pulse, watch
+from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
 
@@ -90,7 +90,7 @@ def test_the_watchdog_ends_with_the_reason(pulse: Pulse, clock: Clock) -> None:
     pulse.observe(lag=7, open_batches=0)
     clock.now = 50
     with pytest.raises(Stalled, match="7 messages"):
-        asyncio.run(watch(pulse))
+        asyncio.run(run_watchdog(pulse))
 
 
 def test_a_partition_that_gives_nothing_is_a_problem_also_where_others_go_on(
@@ -119,14 +119,14 @@ def failing(times: int, error: Exception) -> Callable[[], Awaitable[str]]:
     return call
 
 
-def test_patience_outlasts_a_server_that_is_down(pulse: Pulse) -> None:
+def test_a_retry_waits_for_a_server_that_is_down(pulse: Pulse) -> None:
     metrics = Metrics()
     retry = Retry(metrics, pulse, first_pause_s=0.001)
     assert asyncio.run(retry.until_done("kudu", failing(3, StoreUnavailable("down")))) == "done"
     assert metrics.registry.get_sample_value("flumen_retries_total", {"server": "kudu"}) == 3
 
 
-def test_patience_ends_where_a_retry_changes_nothing(pulse: Pulse) -> None:
+def test_what_a_retry_does_not_change_is_raised(pulse: Pulse) -> None:
     retry = Retry(Metrics(), pulse, first_pause_s=0.001)
     with pytest.raises(StoreClosed):
         asyncio.run(retry.until_done("kudu", failing(1, StoreClosed("gone"))))

@@ -156,12 +156,12 @@ class Deliveries(RuleBasedStateMachine):
     def crash(self) -> None:
         self.begin()
 
-    @rule(meanwhile=MEANWHILE, partitions=SOME, patient=st.booleans())
-    def stop(self, meanwhile: list[str], partitions: set[Partition], patient: bool) -> None:
+    @rule(meanwhile=MEANWHILE, partitions=SOME, waits=st.booleans())
+    def stop(self, meanwhile: list[str], partitions: set[Partition], waits: bool) -> None:
         self.script = [(what, partitions) for what in meanwhile]
-        self.intake.leave(1e9 if patient else 0)
+        self.intake.leave(1e9 if waits else 0)
         self.intake.finish()
-        if patient and not self.script:
+        if waits and not self.script:
             assert self.intake.unfinished == 0
         self.consumer.close()
         self.begin()

@@ -85,7 +85,7 @@ def test_what_is_registered_can_be_loaded(place):
 def test_a_load_can_be_paced(place):
     place.repository.register(CONTENT, MANIFEST)
     rests = []
-    place.repository.load("shapes", 1, pace=lambda: rests.append(1))
+    place.repository.load("shapes", 1, throttle=lambda: rests.append(1))
     there = 7  # before it hashes, looks into the file, loads it, runs it three times; and at the end
     assert len(rests) == 2 + there + 3, "before it reads, sends, loads here and runs once; and at the end"
 

@@ -129,7 +129,7 @@ def test_a_file_that_ends_its_helper_twice_is_refused(verifier: Verifier) -> Non
         os.kill(pid(verifier), signal.SIGKILL)
 
     with pytest.raises(VerifierDied, match="shapes@0 has twice ended the process"):
-        verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS, pace=end_it)
+        verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS, throttle=end_it)
     assert len(set(steps)) == 2
     verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS)
 
@@ -142,7 +142,7 @@ def test_whoever_gives_up_waiting_leaves_no_helper_at_work(verifier: Verifier) -
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        verifier.verify(SLOW, manifest_for(SLOW), UNHURRIED, pace=interrupted)
+        verifier.verify(SLOW, manifest_for(SLOW), UNHURRIED, throttle=interrupted)
     assert not psutil.pid_exists(helpers[0])
     verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS)
 
@@ -170,9 +170,9 @@ def test_closing_ends_a_busy_helper() -> None:
 
 def test_what_the_helper_works_is_told_at_each_step_and_never_falls(verifier: Verifier) -> None:
     told = []
-    verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS, pace=lambda: told.append(verifier.worked_s))
+    verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS, throttle=lambda: told.append(verifier.worked_s))
     os.kill(pid(verifier), signal.SIGKILL)
-    verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS, pace=lambda: told.append(verifier.worked_s))
+    verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS, throttle=lambda: told.append(verifier.worked_s))
     assert told == sorted(told)
     assert len(set(told)) > 2
 

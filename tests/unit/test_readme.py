@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-
-from flumen.cli.main import app
+from command_lines import ROOT_COMMAND
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -24,7 +22,7 @@ def commands(command: Any, *above: str) -> Iterator[tuple[str, ...]]:
             yield from commands(each, *above, name)
 
 
-@pytest.mark.parametrize("words", list(commands(typer.main.get_command(app))), ids=" ".join)
+@pytest.mark.parametrize("words", list(commands(ROOT_COMMAND)), ids=" ".join)
 def test_the_table_has_every_command(words: tuple[str, ...]) -> None:
     rows = re.findall(r"^\| (`.*?`.*?) \|", README, re.MULTILINE)
     named = [set(re.findall(r"[a-z]+", row)) for row in rows]

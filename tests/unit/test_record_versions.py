@@ -120,7 +120,7 @@ def test_the_last_release_refuses_what_it_does_not_know(last_release: ModuleType
             last_release.parse_desired(json.dumps(written(state(1, 1), **more)).encode())
 
 
-def test_a_trail_and_a_control_topic_of_the_last_release_are_followed() -> None:
+def test_an_audit_log_and_a_control_topic_of_the_last_release_are_followed() -> None:
     tested = gate()
     for name, topic in (("change-first", AUDIT), ("desired", CONTROL), ("change", AUDIT)):
         tested.admit(record(frozen(name), topic))
@@ -205,7 +205,7 @@ def test_nobody_unsigned_blocks_a_model_with_a_newer_schema(tmp_path: Path) -> N
     assert isinstance(refused, RecordUnrecorded)
 
 
-def test_the_trail_counts_what_it_could_not_read(
+def test_the_audit_log_counts_what_it_could_not_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     effect = json.loads(frozen("effective"))

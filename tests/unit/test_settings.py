@@ -138,6 +138,19 @@ def test_a_misspelt_name_in_the_file_is_refused_with_the_nearest() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_name_of_0_1_0_is_refused_with_what_it_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("flumen.toml").write_text("marks_topic = 'images.dead.marks'\n")
+    with pytest.raises(BadSetting, match=r"'marks_topic' \(it is resolutions_topic now\); correct it in"):
+        load_settings()
+    monkeypatch.setenv("FLUMEN_MARKS_TOPIC", "images.dead.marks")
+    with pytest.raises(BadSetting, match=r"FLUMEN_MARKS_TOPIC \(it is FLUMEN_RESOLUTIONS_TOPIC now\)"):
+        load_settings()
+
+
+def test_what_was_resolved_before_is_read_where_it_was_written() -> None:
+    assert load_settings().resolutions_topic == "images.dead.marks"
+
+
 def test_names_of_others_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in OTHER_NAMES:
         monkeypatch.setenv(name, "x")

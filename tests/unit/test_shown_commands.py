@@ -5,10 +5,9 @@ import os
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import typer
+from command_lines import accept
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -45,16 +44,6 @@ def parsed(line: str) -> tuple[dict[str, str], Path | str, list[str]]:
     words = shlex.split(line)
     settings = dict(word.split("=", 1) for word in words if word.startswith("FLUMEN_"))
     return settings, words[len(settings)], words[len(settings) + 1 :]
-
-
-def accept(arguments: list[str]) -> None:
-    """Let the command line read the arguments, and run nothing."""
-    command: Any = typer.main.get_command(app)
-    while arguments:
-        context = command.make_context("flumen", list(arguments))
-        if not hasattr(command, "resolve_command"):
-            return
-        _, command, arguments = command.resolve_command(context, list(arguments))
 
 
 @pytest.mark.parametrize("left", [RUNNING, Left(servers=True, workers=False), STOPPED], ids=str)
@@ -131,7 +120,7 @@ def test_a_home_that_the_environment_names_is_named(elsewhere: Path, monkeypatch
 def test_photos_share_no_table_no_core_and_no_topic_with_the_digits(tmp_path: Path) -> None:
     digits = Settings(home=tmp_path)
     photos = photo_settings(digits)
-    for name in ("images_topic", "dead_topic", "marks_topic", "parked_topic", "group_id", "solr_core"):
+    for name in ("images_topic", "dead_topic", "resolutions_topic", "parked_topic", "group_id", "solr_core"):
         assert getattr(photos, name) != getattr(digits, name), name
         Settings.model_validate({name: getattr(photos, name)})
     assert photos.kudu_table_prefix not in ("", digits.kudu_table_prefix)

@@ -5,7 +5,7 @@ import pytest
 
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
 from flumen.stores.solr import SolrOptions
-from flumen.stores.solr.server import Refusal, SolrServer, read_error, shorten
+from flumen.stores.solr.server import ErrorResponse, SolrServer, read_error, shorten
 
 OPTIONS = SolrOptions(url="http://host:8983/solr/", core="a core/1")
 
@@ -31,7 +31,7 @@ OPTIONS = SolrOptions(url="http://host:8983/solr/", core="a core/1")
 def test_the_status_decides_whether_to_wait(
     status: int | None, reason: str, kind: type[StoreError], part: str
 ) -> None:
-    error = SolrServer(OPTIONS).store_error(Refusal(status, reason))
+    error = SolrServer(OPTIONS).store_error(ErrorResponse(status, reason))
     assert type(error) is kind
     assert part in str(error)
     assert "http://host:8983/solr" in str(error)
@@ -40,17 +40,17 @@ def test_the_status_decides_whether_to_wait(
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Solr responded with an error (HTTP 400): [Reason: bad [doc=1]]", Refusal(400, "bad [doc=1]")),
-        ("Solr responded with an error (HTTP 400): [Reason: two\nlines]", Refusal(400, "two\nlines")),
-        ("Solr responded with an error (HTTP 404): [Reason: None]\n<html>", Refusal(404, "Not Found")),
-        ("Solr responded with an error (HTTP 599): [Reason: None]\n", Refusal(599, "no reason given")),
+        ("Solr responded with an error (HTTP 400): [Reason: bad [doc=1]]", ErrorResponse(400, "bad [doc=1]")),
+        ("Solr responded with an error (HTTP 400): [Reason: two\nlines]", ErrorResponse(400, "two\nlines")),
+        ("Solr responded with an error (HTTP 404): [Reason: None]\n<html>", ErrorResponse(404, "Not Found")),
+        ("Solr responded with an error (HTTP 599): [Reason: None]\n", ErrorResponse(599, "no reason given")),
         (
             "Connection to server 'http://host' timed out",
-            Refusal(None, "Connection to server 'http://host' timed out"),
+            ErrorResponse(None, "Connection to server 'http://host' timed out"),
         ),
     ],
 )
-def test_status_and_reason_come_out_of_the_text(text: str, expected: Refusal) -> None:
+def test_status_and_reason_come_out_of_the_text(text: str, expected: ErrorResponse) -> None:
     assert read_error(pysolr.SolrError(text)) == expected
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from flumen.streams.control.gate import Line, check_readable
+from flumen.models.slot import NO_REVISION
+from flumen.streams.control.gate import RevisionHistory, check_readable
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
-    NO_REVISION,
     Command,
     DesiredState,
     Effective,
@@ -19,7 +19,7 @@ from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import is_readable
 from flumen.streams.settings import Settings
 
-MARK_HEADER = "flumen.write"
+IDEMPOTENCY_KEY_HEADER = "flumen.write"
 """Tells one attempt to write a state from all others, whatever they say. It is not signed, and means nothing else."""
 
 
@@ -90,18 +90,18 @@ def read_audit_log(settings: Settings, model: str) -> AuditLog:
     return join_audit_log(_read(settings), model, Keyring(settings.control_public_keys))
 
 
-def written_by(mark: str, settings: Settings, model: str) -> DesiredState | None:
-    """Return the state that was written with this value of `MARK_HEADER` and counts, None if none was.
+def written_by(idempotency_key: str, settings: Settings, model: str) -> DesiredState | None:
+    """Return the state that was written with this value of `IDEMPOTENCY_KEY_HEADER` and counts, None if none was.
 
     Raises as `read_audit_log`.
     """
-    line = Line(model, Keyring(settings.control_public_keys))
+    history = RevisionHistory(model, Keyring(settings.control_public_keys))
     for raw in _read(settings):
         try:
-            change = line.take(raw)
+            change = history.take(raw)
         except ControlRefused:
             continue
-        if change is not None and (MARK_HEADER, mark.encode()) in raw.headers:
+        if change is not None and (IDEMPOTENCY_KEY_HEADER, idempotency_key.encode()) in raw.headers:
             return change.state
     return None
 
@@ -111,7 +111,7 @@ def join_audit_log(raws: Iterable[RawMessage], model: str, keyring: Keyring) -> 
 
     What a worker says counts for nothing but this: that its champion is the one of the change, which stood before it.
     """
-    line = Line(model, keyring)
+    history = RevisionHistory(model, keyring)
     changes: list[Change] = []
     unread: list[Unread] = []
     counting: dict[int, int] = {}
@@ -120,13 +120,13 @@ def join_audit_log(raws: Iterable[RawMessage], model: str, keyring: Keyring) -> 
         has_names = is_readable(raw)  # else its place is logged
         if raw.key != model.encode():
             continue
-        before, refused = line.revision, _refusal(line, raw)
+        before, refused = history.revision, _refusal(history, raw)
         try:
             if not has_names:
                 check_readable(raw)
             entry = parse_audit(raw.value)
         except ControlRefused as error:
-            revision = line.revision if line.revision != before else NO_REVISION
+            revision = history.revision if history.revision != before else NO_REVISION
             unread.append(Unread(len(changes), type(error).__name__, str(error), revision))
             continue
         if isinstance(entry, Effective):
@@ -214,9 +214,9 @@ def _read(settings: Settings) -> Iterator[RawMessage]:
         follower.close()
 
 
-def _refusal(line: Line, raw: RawMessage) -> str | None:
+def _refusal(history: RevisionHistory, raw: RawMessage) -> str | None:
     try:
-        line.take(raw)
+        history.take(raw)
     except ControlRefused as error:
         return type(error).__name__
     return None

@@ -6,11 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.claims import parse_worker
 from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
-    NO_REVISION,
     DesiredState,
     Refused,
     WorkerState,

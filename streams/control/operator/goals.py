@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.operator.audit_log import describe_change
 from flumen.streams.control.operator.fleet import FleetView
-from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerStatus
+from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerStatus
 
 _HEARD_WITHIN_S = 5.0
 """How long a worker may take from one record of the control topic to the next."""

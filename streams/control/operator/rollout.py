@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from flumen.models.repository import CHAMPION, Repository
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.operator.fleet import Fleet, FleetView
 from flumen.streams.control.operator.goals import Goal, Refusals, say_changed, say_refused
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter
-from flumen.streams.control.records import MAX_FIRST_REVISION, NO_REVISION, Command, DesiredState, ModelRef
+from flumen.streams.control.records import MAX_FIRST_REVISION, Command, DesiredState, ModelRef
 from flumen.streams.errors import (
     KafkaUnavailable,
     NoModel,
@@ -46,7 +47,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RolloutResult:
     """A change that every worker has made. `left_out` are silent ones; the seconds are those of the two phases."""
 
     state: DesiredState | None
@@ -74,7 +75,7 @@ class Rollout:
         self._show = show
         self._is_interrupted = is_interrupted
 
-    def activate(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> Outcome:
+    def activate(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> RolloutResult:
         """Let a version classify, on every worker or on none.
 
         Args:
@@ -97,7 +98,7 @@ class Rollout:
             and not view.conflict
             and (view.desired.champion, view.desired.prepare) == (ref, None)
         ):
-            return _outcome(view.desired, self._wait(self._serving(view.desired, ref)))
+            return _result(view.desired, self._wait(self._serving(view.desired, ref)))
         base = self._unchanged(view, standing)
         prepared = self._writer.write(replace(base, prepare=ref), view.desired, _highest(view))
         try:
@@ -113,25 +114,25 @@ class Rollout:
         challenger = None if base.challenger == ref else base.challenger
         state = self._writer.write(replace(base, champion=ref, challenger=challenger), prepared)
         view = self._wait(self._serving(state, ref))
-        return _outcome(state, view, prepare_s, time.monotonic() - started - prepare_s)
+        return _result(state, view, prepare_s, time.monotonic() - started - prepare_s)
 
-    def shadow(self, view: FleetView, ref: ModelRef | None, standing: ModelRef) -> Outcome:
+    def shadow(self, view: FleetView, ref: ModelRef | None, standing: ModelRef) -> RolloutResult:
         """Let a version be scored in shadow, or none. Where a worker refuses it, the former challenger is put back.
 
         Takes and raises the same as `activate`.
         """
         self._begin(view)
         if view.desired is None and ref is None:
-            return _outcome(None, view)
+            return _result(None, view)
         if view.desired and not view.conflict and view.desired.challenger == ref:
             goal = replace(
                 self._scoring(view.desired, ref), otherwise="Nothing was written; it stays the challenger"
             )
-            return _outcome(view.desired, self._wait(goal))
+            return _result(view.desired, self._wait(goal))
         base = self._unchanged(view, standing)
         state = self._writer.write(replace(base, challenger=ref), view.desired, _highest(view))
         try:
-            return _outcome(state, self._wait(self._scoring(state, ref)))
+            return _result(state, self._wait(self._scoring(state, ref)))
         except StateChanged:
             raise
         except BaseException:
@@ -287,12 +288,13 @@ def _highest(view: FleetView) -> int:
     return max((revision for revision in known if revision < MAX_FIRST_REVISION), default=NO_REVISION)
 
 
-def _outcome(state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0) -> Outcome:
-    live, silent = view.live, view.silent
-    return Outcome(
+def _result(
+    state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0
+) -> RolloutResult:
+    return RolloutResult(
         state,
-        tuple(status.worker for status in live),
-        tuple(seen.status.worker for seen in silent),
+        tuple(status.worker for status in view.live),
+        tuple(seen.status.worker for seen in view.silent),
         prepare_s,
         swap_s,
     )

@@ -15,10 +15,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from flumen.models.slot import NO_REVISION
 from flumen.streams.control.gate import Gate
 from flumen.streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
-from flumen.streams.control.operator.audit_log import MARK_HEADER, describe_change, written_by
-from flumen.streams.control.records import NO_REVISION, Command, Desired, DesiredState, ModelRef, now, to_json
+from flumen.streams.control.operator.audit_log import IDEMPOTENCY_KEY_HEADER, describe_change, written_by
+from flumen.streams.control.records import Command, Desired, DesiredState, ModelRef, now, to_json
 from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
 from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import Outgoing, SentHeaders
@@ -98,19 +99,19 @@ class StateWriter:
             RecordTooNew: the newest was written by a later version of flumen, and nothing was written over it.
             KafkaUnavailable: no broker answers. Whether the state was written then shows `flumen models status`.
         """
-        mark = secrets.token_hex(16)
+        idempotency_key = secrets.token_hex(16)
         doubts = turns_lost = 0
         doubt: InDoubt | None = None
         until = time.monotonic() + _CONTEND_S
         while True:
             try:
                 self._take(seen)
-                if (doubts or turns_lost) and (written := self._written(mark)):
+                if (doubts or turns_lost) and (written := self._written(idempotency_key)):
                     self._right.let_go()  # others may have written since
                     return written
                 if doubt is not None and doubts == _ATTEMPTS:
                     raise KafkaUnavailable.at(self._settings.kafka_servers, str(doubt)) from doubt
-                return self._write(change, seen, at_least, mark)
+                return self._write(change, seen, at_least, idempotency_key)
             except InDoubt as error:
                 self._right.let_go()
                 doubts += 1
@@ -118,9 +119,11 @@ class StateWriter:
             except ShutOut:
                 self._right.let_go()
                 turns_lost += 1
-                self._wait_for_a_turn(turns_lost, seen, mark, until)
+                self._wait_for_a_turn(turns_lost, seen, idempotency_key, until)
 
-    def _wait_for_a_turn(self, turns_lost: int, seen: DesiredState | None, mark: str, until: float) -> None:
+    def _wait_for_a_turn(
+        self, turns_lost: int, seen: DesiredState | None, idempotency_key: str, until: float
+    ) -> None:
         """Wait for a while that chance decides and each turn lost doubles; then look whether another turn has a use.
 
         Who has lost for good need not shut out who is about to write: so of many at once, somebody wins.
@@ -131,7 +134,7 @@ class StateWriter:
         longest = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**turns_lost)
         time.sleep(secrets.SystemRandom().uniform(0, longest))
         newest = read_newest(self._settings, self._model)
-        if newest != seen and not self._written(mark):
+        if newest != seen and not self._written(idempotency_key):
             raise StateChanged(_tell(self._model, newest, seen))
         if time.monotonic() > until:
             raise StateChanged(
@@ -139,11 +142,11 @@ class StateWriter:
                 "turn. Look at `flumen models status` for what stands, then try again"
             )
 
-    def _written(self, mark: str) -> DesiredState | None:
-        return written_by(mark, self._settings, self._model)
+    def _written(self, idempotency_key: str) -> DesiredState | None:
+        return written_by(idempotency_key, self._settings, self._model)
 
     def _write(
-        self, change: DesiredChange, seen: DesiredState | None, at_least: int, mark: str
+        self, change: DesiredChange, seen: DesiredState | None, at_least: int, idempotency_key: str
     ) -> DesiredState:
         former = self._newest
         if former != seen:
@@ -158,7 +161,7 @@ class StateWriter:
             reason=change.reason,
             at=now(),
         )
-        self._commit(Desired(command=change.command, state=state, former=former), mark)
+        self._commit(Desired(command=change.command, state=state, former=former), idempotency_key)
         self._newest, self._next_revision = state, state.revision + 1
         return state
 
@@ -176,7 +179,7 @@ class StateWriter:
                 raise gate.too_new
             self._newest, self._next_revision = gate.state, gate.next_revision
 
-    def _commit(self, entry: Desired, mark: str) -> None:
+    def _commit(self, entry: Desired, idempotency_key: str) -> None:
         """Write the state and its line in the audit log: both or none."""
         key = self._model.encode()
         records = {
@@ -184,7 +187,12 @@ class StateWriter:
             self._settings.audit_topic: to_json(entry),
         }
         self._right.commit(
-            Outgoing(topic, key, value, [*self._signer(topic, key, value), (MARK_HEADER, mark.encode())])
+            Outgoing(
+                topic,
+                key,
+                value,
+                [*self._signer(topic, key, value), (IDEMPOTENCY_KEY_HEADER, idempotency_key.encode())],
+            )
             for topic, value in records.items()
         )
 

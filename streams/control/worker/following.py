@@ -14,10 +14,10 @@ import structlog
 from flumen.models.slot import CurrentSlot, Serving
 from flumen.streams.control.records import DesiredState, Refused
 from flumen.streams.control.worker.loading import First, Loader
-from flumen.streams.control.worker.pace import Pace
 from flumen.streams.control.worker.preparation import Listeners, Preparation, stay_behind
 from flumen.streams.control.worker.reader import ControlReader
 from flumen.streams.control.worker.status import StatusReporter, worker_id
+from flumen.streams.control.worker.throttle import CpuThrottle
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.shadow import Shadow
 from flumen.streams.settings import Settings
@@ -29,7 +29,7 @@ _END_S = 5.0
 Result = TypeVar("Result")
 
 
-class Patiently(Protocol):
+class UntilDone(Protocol):
     """Makes a call again and again while what it asks does not answer, and returns what it returns."""
 
     def __call__(self, call: Callable[[], Result]) -> Result:
@@ -47,17 +47,17 @@ class Control:
 
 @contextmanager
 def following(
-    settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str], patiently: Patiently
+    settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str], until_done: UntilDone
 ) -> Iterator[Control]:
     """Read the control topic to its end and load the model it names; then follow it for the block.
 
     Threads that do not end with it, such as one that waits for a model's answer, are added to `hanging` by their names.
-    `patiently` makes a call until the model repository answers. Meanwhile the worker's status says that it starts.
+    `until_done` makes a call until the model repository answers. Meanwhile the worker's status says that it starts.
 
     Raises:
         NoModel: there is no verified model to classify with.
         KafkaUnavailable, TopicMissing: the control topic cannot be read.
-        CancelledError: `patiently` was told to give up.
+        CancelledError: `until_done` was told to give up.
     """
     if not settings.control_public_keys:
         log.warning(
@@ -74,20 +74,20 @@ def following(
         reader = ControlReader(settings)
         stack.callback(reader.close)
         reader.read_to_end()
-        loader = patiently(partial(Loader, settings, metrics))
+        loader = until_done(partial(Loader, settings, metrics))
         stack.callback(loader.close)
 
         def begin() -> tuple[First, DesiredState | None, Refused | None]:
             state, refused = reader.newest()  # others may have changed it while the repository was waited for
             return loader.first(state), state, refused
 
-        first, state, refused = patiently(begin)
+        first, state, refused = until_done(begin)
         metrics.serve(first.serving.classifier)
         slot = CurrentSlot(first.serving)
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
         stopping = threading.Event()
-        pace = Pace(settings.prepare_share, stopping.wait, loader.worked_s)
-        preparation = Preparation(partial(loader.load, pace=pace), slot, listeners)
+        throttle = CpuThrottle(settings.prepare_share, stopping.wait, loader.worked_s)
+        preparation = Preparation(partial(loader.load, throttle=throttle), slot, listeners)
         if state is not None:
             preparation.want(state)
             if first.refused is not None:

@@ -14,7 +14,7 @@ from flumen.models.shipped import seed
 from flumen.models.slot import NO_REVISION, Serving
 from flumen.models.urls import without_passwords
 from flumen.streams.control.records import DesiredState, ModelRef
-from flumen.streams.control.worker.pace import NICENESS
+from flumen.streams.control.worker.throttle import NICENESS
 from flumen.streams.errors import NoModel
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.settings import Settings
@@ -44,14 +44,14 @@ class Loader:
             settings.model_repository, limits=settings.verify_limits(), verifier=self._verifier
         )
 
-    def load(self, ref: ModelRef, pace: Callable[[], None] = lambda: None) -> OnnxClassifier:
-        """Load, verify and warm up a version, at the batch sizes in use. `pace` is called between its steps.
+    def load(self, ref: ModelRef, throttle: Callable[[], None] = lambda: None) -> OnnxClassifier:
+        """Load, verify and warm up a version, at the batch sizes in use. `throttle` is called between its steps.
 
         Raises:
             ModelError: the subclass is the reason.
         """
         try:
-            return self._load(ref.version, ref.sha256, pace)
+            return self._load(ref.version, ref.sha256, throttle)
         except Exception as error:
             self._metrics.models_refused.labels(type(error).__name__).inc()
             raise
@@ -110,7 +110,7 @@ class Loader:
         return Serving(champion, champion.manifest.sha256, NO_REVISION)
 
     def _load(
-        self, version: int, sha256: str | None = None, pace: Callable[[], None] = lambda: None
+        self, version: int, sha256: str | None = None, throttle: Callable[[], None] = lambda: None
     ) -> OnnxClassifier:
         started = time.perf_counter()
         classifier = self._repository.load(
@@ -119,7 +119,7 @@ class Loader:
             threads=self._settings.inference_threads,
             batch_sizes=(1, self._settings.max_batch_size),
             sha256=sha256,
-            pace=pace,
+            throttle=throttle,
         )
         self._metrics.load_seconds.observe(time.perf_counter() - started)
         return classifier

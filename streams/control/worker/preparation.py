@@ -10,9 +10,9 @@ import structlog
 
 from flumen.interceptor.classifier import Classifier
 from flumen.models.errors import RepositoryUnavailable, VerifierUnavailable
-from flumen.models.slot import CurrentSlot, Serving
-from flumen.streams.control.records import NO_REVISION, DesiredState, ModelRef, Refused, WorkerState
-from flumen.streams.control.worker.pace import NICENESS
+from flumen.models.slot import NO_REVISION, CurrentSlot, Serving
+from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState
+from flumen.streams.control.worker.throttle import NICENESS
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class Listeners:
 
 
 @dataclass(frozen=True, slots=True)
-class _Refusal:
+class _LoadFailure:
     """Why a model is not in memory, and whether it may be there later. Not the exception: that holds all it has met."""
 
     refused: Refused
@@ -61,7 +61,7 @@ class _Stock:
     """The models in memory, and why others are not; by what was asked for."""
 
     loaded: dict[ModelRef, Classifier]
-    refused: dict[ModelRef, _Refusal] = field(default_factory=dict)
+    refused: dict[ModelRef, _LoadFailure] = field(default_factory=dict)
 
 
 class Preparation:
@@ -100,7 +100,7 @@ class Preparation:
         may_pass = isinstance(error, RepositoryUnavailable | VerifierUnavailable)
         with self._change:
             if ref in self._needed():
-                self._stock.refused[ref] = _Refusal(refused, may_pass)
+                self._stock.refused[ref] = _LoadFailure(refused, may_pass)
         log.warning(
             "model refused; the old one serves on",
             version=ref.version,
@@ -134,7 +134,7 @@ class Preparation:
 
         How the hot path keeps its machine meanwhile: one model at a time is loaded, so at most the champion, the
         challenger, the prepared one and a fourth are in memory; the load rests between its steps, here and in the
-        process that verifies, so that both take no more than `prepare_share` of one core (`Pace`); every step here
+        process that verifies, so that both take no more than `prepare_share` of one core (`CpuThrottle`); each step
         releases the interpreter's lock; and the thread gives way to the worker's others where they want its core
         (`stay_behind`).
         """

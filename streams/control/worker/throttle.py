@@ -7,7 +7,7 @@ NICENESS = 10
 """Of threads and processes beside the one that classifies."""
 
 
-class Pace:
+class CpuThrottle:
     """Makes one thread, and what works for it, rest between its steps, so that it has no more than its share of a core.
 
     A priority would not do: it counts among the threads of one container or session only, and the stores' servers

@@ -41,7 +41,7 @@ class StandIn:
 
 
 @pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> DeadLetterWriter:
+def writer(monkeypatch: pytest.MonkeyPatch) -> DeadLetterWriter:
     StandIn.made = []
     monkeypatch.setattr(producer, "make_producer", StandIn)
     return DeadLetterWriter("images.dead", {})
@@ -52,24 +52,24 @@ def reject(offset: int, timestamp_ms: int = 1) -> Reject:
     return Reject(ImageMessage(f"key-{offset}", b"no image", 0, origin=raw), "decode", ValueError("no image"))
 
 
-def test_a_message_that_is_delivered_again_is_not_buried_again(letters: DeadLetterWriter) -> None:
+def test_a_message_that_is_delivered_again_is_not_sent_again(writer: DeadLetterWriter) -> None:
     model: Any = Model()
-    letters.publish([reject(1), reject(2)], model)
-    letters.publish([reject(2), reject(3)], model)
+    writer.publish([reject(1), reject(2)], model)
+    writer.publish([reject(2), reject(3)], model)
     assert StandIn.made[0].sent == [b"key-1", b"key-2", b"key-3"]
 
 
-def test_an_offset_of_a_topic_made_anew_is_another_message(letters: DeadLetterWriter) -> None:
+def test_an_offset_of_a_topic_made_anew_is_another_message(writer: DeadLetterWriter) -> None:
     model: Any = Model()
-    letters.publish([reject(1, timestamp_ms=1)], model)
-    letters.publish([reject(1, timestamp_ms=2)], model)
+    writer.publish([reject(1, timestamp_ms=1)], model)
+    writer.publish([reject(1, timestamp_ms=2)], model)
     assert StandIn.made[0].sent == [b"key-1", b"key-1"]
 
 
-def test_a_producer_that_failed_for_good_is_made_anew(letters: DeadLetterWriter) -> None:
+def test_a_producer_that_failed_for_good_is_made_anew(writer: DeadLetterWriter) -> None:
     model: Any = Model()
     StandIn.made[0].fatal = True
     with pytest.raises(DeadLettersUnavailable, match=r"1 dead letters are not acknowledged .*out of order"):
-        letters.publish([reject(1)], model)
-    letters.publish([reject(1)], model)
+        writer.publish([reject(1)], model)
+    writer.publish([reject(1)], model)
     assert [producer.sent for producer in StandIn.made] == [[], [b"key-1"]]

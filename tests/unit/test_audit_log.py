@@ -56,7 +56,7 @@ def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
     assert first.counts
 
 
-def test_what_a_worker_says_that_contradicts_the_trail_is_left_out() -> None:
+def test_what_a_worker_says_that_contradicts_the_audit_log_is_left_out() -> None:
     """Workers hold no keys, so anybody may speak for them; but not of what never was."""
     said = Effective(
         model="mnist", worker="w1", revision=1, champion=ref(1), at="2027-01-15T08:00:01Z", offsets={"0": 17}
@@ -121,7 +121,7 @@ def test_there_is_an_end_to_going_back(champions: tuple[int, ...]) -> None:
         champion_before(audit_log(*champions), "mnist", ref(1))
 
 
-def test_a_champion_that_the_trail_does_not_know_is_one_step_further() -> None:
+def test_a_champion_that_the_audit_log_does_not_know_is_one_step_further() -> None:
     assert champion_before(audit_log(1, 2), "mnist", ref(5)) == ref(2)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flumen.streams.control.worker.pace import Pace
+from flumen.streams.control.worker.throttle import CpuThrottle
 
 
 @dataclass
@@ -24,47 +24,47 @@ class Thread:
         self.rests.append(seconds)
         self.now += seconds
 
-    def pace(self, share: float) -> Pace:
-        return Pace(share, self.rest, lambda: self.worked, lambda: self.now)
+    def throttle(self, share: float) -> CpuThrottle:
+        return CpuThrottle(share, self.rest, lambda: self.worked, lambda: self.now)
 
 
 def test_work_is_followed_by_rest_in_proportion() -> None:
     thread = Thread()
-    pace = thread.pace(share=0.25)
-    pace()
+    throttle = thread.throttle(share=0.25)
+    throttle()
     thread.work(1)
-    pace()
+    throttle()
     assert thread.rests == [3.0]
 
 
 def test_time_that_has_passed_anyway_counts_as_rest() -> None:
     thread = Thread()
-    pace = thread.pace(share=0.25)
-    pace()
+    throttle = thread.throttle(share=0.25)
+    throttle()
     thread.work(1)
     thread.now += 2
-    pace()
+    throttle()
     assert thread.rests == [1.0]
     thread.work(1)
     thread.now += 100
-    pace()
+    throttle()
     thread.work(1)
-    pace()
+    throttle()
     assert thread.rests == [1.0, 3.0], "and is not saved up"
 
 
 def test_the_first_step_does_not_wait() -> None:
     thread = Thread()
-    thread.pace(share=0.25)()
+    thread.throttle(share=0.25)()
     assert not thread.rests
 
 
 def test_a_whole_core_needs_no_rest() -> None:
     thread = Thread()
-    pace = thread.pace(share=1)
+    throttle = thread.throttle(share=1)
     for _ in range(3):
         thread.work(0.5)
-        pace()
+        throttle()
     assert not thread.rests
 
 
@@ -74,11 +74,11 @@ def test_a_whole_core_needs_no_rest() -> None:
 )
 def test_the_share_holds_from_any_rest_to_any_other(share: float, steps: list[tuple[float, float]]) -> None:
     thread = Thread()
-    pace = thread.pace(share)
-    pace()
+    throttle = thread.throttle(share)
+    throttle()
     started, worked = thread.now, thread.worked
     for work, otherwise in steps:
         thread.work(work)
         thread.now += otherwise
-        pace()
+        throttle()
         assert thread.worked - worked <= share * (thread.now - started) * (1 + 1e-9) + 1e-9

@@ -1,4 +1,4 @@
-"""What a dead letter says, which letters a filter takes, and what is left of it when it is sent back."""
+"""What a dead letter says, which dead letters a filter takes, and what is left of it when it is sent back."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flumen.streams.dead_letters.dead_letter import (
-    Wanted,
+    DeadLetterFilters,
     original_headers,
     parse_moment,
     parse_place,
@@ -35,13 +35,13 @@ def message(headers: Headers = SAID, offset: int = 17) -> RawMessage:
     return RawMessage("images.dead", 0, offset, b"a/b.png", b"bytes", headers, at)
 
 
-def test_a_letter_says_what_its_headers_say() -> None:
-    letter = read_dead_letter(message())
-    assert (letter.place, letter.key, letter.failed_at) == ("0/17", "a/b.png", NOON)
-    assert (letter.origin, letter.origin_topic) == ("images/3/1024", "images")
-    assert (letter.stage, letter.reason) == ("decode", "Cannot identify IMAGE file")
-    assert (letter.model, letter.attempt, letter.sha256) == ("mnist@7", 2, "ab12")
-    assert letter.size_bytes == 5
+def test_a_dead_letter_says_what_its_headers_say() -> None:
+    dead_letter = read_dead_letter(message())
+    assert (dead_letter.place, dead_letter.key, dead_letter.failed_at) == ("0/17", "a/b.png", NOON)
+    assert (dead_letter.origin, dead_letter.origin_topic) == ("images/3/1024", "images")
+    assert (dead_letter.stage, dead_letter.reason) == ("decode", "Cannot identify IMAGE file")
+    assert (dead_letter.model, dead_letter.attempt, dead_letter.sha256) == ("mnist@7", 2, "ab12")
+    assert dead_letter.size_bytes == 5
 
 
 def test_what_the_worker_wrote_wins_over_what_the_sender_forged() -> None:
@@ -50,16 +50,21 @@ def test_what_the_worker_wrote_wins_over_what_the_sender_forged() -> None:
 
 
 @pytest.mark.parametrize("timestamp_ms", [-1, 2**62])
-def test_a_message_that_is_no_letter_of_ours_is_read_all_the_same(timestamp_ms: int) -> None:
+def test_a_message_that_is_no_dead_letter_of_ours_is_read_all_the_same(timestamp_ms: int) -> None:
     raw = RawMessage(
         "images.dead", 1, 5, b"\xff", None, (("own", None), ("flumen.model", None)), timestamp_ms
     )
-    letter = read_dead_letter(raw)
-    assert (letter.key, letter.origin, letter.origin_topic, letter.attempt) == ("\\xff", "", "", 0)
-    assert letter.identity == "1/5"
+    dead_letter = read_dead_letter(raw)
+    assert (dead_letter.key, dead_letter.origin, dead_letter.origin_topic, dead_letter.attempt) == (
+        "\\xff",
+        "",
+        "",
+        0,
+    )
+    assert dead_letter.identity == "1/5"
 
 
-def test_letters_of_one_image_at_one_attempt_are_the_same() -> None:
+def test_dead_letters_of_one_image_at_one_attempt_are_the_same() -> None:
     first, twice = read_dead_letter(message()), read_dead_letter(message(offset=18))
     assert first.identity == twice.identity
     for other in (
@@ -71,7 +76,7 @@ def test_letters_of_one_image_at_one_attempt_are_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "takes"),
+    ("filters", "takes"),
     [
         ({}, True),
         ({"reason": "image FILE"}, True),
@@ -91,8 +96,8 @@ def test_letters_of_one_image_at_one_attempt_are_the_same() -> None:
         ({"stage": "decode", "topic": "other"}, False),
     ],
 )
-def test_a_filter_takes_what_it_names(wanted: dict[str, Any], takes: bool) -> None:
-    assert Wanted(**wanted).takes(read_dead_letter(message())) is takes
+def test_a_filter_takes_what_it_names(filters: dict[str, Any], takes: bool) -> None:
+    assert DeadLetterFilters(**filters).match(read_dead_letter(message())) is takes
 
 
 def test_an_image_goes_back_with_its_own_headers_and_its_count() -> None:
@@ -143,11 +148,11 @@ def test_a_place_is_partition_and_offset() -> None:
     assert parse_place("3/1024") == (3, 1024)
 
 
-def test_a_letter_of_a_newer_schema_is_told_and_not_replayed() -> None:
+def test_a_dead_letter_of_a_newer_schema_is_told_and_not_replayed() -> None:
     mine = [("__connect.errors.topic", b"images"), ("flumen.schema", b"2"), ("flumen.moved_to", b"s3://x")]
     found = read_dead_letter(RawMessage("images.dead", 0, 0, None, b"", tuple(mine), 0))
     assert found.schema == 2
-    # What a producer says of itself stands before what the worker says, and is no schema of the letter's.
+    # What a producer says of itself stands before what the worker says, and is no schema of the dead letter's.
     theirs = [("flumen.schema", b"2"), ("flumen.left_out_bytes", b"7"), ("__connect.errors.topic", b"images")]
     found = read_dead_letter(RawMessage("images.dead", 0, 0, None, b"", tuple(theirs), 0))
     assert (found.schema, found.left_out_bytes) == (1, 0)
