@@ -73,6 +73,10 @@ def test_the_command_shows_them_by_group() -> None:
     assert [line.strip() for line in lines if line.strip() in GROUPS] == list(GROUPS)
 
 
-def test_the_page_has_the_groups_in_their_order() -> None:
-    [groups] = re.findall(r"\| group \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE.read_text())
-    assert re.findall(r"^\| (\w+) \|", groups, re.MULTILINE) == list(GROUPS)
+def test_the_page_has_the_groups_and_their_settings_in_the_same_order() -> None:
+    every = PAGE.read_text().partition("\n## Every setting\n")[2].partition("\n## ")[0]
+    _, *parts = re.split(r"^### ", every, flags=re.MULTILINE)
+    found = {
+        part.partition("\n")[0].lower(): re.findall(r"^\| `(\w+)` ", part, re.MULTILINE) for part in parts
+    }
+    assert list(found.items()) == [(name, list(group.model_fields)) for name, group in GROUPS.items()]
