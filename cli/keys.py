@@ -32,9 +32,13 @@ def new(
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Made with its mode: a file that is closed to others only afterwards was open for a moment.
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(descriptor, 0o600)  # whatever the umask
-            stream.write(pair.private)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                os.fchmod(descriptor, 0o600)  # whatever the umask
+                stream.write(pair.private)
+        except OSError:
+            file.unlink()  # half a key, of a full disk, would be in the way of the next try
+            raise
     except FileExistsError as error:
         raise BadKey(
             f"{file} is there already, and is not overwritten; name another file by --out"

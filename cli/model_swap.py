@@ -19,7 +19,8 @@ from flumen.models.repository import CHAMPION, Repository
 from flumen.models.shipped import seed
 from flumen.streams.control.operator.audit_log import champion_before, read_audit_log
 from flumen.streams.control.operator.fleet import Fleet, FleetView, forget
-from flumen.streams.control.operator.rollout import Order, Rollout, RolloutResult, standing_champion
+from flumen.streams.control.operator.rollout import Order, Rollout, RolloutResult
+from flumen.streams.control.operator.standing import standing_champion
 from flumen.streams.control.operator.writer import Signer, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import Command, ModelRef
 from flumen.streams.errors import NothingBefore, StreamError
@@ -27,8 +28,15 @@ from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings, load_settings
 
 Reason = Annotated[str, typer.Option(help="Why, for the history.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds that each phase may take.")]
-Force = Annotated[bool, typer.Option("--force", help="Go on without workers that are dead, and forget them.")]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, max=86_400, help="Seconds that a worker may get nothing done.")
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Go on without workers that are silent, or no members of their group; forget them."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Though it has scored less than the champion.")]
 Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
 
@@ -139,7 +147,7 @@ def shadow(
             _tell_unknown(view)
             interruption.hold()
             rollout = Rollout(fleet, StateWriter(settings, name, signer), order, show, interruption.has_come)
-            result = rollout.shadow(view, ref, standing_champion(view, repository))
+            result = rollout.shadow(view, ref, standing_champion(fleet, view, repository))
         what = (
             f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
         )
@@ -154,7 +162,7 @@ def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef
         view, elsewhere = fleet.view(order.model), fleet.elsewhere(order.model)
         _tell_unknown(view)
         ref = choose(view)
-        standing = standing_champion(view, repository)
+        standing = standing_champion(fleet, view, repository)
         interruption.hold()
         writer = StateWriter(settings, order.model, means.signer)
         rollout = Rollout(fleet, writer, order, show, interruption.has_come)

@@ -14,6 +14,7 @@ import requests
 from flumen.interceptor.open_files import exhausted
 from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
 from flumen.stores.proxies import LOGIN, find_proxy
+from flumen.stores.solr.deadline import DeadlineAdapter, TooLate
 from flumen.stores.solr.foreign import check_answer
 from flumen.stores.solr.options import SolrOptions
 
@@ -22,10 +23,15 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
 
 
 def open_session(options: SolrOptions) -> requests.Session:
-    """Return a session for one Solr, with its proxy, user and authorities. It takes only answers of Solr's form."""
+    """Return a session for one Solr, with its proxy, user and authorities.
+
+    It takes only answers of Solr's form, and only what is whole in time.
+    """
     session = requests.Session()
     session.trust_env = False
     session.hooks["response"].append(check_answer)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, DeadlineAdapter())
     proxy = find_proxy(options.url)
     if proxy is not None:
         session.proxies = {urlsplit(options.url).scheme: proxy.url}
@@ -52,6 +58,11 @@ def connection_error(options: SolrOptions, reason: str, cause: OSError | None) -
     if isinstance(cause, socket.gaierror) and proxy is None:
         host = urlsplit(url).hostname
         return StoreUnavailable(f"there is no host {host!r} ({cause.strerror}); correct FLUMEN_SOLR_URL")
+    if isinstance(cause, TooLate):
+        return StoreUnavailable(
+            f"{where} does not answer: {reason}. Its log may say why; where it needs longer, raise "
+            f"FLUMEN_SOLR_TIMEOUT_S{tail}"
+        )
     if "CA certificate bundle" in reason:
         return StoreRefused(f"{reason.rstrip('.')}. Set FLUMEN_SOLR_CA_FILE to the authority's file, in PEM")
     shown = LOGIN.sub("://***@", reason)

@@ -69,6 +69,19 @@ class KafkaOptions:
             }
         )
 
+    def member_config(self, worker: str) -> KafkaConfig:
+        """Return librdkafka's settings for reading images as this worker: the group's coordinator knows it by its name.
+
+        Where `properties` say another `client.id`, that stays.
+        """
+        return KafkaConfig({"client.id": worker, **self.consumer_config()})
+
+    def group_of(self, worker: str) -> str | None:
+        """Return the group whose coordinator knows this worker by its name; None where it knows it by another."""
+        member = self.member_config(worker)
+        is_known = worker in (member["client.id"], member.get("group.instance.id"))
+        return self.group_id if is_known else None
+
     def lone_consumer_config(self) -> KafkaConfig:
         """Return librdkafka's settings for reading a whole topic, in no group: what is committed, and where it ends."""
         return KafkaConfig(

@@ -187,7 +187,7 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
     settings, pulse = start.settings, start.pulse
     app = build_app(settings)
     channel = batch_channel(app)
-    connect = partial(_consumer, settings, pulse)
+    connect = partial(_consumer, settings, steps.control.reporter.worker, pulse)
     options = _intake_options(settings, steps.control)
     reader = Reader(options, connect, channel, pulse, settings.stop_timeout_s)
     steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
@@ -221,10 +221,12 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
         log.info("worker stopped; everything in hand was finished and acknowledged")
 
 
-def _consumer(settings: Settings, pulse: Pulse, end: Callable[[Exception], None]) -> KafkaConsumer:
+def _consumer(
+    settings: Settings, worker: str, pulse: Pulse, end: Callable[[Exception], None]
+) -> KafkaConsumer:
     config = {
         "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
-        **settings.consumer_config(),
+        **settings.kafka_options().member_config(worker),
     }
     return KafkaConsumer(settings.images_topic, config, pulse, end)
 

@@ -15,6 +15,7 @@ from secured_broker import NOBODY, NOBODYS_PASSWORD, PASSWORD, USER, SecuredBrok
 from flumen.cli.background import environment_of
 from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError
 from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.group_members import Unknown, group_members
 from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.topics import ensure_topics, existing_topics
 from flumen.streams.publishing.publisher import publish
@@ -148,6 +149,9 @@ def test_what_a_user_may_not_use_is_named(broker: SecuredBroker) -> None:
         ask("observer", bob)
     with pytest.raises(KafkaRefused, match="forbids this user to use the topic"):
         ask("follower", bob)
+    forbidden = group_members(bob.admin_config(), ["flumen"])["flumen"]
+    assert isinstance(forbidden, Unknown)
+    assert "Group authorization failed" in forbidden.reason
 
 
 def test_a_worker_that_is_not_let_in_says_why_and_ends(broker: SecuredBroker, tmp_path: Path) -> None:

@@ -11,7 +11,9 @@ from confluent_kafka.admin import AdminClient
 from steady_load import steady_load
 
 from flumen.stores.kudu import KuduReader
+from flumen.streams.control.status_headers import GROUP_HEADER
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
+from flumen.streams.kafka.group_members import group_members
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
@@ -52,6 +54,11 @@ def test_by_the_consumer_protocol_nothing_is_lost_or_doubled_when_a_worker_leave
         return admin.describe_consumer_groups([settings.group_id])[settings.group_id].result()
 
     assert described().type == ConsumerGroupType.CONSUMER
+    members = group_members(settings.admin_config(), [settings.group_id, "nobody's"])
+    said = {raw.key.decode(): dict(raw.headers) for raw in observer.read(settings.status_topic)}
+    assert sorted(members[settings.group_id], key=sorted) == [{name} for name in sorted(said)]
+    assert {headers[GROUP_HEADER] for headers in said.values()} == {settings.group_id.encode()}
+    assert list(members["nobody's"]) == []
     wait_until(
         lambda: [len(one.assignment.topic_partitions) for one in described().members] == [1, 1],
         "a share each",

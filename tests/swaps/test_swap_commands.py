@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer
 from swap_fleet import Run, done, fleet, models, printed, revision
 from swap_models import register, softmax_model
 from swap_scene import Scene
@@ -27,6 +27,7 @@ from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
 from flumen.streams.control.keys import new_key_pair
 from flumen.streams.control.operator.writer import read_newest
 from flumen.streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
+from flumen.streams.control.status_headers import StatusHeaders
 from flumen.streams.errors import (
     BadKey,
     NothingBefore,
@@ -39,6 +40,22 @@ from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 
 Start = Callable[..., Any]
+
+GHOST = WorkerStatus(
+    worker="ghost",
+    model="mnist",
+    state=WorkerState.SERVING,
+    champion=None,
+    challenger=None,
+    prepared=None,
+    refused=None,
+    heard=0,
+    revision=0,
+    images_per_s=0.0,
+    at=now(),
+    started_at=now(),
+)
+REFUSAL = {"ref": None, "revision": 0, "reason": "RecordForged", "message": "the record is not signed"}
 
 
 @pytest.fixture
@@ -231,12 +248,12 @@ def test_a_worse_score_is_asked_about_before_anything_is_written(
 
 def test_a_dead_worker_is_waited_for_unless_forced(run: Run, start: Start) -> None:
     start("alive")
-    dead = start("dead")
+    dead = start("dead", kafka_properties={"session.timeout.ms": "300000"})  # so long Kafka counts on it
     dead.process.kill()
     dead.process.wait()
     refused = run("activate", "mnist@2")
     assert isinstance(refused.exception, WorkerSilent)
-    assert "dead (" in str(refused.exception)
+    assert re.search("dead \\([0-9]+ s; a member of its group", str(refused.exception))
     assert "--force" in str(refused.exception)
     assert "alive" not in str(refused.exception)
     assert fleet(run)["workers"]["dead"]["state"] == "silent"
@@ -349,20 +366,6 @@ def test_the_alias_follows_a_swap_that_stands_though_a_worker_has_not_made_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FLUMEN_HEARTBEAT_S", "60")  # so that nobody is taken for dead
-    ghost = WorkerStatus(
-        worker="ghost",
-        model="mnist",
-        state=WorkerState.SERVING,
-        champion=None,
-        challenger=None,
-        prepared=None,
-        refused=None,
-        heard=0,
-        revision=0,
-        images_per_s=0.0,
-        at=now(),
-        started_at=now(),
-    )
     producer = Producer(settings.producer_config())
 
     def say(status: WorkerStatus) -> None:
@@ -377,18 +380,55 @@ def test_the_alias_follows_a_swap_that_stands_though_a_worker_has_not_made_it(
         return cast(DesiredState, wait_until(newest, f"revision {revision}"))
 
     def get_ready_and_refuse() -> None:
-        say(replace(ghost, prepared=asked(1).prepare, heard=1))
+        say(replace(GHOST, prepared=asked(1).prepare, heard=1))
         champion = asked(2).champion
-        say(replace(ghost, refused=Refused(champion, 2, "NotRunnable", "gone meanwhile"), heard=2))
+        say(replace(GHOST, refused=Refused(champion, 2, "NotRunnable", "gone meanwhile"), heard=2))
 
-    say(ghost)
+    member = Consumer({**settings.consumer_config(), "client.id": "ghost"})
+    member.subscribe([settings.images_topic])
+    wait_until(lambda: member.poll(0.1) or member.assignment(), "a member of the group")
+    say(GHOST)
     thread = threading.Thread(target=get_ready_and_refuse)
     thread.start()
     result = run("activate", "mnist@2")
     thread.join()
+    member.close()
     assert isinstance(result.exception, WorkerRefused), result.output
     assert "The state stands at revision 2" in str(result.exception)
     assert repository.alias("mnist", CHAMPION) == 2
+
+
+def test_who_takes_no_images_holds_nothing_up(
+    run: Run, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may write to the status topic can say that a worker lives; Kafka knows of none."""
+    monkeypatch.setenv("FLUMEN_HEARTBEAT_S", "0.2")  # so that they have a second's time to join their group
+    ghost = json.loads(to_json(GHOST))
+    said = [
+        (GHOST.worker, ghost | {"state": "preparing"}),
+        ("refusing", ghost | {"worker": "refusing", "refused": REFUSAL}),
+        ("newer", {"schema": 2, "worker": "newer", "model": "mnist"}),
+    ]
+    producer = Producer(settings.producer_config())
+    ended = threading.Event()
+
+    def say() -> None:
+        steps = 0
+        while not ended.wait(0.1):
+            steps += 1
+            for worker, status in said:
+                headers = StatusHeaders(settings.group_id, steps).sent()
+                producer.produce(settings.status_topic, json.dumps(status), worker, headers=headers)
+            producer.flush(60)
+
+    speaker = threading.Thread(target=say)
+    speaker.start()
+    try:
+        outcome = printed(run("activate", "mnist@2", "--json"))
+    finally:
+        ended.set()
+        speaker.join()
+    assert (outcome["workers"], outcome["left_out"]) == ([], ["ghost", "newer", "refusing"])
 
 
 def test_without_a_worker_the_state_waits_for_one(run: Run, start: Start) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import typer
 from typer.testing import CliRunner
 
 from flumen.cli import main, output
+from flumen.cli.actor import actor
 from flumen.cli.commands import ENTRIES, load
 from flumen.cli.failures import elsewhere
 from flumen.stores.errors import StoreUnavailable
@@ -202,18 +204,67 @@ def test_an_output_that_takes_nothing_is_no_fault_of_flumens(words: tuple[str, .
     assert done.stderr.count(b"\n") == 1
 
 
-@pytest.mark.parametrize("words", [("up", "--timeout"), ("produce", "--watch", ".", "--settle")])
-def test_no_wait_is_without_end(words: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(main.app, [*words, "inf"])
+def waits() -> Iterator[tuple[str, ...]]:
+    """Yield each command with an option that says how many seconds it may wait."""
+
+    def walk(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
+        for option in command.params:
+            if "econds" in (getattr(option, "help", "") or ""):
+                yield *path, option.opts[0]
+        for name, sub in getattr(command, "commands", {}).items():
+            yield from walk(sub, *path, name)
+
+    for entry in ENTRIES:
+        yield from walk(load(entry), entry.name)
+
+
+WAITS = list(waits())
+
+
+@pytest.mark.parametrize("words", WAITS, ids=" ".join)
+@pytest.mark.parametrize("seconds", ["inf", "nan"])
+def test_no_wait_is_without_end(words: tuple[str, ...], seconds: str) -> None:
+    result = CliRunner().invoke(main.app, [*words, seconds], env={"COLUMNS": "400"})
     assert result.exit_code == 2
-    assert "less than or equal to 86400" in result.output
+    assert "86400" in result.output.replace(",", "")
 
 
-@pytest.mark.parametrize("closed", [(1,), (0, 1, 2)], ids=str)
-def test_what_is_closed_leads_nowhere(closed: tuple[int, ...], tmp_path: Path) -> None:
+def test_the_options_that_say_how_long_are_found() -> None:
+    assert {("up", "--timeout"), ("produce", "--settle"), ("models", "activate", "--timeout")} <= {*WAITS}
+
+
+CLOSED = pytest.mark.parametrize("closed", [(0,), (1,), (0, 1, 2)], ids=str)
+
+
+def with_closed(closed: tuple[int, ...], program: str, folder: Path) -> "subprocess.CompletedProcess[bytes]":
     script = " ".join(f"{number}>&-" if number else "<&-" for number in closed)
-    command = f'exec "$0" -m flumen settings --json {script}'
-    done = subprocess.run(
-        ["sh", "-c", command, sys.executable], capture_output=True, check=False, cwd=tmp_path
+    command = ["sh", "-c", f'exec "$0" {program} {script}', sys.executable]
+    return subprocess.run(command, capture_output=True, check=False, cwd=folder)
+
+
+@CLOSED
+def test_what_is_closed_leads_nowhere(closed: tuple[int, ...], tmp_path: Path) -> None:
+    done = with_closed(closed, "-m flumen settings --json", tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert bool(done.stdout) == (1 not in closed)
+
+
+@CLOSED
+def test_what_is_closed_leads_nowhere_for_a_child_too(closed: tuple[int, ...], tmp_path: Path) -> None:
+    """A child without it would write its words into the first file that it opens."""
+    (tmp_path / "child.py").write_text("import os; [os.fstat(number) for number in range(3)]")
+    (tmp_path / "parent.py").write_text(
+        "import subprocess, sys; from flumen.cli.main import _open_what_is_closed\n"
+        "_open_what_is_closed(); assert not sys.stdin.isatty() and sys.stdin.read() == ''\n"
+        "sys.exit(subprocess.run([sys.executable, 'child.py']).returncode)"
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = with_closed(closed, "parent.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_who_has_no_name_and_no_home_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs under any number."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 2**31 - 7)
+    assert actor().startswith("unknown@")

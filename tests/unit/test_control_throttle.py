@@ -59,6 +59,32 @@ def test_the_first_step_does_not_wait() -> None:
     assert not thread.rests
 
 
+def test_steps_are_counted_while_work_goes_on_and_while_it_rests() -> None:
+    thread = Thread()
+    throttle = thread.throttle(share=0.1)
+    throttle()
+    assert throttle.steps == 1
+    thread.work(2)
+    throttle()
+    assert thread.rests == [5.0, 5.0, 5.0, 3.0]
+    assert throttle.steps == 6, "two steps, and each rest but the last"
+
+
+def test_who_has_no_time_to_rest_rests_no_more() -> None:
+    thread = Thread()
+    rests: list[float] = []
+
+    def wait(seconds: float) -> bool:
+        rests.append(seconds)
+        return True
+
+    throttle = CpuThrottle(0.1, wait, lambda: thread.worked, lambda: thread.now)
+    throttle()
+    thread.work(2)
+    throttle()
+    assert rests == [5.0]
+
+
 def test_a_whole_core_needs_no_rest() -> None:
     thread = Thread()
     throttle = thread.throttle(share=1)

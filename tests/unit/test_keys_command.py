@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import stat
 from pathlib import Path
 
@@ -54,6 +55,18 @@ def test_a_key_that_is_there_is_not_overwritten(folder: Path) -> None:
     assert (folder / "flumen.key").read_text() == "precious"
     nowhere = CliRunner().invoke(app, ["keys", "new", "--out", "/proc/nowhere/flumen.key"])
     assert isinstance(nowhere.exception, BadKey)
+
+
+def test_a_full_disk_leaves_no_key_in_the_way(folder: Path) -> None:
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, former[1]))
+    try:
+        full = CliRunner().invoke(app, ["keys", "new"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert isinstance(full.exception, BadKey)
+    assert "cannot be written: File too large" in str(full.exception)
+    assert CliRunner().invoke(app, ["keys", "new"]).exit_code == 0
 
 
 def test_a_missing_key_and_one_that_no_worker_takes_are_told_apart(folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from clocks import Clock
@@ -20,7 +20,8 @@ from flumen.cli import model_fleet
 from flumen.streams.control.gate import Gate
 from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key, sign
 from flumen.streams.control.operator.audit_log import champion_before, join_audit_log
-from flumen.streams.control.operator.fleet import FleetView, Roster
+from flumen.streams.control.operator.fleet import Fleet, FleetView, Roster
+from flumen.streams.control.operator.members import Members
 from flumen.streams.control.operator.rollout import Order, Rollout
 from flumen.streams.control.records import (
     Command,
@@ -242,6 +243,18 @@ def test_the_audit_log_counts_what_it_could_not_read(
     assert "1 entry could not be read, being no record" in shown.err
 
 
+class _Group:
+    """What Kafka says of the group of a fleet, each of whose members has one name."""
+
+    silent_after_s = 5.0
+
+    def __init__(self, *members: frozenset[str]) -> None:
+        self._members = members
+
+    def members(self, _model: str) -> Members:
+        return Members({"flumen": self._members}, "flumen", frozenset())
+
+
 def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
     roster = Roster(1.0, Clock())
     status = json.loads(frozen("status"))
@@ -252,11 +265,17 @@ def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
     assert (seen.is_too_new, seen.is_live, seen.status.state) == (True, True, WorkerState.REFUSED)
     order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=1)
     unused: Any = None
-    rollout = Rollout(unused, unused, order, lambda *_: None)
+    fleet = cast(Fleet, _Group(frozenset({name})))
+    rollout = Rollout(fleet, unused, order, lambda *_: None)
     with pytest.raises(WorkerTooNew, match=f"{name}. Nothing was written.*Upgrade flumen here"):
         rollout.activate(FleetView("mnist", state(1, 1), (seen,)), ref(2), ref(1))
     with pytest.raises(RecordTooNew, match="cannot be read"):
         rollout.activate(FleetView("mnist", state(1, 1), (), too_new="schema 2"), ref(2), ref(1))
+    not_there = cast(Fleet, _Group())
+    nobodys = Rollout(not_there, unused, order, lambda *_: None).shadow(
+        FleetView("mnist", None, (seen,)), None, ref(1)
+    )
+    assert nobodys.state is None, "who takes no images may say what he likes"
     roster.hear(replace(record(status, SETTINGS.status_topic), key=name.encode()), is_news=True)
     assert not roster.workers("mnist")[0].is_too_new
 

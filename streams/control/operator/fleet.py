@@ -3,13 +3,14 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from flumen.models.slot import NO_REVISION
 from flumen.streams.control.claims import parse_worker
 from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
 from flumen.streams.control.keys import Keyring
+from flumen.streams.control.operator.members import Members
 from flumen.streams.control.records import (
     DesiredState,
     Refused,
@@ -18,8 +19,10 @@ from flumen.streams.control.records import (
     now,
     parse_status,
 )
+from flumen.streams.control.status_headers import StatusHeaders, read_status_headers
 from flumen.streams.errors import ControlRefused, PublishFailed, RecordTooNew
 from flumen.streams.kafka.follower import Follower
+from flumen.streams.kafka.group_members import group_members
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.producer import command_producer
 from flumen.streams.kafka.received import is_readable
@@ -40,6 +43,12 @@ class Seen:
     age_s: float
     is_silent: bool
     is_too_new: bool = False
+    headers: StatusHeaders = field(default_factory=StatusHeaders)
+
+    @property
+    def group(self) -> str | None:
+        """The group whose coordinator knows it by its name; None where it does not say so."""
+        return self.headers.group
 
     @property
     def is_live(self) -> bool:
@@ -98,6 +107,7 @@ class Roster:
         self._started = clock()
         self._said: dict[str, tuple[WorkerStatus, float]] = {}
         self._too_new: set[str] = set()
+        self._headers: dict[str, StatusHeaders] = {}
 
     def hear(self, raw: RawMessage, is_news: bool) -> None:
         """Take a record of the status topic. One that is no status is left out: it is about nobody."""
@@ -118,6 +128,7 @@ class Roster:
         if status.worker == worker:
             age_s = 0.0 if is_news else max(0.0, self._wall_clock() - raw.timestamp_ms / 1000)
             self._said[worker] = (status, self._clock() - age_s)
+            self._headers[worker] = read_status_headers(raw.headers)
             (self._too_new.add if is_too_new else self._too_new.discard)(worker)
 
     def workers(self, model: str) -> tuple[Seen, ...]:
@@ -129,6 +140,7 @@ class Roster:
                 self._clock() - heard_at,
                 has_listened and self._is_old(status, heard_at),
                 worker in self._too_new,
+                self._headers[worker],
             )
             for worker, (status, heard_at) in sorted(self._said.items())
             if status.model == model
@@ -139,6 +151,10 @@ class Roster:
         if self._clock() - self._started >= 2 * self._heartbeat_s:
             return False
         return any(self._is_old(status, heard_at) for status, heard_at in self._said.values())
+
+    def names(self) -> frozenset[str]:
+        """Return the names of all workers that have said anything, of whatever model."""
+        return frozenset(self._said)
 
     def models(self) -> Iterable[str]:
         """Return the models that some worker runs."""
@@ -197,6 +213,18 @@ class Fleet:
         others = (other for other in self._roster.models() if other != model)
         live = {other: [status.worker for status in self.view(other).live] for other in others}
         return {other: workers for other, workers in sorted(live.items()) if workers}
+
+    @property
+    def silent_after_s(self) -> float:
+        """The seconds after which a worker that says nothing is silent."""
+        return MISSED_HEARTBEATS * self._settings.heartbeat_s
+
+    def members(self, model: str) -> Members:
+        """Ask Kafka who takes images, in the groups that the workers of a model name and in that of the settings."""
+        own = self._settings.group_id
+        named = {seen.group for seen in self._roster.workers(model) if seen.group is not None}
+        answers = group_members(self._settings.admin_config(), {own, *named})
+        return Members(answers, own, self._roster.names())
 
     def listen(self, timeout_s: float) -> None:
         """Take what is new; wait for at most so many seconds where nothing is."""

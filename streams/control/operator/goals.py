@@ -23,6 +23,41 @@ class Goal:
     otherwise: str
 
 
+def ready(state: DesiredState, ref: ModelRef) -> Goal:
+    """Return the goal that all have a version ready, and let no other model classify meanwhile."""
+    return Goal(
+        f"for all workers to be ready with {state.model}@{ref.version}",
+        state,
+        ref,
+        # What a worker said before it heard of this was said of another try.
+        lambda status: status.heard >= state.revision and ref in (status.prepared, status.champion),
+        "The preparation is taken back, and nothing has changed",
+    )
+
+
+def serving(state: DesiredState, ref: ModelRef) -> Goal:
+    """Return the goal that all classify with a version."""
+    return Goal(
+        f"for all workers to classify with {state.model}@{ref.version}",
+        state,
+        ref,
+        lambda status: status.champion == ref and status.revision >= state.revision,
+        f"The state stands at revision {state.revision}; `flumen models rollback` goes back",
+    )
+
+
+def scoring(state: DesiredState, ref: ModelRef | None) -> Goal:
+    """Return the goal that all score a version in shadow, or none."""
+    what = f"score {state.model}@{ref.version} in shadow" if ref else "score nothing in shadow"
+    return Goal(
+        f"for all workers to {what}",
+        state,
+        ref,
+        lambda status: status.challenger == ref and status.heard >= state.revision,
+        "The former challenger is put back",
+    )
+
+
 class Refusals:
     """Why workers do not do it, as their statuses say; held against what they said before it was written."""
 

@@ -5,18 +5,25 @@ when all are ready, all are told to let it classify. Whatever goes wrong in the 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from flumen.models.repository import CHAMPION, Repository
-from flumen.models.slot import NO_REVISION
+from flumen.streams.control.operator.attendance import Attendance, say_idle
 from flumen.streams.control.operator.fleet import Fleet, FleetView
-from flumen.streams.control.operator.goals import Goal, Refusals, say_changed, say_refused
+from flumen.streams.control.operator.goals import (
+    Goal,
+    Refusals,
+    ready,
+    say_changed,
+    say_refused,
+    scoring,
+    serving,
+)
+from flumen.streams.control.operator.standing import highest_revision
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter
-from flumen.streams.control.records import MAX_FIRST_REVISION, Command, DesiredState, ModelRef
+from flumen.streams.control.records import Command, DesiredState, ModelRef, Refused
 from flumen.streams.errors import (
     KafkaUnavailable,
-    NoModel,
     RecordTooNew,
     RolloutInterrupted,
     RolloutTimedOut,
@@ -36,7 +43,11 @@ Show = Callable[[FleetView, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Who changes a model and why, how many seconds a phase may take, and whether to go on without silent workers."""
+    """Who changes a model and why, and whom it need not wait for.
+
+    `timeout_s`: the seconds that a worker may get nothing done. `force`: go on without those that are silent, or that
+    Kafka does not know as members of their group.
+    """
 
     command: Command
     model: str
@@ -48,7 +59,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class RolloutResult:
-    """A change that every worker has made. `left_out` are silent ones; the seconds are those of the two phases."""
+    """A change that every worker has made but those in `left_out`; the seconds are those of the two phases."""
 
     state: DesiredState | None
     workers: tuple[str, ...]
@@ -74,6 +85,8 @@ class Rollout:
         self._order = order
         self._show = show
         self._is_interrupted = is_interrupted
+        self._attendance = Attendance(lambda: fleet.members(order.model), fleet.silent_after_s, order.force)
+        self._left_out: set[str] = set()
 
     def activate(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> RolloutResult:
         """Let a version classify, on every worker or on none.
@@ -98,11 +111,11 @@ class Rollout:
             and not view.conflict
             and (view.desired.champion, view.desired.prepare) == (ref, None)
         ):
-            return _result(view.desired, self._wait(self._serving(view.desired, ref)))
+            return self._result(view.desired, self._wait(serving(view.desired, ref)))
         base = self._unchanged(view, standing)
-        prepared = self._writer.write(replace(base, prepare=ref), view.desired, _highest(view))
+        prepared = self._writer.write(replace(base, prepare=ref), view.desired, highest_revision(view))
         try:
-            goal = self._ready(prepared, ref)
+            goal = ready(prepared, ref)
             self._wait(goal)
             self._heed_interruption(goal)
         except StateChanged:
@@ -113,8 +126,8 @@ class Rollout:
         prepare_s = time.monotonic() - started
         challenger = None if base.challenger == ref else base.challenger
         state = self._writer.write(replace(base, champion=ref, challenger=challenger), prepared)
-        view = self._wait(self._serving(state, ref))
-        return _result(state, view, prepare_s, time.monotonic() - started - prepare_s)
+        view = self._wait(serving(state, ref))
+        return self._result(state, view, prepare_s, time.monotonic() - started - prepare_s)
 
     def shadow(self, view: FleetView, ref: ModelRef | None, standing: ModelRef) -> RolloutResult:
         """Let a version be scored in shadow, or none. Where a worker refuses it, the former challenger is put back.
@@ -123,16 +136,16 @@ class Rollout:
         """
         self._begin(view)
         if view.desired is None and ref is None:
-            return _result(None, view)
+            return self._result(None, view)
         if view.desired and not view.conflict and view.desired.challenger == ref:
             goal = replace(
-                self._scoring(view.desired, ref), otherwise="Nothing was written; it stays the challenger"
+                scoring(view.desired, ref), otherwise="Nothing was written; it stays the challenger"
             )
-            return _result(view.desired, self._wait(goal))
+            return self._result(view.desired, self._wait(goal))
         base = self._unchanged(view, standing)
-        state = self._writer.write(replace(base, challenger=ref), view.desired, _highest(view))
+        state = self._writer.write(replace(base, challenger=ref), view.desired, highest_revision(view))
         try:
-            return _result(state, self._wait(self._scoring(state, ref)))
+            return self._result(state, self._wait(scoring(state, ref)))
         except StateChanged:
             raise
         except BaseException:
@@ -155,7 +168,8 @@ class Rollout:
         )
 
     def _wait(self, goal: Goal) -> FleetView:
-        deadline = time.monotonic() + self._order.timeout_s
+        attendance, timeout_s = self._attendance, self._order.timeout_s
+        attendance.begin()
         refusals = Refusals(self._fleet.view(self._order.model).live)
         while True:
             view = self._fleet.view(self._order.model)
@@ -166,21 +180,30 @@ class Rollout:
                 )
             if view.desired and view.revision >= goal.state.revision and view.desired != goal.state:
                 raise StateChanged(say_changed(view.desired, goal))
-            waiting = [status for status in view.live if not goal.is_reached(status)]
-            is_late = time.monotonic() > deadline
-            if sure := refusals.sure(waiting, goal, time.monotonic(), is_last=is_late):
-                raise WorkerRefused(say_refused(sure, view, goal))
+            late = [seen for seen in view.workers if seen.is_live and not goal.is_reached(seen.status)]
+            absent = attendance.absent(late)
+            waiting = [seen for seen in late if seen.status.worker not in absent]
+            idle = attendance.idle(waiting, timeout_s)
+            is_late = bool(idle) or (not waiting and attendance.waited_s > timeout_s)
+            self._refuse_refused(
+                view,
+                goal,
+                refusals.sure((seen.status for seen in waiting), goal, time.monotonic(), is_last=is_late),
+            )
             self._refuse_silent(view, goal.otherwise)
             self._refuse_too_new(view, goal.otherwise)
             # A broker says that a transaction is committed before readers see it.
             if not waiting and view.revision >= goal.state.revision:
+                self._left_out = absent
                 return view
             self._heed_interruption(goal)
             if is_late:
-                listed = ", ".join(status.worker for status in waiting) or "whoever reads the audit log"
+                listed = ", ".join(seen.status.worker for seen, _ in idle) or "whoever reads the audit log"
                 raise RolloutTimedOut(
-                    f"waited {self._order.timeout_s:g} s {goal.words}, and not so far: {listed}. {goal.otherwise}. "
-                    "Look at `flumen models status` and at their logs; --timeout waits longer"
+                    f"waited {timeout_s:g} s {goal.words}, and not so far: {listed}. {goal.otherwise}. Look at "
+                    "`flumen models status` and at their logs; --timeout waits longer, and --force goes on without "
+                    "those that Kafka does not know as members of their group"
+                    + say_idle(attendance, idle, goal.state.revision)
                 )
             self._fleet.listen(_LOOK_EVERY_S)
 
@@ -196,19 +219,29 @@ class Rollout:
         if self._is_interrupted():
             raise RolloutInterrupted(f"interrupted. {_NOTHING_WRITTEN}")
 
+    def _refuse_refused(self, view: FleetView, goal: Goal, sure: Mapping[str, Refused]) -> None:
+        refusing = self._attendance.counting(seen for seen in view.workers if seen.status.worker in sure)
+        if told := {seen.status.worker: sure[seen.status.worker] for seen in refusing}:
+            raise WorkerRefused(say_refused(told, view, goal))
+
     def _refuse_silent(self, view: FleetView, otherwise: str) -> None:
-        if view.silent and not self._order.force:
-            listed = ", ".join(f"{seen.status.worker} ({seen.age_s:.0f} s)" for seen in view.silent)
+        if silent := self._attendance.holding_up(view.silent):
+            listed = ", ".join(
+                f"{seen.status.worker} ({seen.age_s:.0f} s; {self._attendance.describe(seen)})"
+                for seen in silent
+            )
             raise WorkerSilent(
-                f"not heard of any more: {listed}. {otherwise}. Start them again, or look whether they are dead: "
-                "then --force goes on without them, and they are forgotten"
+                f"not heard of any more: {listed}. {otherwise}. Start them again, or look whether they are dead. Kafka "
+                "takes a dead one off its group after session.timeout.ms (45 s): then this goes on without it, and "
+                "--force at once; they are forgotten"
             )
 
     def _refuse_too_new(self, view: FleetView, otherwise: str) -> None:
-        too_new = [seen.status for seen in view.workers if seen.is_too_new and seen.is_live]
-        if too_new:
-            listed = ", ".join(status.worker for status in too_new)
-            why = too_new[0].refused.message if too_new[0].refused else ""
+        live = [seen for seen in view.workers if seen.is_too_new and seen.is_live]
+        if too_new := self._attendance.counting(live):
+            listed = ", ".join(seen.status.worker for seen in too_new)
+            refused = too_new[0].status.refused
+            why = refused.message if refused else ""
             raise WorkerTooNew(f"what these workers say cannot be read: {listed}. {otherwise}. {why}")
 
     def _undo(self, change: DesiredChange, written: DesiredState) -> None:
@@ -228,73 +261,9 @@ class Rollout:
         while self._fleet.view(change.model).revision < state.revision and time.monotonic() < until:
             self._fleet.listen(_LOOK_EVERY_S)
 
-    def _ready(self, state: DesiredState, ref: ModelRef) -> Goal:
-        return Goal(
-            f"for all workers to be ready with {self._order.model}@{ref.version}",
-            state,
-            ref,
-            # What a worker said before it heard of this was said of another try.
-            lambda status: status.heard >= state.revision and ref in (status.prepared, status.champion),
-            "The preparation is taken back, and nothing has changed",
-        )
-
-    def _serving(self, state: DesiredState, ref: ModelRef) -> Goal:
-        return Goal(
-            f"for all workers to classify with {self._order.model}@{ref.version}",
-            state,
-            ref,
-            lambda status: status.champion == ref and status.revision >= state.revision,
-            f"The state stands at revision {state.revision}; `flumen models rollback` goes back",
-        )
-
-    def _scoring(self, state: DesiredState, ref: ModelRef | None) -> Goal:
-        what = f"score {self._order.model}@{ref.version} in shadow" if ref else "score nothing in shadow"
-        return Goal(
-            f"for all workers to {what}",
-            state,
-            ref,
-            lambda status: status.challenger == ref and status.heard >= state.revision,
-            "The former challenger is put back",
-        )
-
-
-def standing_champion(view: FleetView, repository: Repository) -> ModelRef:
-    """Return the champion of a model without a state: the workers', where all have the same, else the alias's.
-
-    Raises:
-        NoModel: there is neither.
-        ModelError: the repository does not answer, or the alias is damaged.
-    """
-    if view.desired is not None:
-        return view.desired.champion
-    running = {status.champion for status in view.live if status.champion is not None}
-    if len(running) == 1:
-        return running.pop()
-    version = repository.alias(view.model, CHAMPION)
-    if version is None:
-        raise NoModel(
-            f"{view.model} has no champion in {repository.url}, and no worker runs it. Make a first one there: "
-            "`flumen models register` and `flumen train` do where there is none"
-        )
-    return ModelRef(version, repository.manifest(view.model, version).sha256)
-
-
-def _highest(view: FleetView) -> int:
-    """Return the highest revision that a worker knows: more than the audit log's where that was made anew.
-
-    Whoever may write to the status topic may say any: with one that no log may begin with, nobody would follow it.
-    """
-    known = (max(seen.status.heard, seen.status.revision) for seen in view.workers)
-    return max((revision for revision in known if revision < MAX_FIRST_REVISION), default=NO_REVISION)
-
-
-def _result(
-    state: DesiredState | None, view: FleetView, prepare_s: float = 0, swap_s: float = 0
-) -> RolloutResult:
-    return RolloutResult(
-        state,
-        tuple(status.worker for status in view.live),
-        tuple(seen.status.worker for seen in view.silent),
-        prepare_s,
-        swap_s,
-    )
+    def _result(
+        self, state: DesiredState | None, view: FleetView, prepare_s: float = 0.0, swap_s: float = 0.0
+    ) -> RolloutResult:
+        left_out = {*self._left_out, *(seen.status.worker for seen in view.silent)}
+        workers = (status.worker for status in view.live if status.worker not in left_out)
+        return RolloutResult(state, tuple(workers), tuple(sorted(left_out)), prepare_s, swap_s)

@@ -87,7 +87,8 @@ def following(
         listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
         stopping = threading.Event()
         throttle = CpuThrottle(settings.prepare_share, stopping.wait, loader.worked_s)
-        preparation = Preparation(partial(loader.load, throttle=throttle), slot, listeners)
+        load = partial(loader.load, throttle=throttle)
+        preparation = Preparation(load, slot, listeners, steps=lambda: throttle.steps)
         if state is not None:
             preparation.want(state)
             if first.refused is not None:

@@ -33,6 +33,7 @@ class Picture:
     refused: Refused | None = None
     heard: int = NO_REVISION
     revision: int = NO_REVISION
+    steps: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,24 @@ class Preparation:
     """Holds what is desired against what is there. Its methods may be called from any thread."""
 
     def __init__(
-        self, load: Load, slot: CurrentSlot, listeners: Listeners, retry_s: float = _RETRY_S
+        self,
+        load: Load,
+        slot: CurrentSlot,
+        listeners: Listeners,
+        retry_s: float = _RETRY_S,
+        steps: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Begin with what the slot holds. `retry_s`: until a load is tried again that may succeed then."""
+        """Begin with what the slot holds.
+
+        `retry_s`: until a load is tried again that may succeed then. `steps` counts those of all loads so far.
+        """
         current = slot.current
         champion = ModelRef(current.classifier.version, current.sha256)
         self._load = load
         self._slot = slot
         self._listeners = listeners
         self._retry_s = retry_s
+        self._steps = steps
         self._stock = _Stock({champion: current.classifier})
         self._champion = champion
         self._wanted: DesiredState | None = None
@@ -127,6 +137,7 @@ class Preparation:
                 self._refusal() or self._refused_record,
                 wanted.revision if wanted else NO_REVISION,
                 self._slot.current.revision,
+                self._steps(),
             )
 
     def run(self) -> None:

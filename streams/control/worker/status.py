@@ -20,6 +20,7 @@ from flumen.streams.control.records import (
     now,
     to_json,
 )
+from flumen.streams.control.status_headers import StatusHeaders
 from flumen.streams.control.worker.preparation import Picture
 from flumen.streams.errors import ClientFailed
 from flumen.streams.kafka.message import Outgoing, RawMessage
@@ -61,6 +62,7 @@ class StatusReporter:
         self._picture: Callable[[], Picture] = lambda: Picture(WorkerState.STARTING)
         self._counted = (clock(), stored(), 0.0)
         self._started_at = now()
+        self._group = settings.kafka_options().group_of(worker)
         self._entries: deque[Effective] = deque(maxlen=_MAX_ENTRIES)
         self._last_taken: tuple[int, str] | None = None
         self._change = threading.Event()
@@ -171,7 +173,8 @@ class StatusReporter:
 
     def _send(self, value: bytes | None) -> None:
         """Send a status. One that no broker takes is forgotten."""
-        self._producer.put(Outgoing(self._settings.status_topic, self.worker.encode(), value, []))
+        headers = StatusHeaders(self._group, self._picture().steps).sent() if value is not None else []
+        self._producer.put(Outgoing(self._settings.status_topic, self.worker.encode(), value, headers))
 
     def _send_entries(self) -> None:
         for _ in range(len(self._entries)):  # one that is refused at once is put back

@@ -6,6 +6,9 @@ from collections.abc import Callable
 NICENESS = 10
 """Of threads and processes beside the one that classifies."""
 
+_LONGEST_REST_S = 5.0
+"""After so long a rest is counted as a step: whoever looks sees that it goes on."""
+
 
 class CpuThrottle:
     """Makes one thread, and what works for it, rest between its steps, so that it has no more than its share of a core.
@@ -21,7 +24,7 @@ class CpuThrottle:
         working: Callable[[], float] = time.thread_time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Make one. `wait` returns after that many seconds, or before where there is no time to rest any more.
+        """Make one. `wait` returns after that many seconds; before, and true, where there is no time to rest any more.
 
         `working` is the processor time of what works, in seconds, and `clock` is any clock.
         """
@@ -31,11 +34,14 @@ class CpuThrottle:
         self._clock = clock
         self._since = 0.0
         self._worked = 0.0
+        self.steps = 0
+        """Steps done and rests taken: it rises as long as the work goes on."""
 
     def __call__(self) -> None:
         """Rest until the work since the last call is no more than the share of the time since then."""
-        due = self._since + (self._working() - self._worked) / self._share
-        left = due - self._clock()
-        if left > 0:
-            self._wait(left)
+        self.steps += 1
+        left = self._since + (self._working() - self._worked) / self._share - self._clock()
+        while left > 0 and not self._wait(min(left, _LONGEST_REST_S)):
+            left -= _LONGEST_REST_S
+            self.steps += 1
         self._since, self._worked = self._clock(), self._working()

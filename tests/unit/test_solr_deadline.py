@@ -1,0 +1,112 @@
+"""A server that sends a little now and then is not waited for longer than one that sends nothing."""
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from certificates import Authority
+
+from flumen.stores.errors import StoreUnavailable
+from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
+from flumen.stores.solr.server import Refusal, SolrServer
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+ANSWER = b'{"responseHeader": {}, "response": {"numFound": 7, "start": 0, "docs": []}}'
+FULL = HEAD + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
+PIECES = 1500
+"""Of an answer that is not at its end when the time is up; and yet it ends, so that a fault does not hang the test."""
+
+WITHOUT_END = {
+    "the status": [b"HTTP/1.1 200 ", *[b"O"] * PIECES],
+    "a header": [HEAD + b"X-Name: ", *[b"a"] * PIECES],
+    "headers": [HEAD, *[b"X: y\r\n"] * 90, *[b"Z"] * PIECES],
+    "go on, and no answer": [b"HTTP/1.1 100 Continue\r\n\r\n"] * PIECES,
+    "a body of a known length": [HEAD + b"Content-Length: 100000\r\n\r\n", *[b" "] * PIECES],
+    "a body in chunks": [HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *[b"1\r\n \r\n"] * PIECES],
+    "a body until the connection ends": [HEAD + b"\r\n", *[b" "] * PIECES],
+}
+
+
+@contextmanager
+def dripping(pieces: list[bytes], certificate: Path | None = None) -> Iterator[int]:
+    """Answer every connection with these pieces, one in 10 ms; yield the port."""
+    over = threading.Event()
+
+    def answer(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            if certificate is not None:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(certificate)
+                connection = context.wrap_socket(connection, server_side=True)
+            connection.recv(65536)
+            for piece in pieces:
+                if over.wait(0.01):
+                    return
+                connection.sendall(piece)
+            connection.close()
+
+    def accept(listener: socket.socket, threads: list[threading.Thread]) -> None:
+        with suppress(OSError):
+            while True:
+                threads.append(threading.Thread(target=answer, args=(listener.accept()[0],)))
+                threads[-1].start()
+
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        accepting = threading.Thread(target=accept, args=(listener, threads))
+        accepting.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            for thread in threads:
+                thread.join()
+
+
+@pytest.fixture
+def drip() -> Iterator[Callable[..., int]]:
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(dripping(*arguments))
+
+
+@pytest.mark.parametrize("pieces", WITHOUT_END.values(), ids=WITHOUT_END)
+def test_an_answer_without_an_end_is_given_up_in_time(pieces: list[bytes], drip: Callable[..., int]) -> None:
+    options = SolrOptions(url=f"http://127.0.0.1:{drip(pieces)}/solr", timeout_s=0.3)
+    for ask in (SolrReader(options).count, SolrSink(options, []).connect):  # by pysolr, and without it
+        with pytest.raises(StoreUnavailable, match=r"no whole answer came within 0\.3 s") as caught:
+            ask()
+        assert "raise FLUMEN_SOLR_TIMEOUT_S" in str(caught.value)
+
+
+def test_so_is_a_file_of_it_and_one_behind_tls(drip: Callable[..., int], tmp_path: Path) -> None:
+    authority = Authority.make()
+    port = drip(WITHOUT_END["a body of a known length"], authority.sign("127.0.0.1", tmp_path / "solr.pem"))
+    file = authority.save(tmp_path / "authority.pem")
+    server = SolrServer(SolrOptions(url=f"https://127.0.0.1:{port}/solr", timeout_s=0.3, ca_file=file))
+    for answer in (server.read_file("schema.xml"), server.ask(f"{server.index_url}/select")):
+        assert isinstance(answer, Refusal)
+        assert "no whole answer came within 0.3 s" in str(server.store_error(answer))
+    server.close()
+
+
+def test_and_one_by_a_proxy(drip: Callable[..., int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{drip(WITHOUT_END['headers'])}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    reader = SolrReader(SolrOptions(url="https://solr.example:8984/solr", timeout_s=0.3))
+    with pytest.raises(StoreUnavailable, match=r"no whole answer .* of HTTPS_PROXY"):
+        reader.count()
+    reader.close()
+
+
+def test_an_answer_in_small_pieces_is_an_answer(drip: Callable[..., int]) -> None:
+    pieces = [FULL[at : at + 5] for at in range(0, len(FULL), 5)]
+    reader = SolrReader(SolrOptions(url=f"http://127.0.0.1:{drip(pieces)}/solr", timeout_s=60))
+    assert reader.count() == 7
+    reader.close()
