@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import BaseModel, Field
 
 from flumen.models.limits import DEFAULT_LIMITS, VerifyLimits
+from flumen.models.names import NAME_PATTERN
 from flumen.models.urls import SecretUrl
 
 
@@ -19,8 +20,8 @@ class ModelSettings(BaseModel):
     )
     model_name: str = Field(
         "mnist",
-        pattern=r"^[a-z0-9][a-z0-9_-]*$",
-        json_schema_extra={"allowed": "small letters, digits, _ and -, the first a letter or digit"},
+        pattern=NAME_PATTERN,
+        json_schema_extra={"allowed": "1 to 100 small letters, digits, _ and -, the first a letter or digit"},
         description="The model that classifies.",
     )
     max_model_load_time_s: float = Field(

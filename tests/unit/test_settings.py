@@ -56,6 +56,7 @@ def test_the_stack_of_another_home_is_found(elsewhere: Path, monkeypatch: pytest
         ("stop_timeout_s", "0", "allowed: a number above 0, up to 600."),
         ("kudu_driver", "odbc", "allowed: auto, jvm or native."),
         ("images_topic", "no spaces!", "allowed: 1 to 249 letters, digits, dots, _ and -, such as 'images'."),
+        ("model_name", "m" * 101, "allowed: 1 to 100 small letters, digits, _ and -, the first a letter or"),
         ("classified_topic", "no spaces!", "allowed: 1 to 249 letters, digits, dots, _ and -."),
         ("classified_topic", "..", "is '..': that is a folder's name"),
         ("images_topic", ".", "is '.': that is a folder's name"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from flumen.stores import find_store
 from flumen.streams.settings import GROUPS, Settings, load_settings
 from flumen.streams.settings.sinks import OF_SETTINGS
 
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 NAMES = Path(__file__).with_name("settings.json")
 
 
@@ -69,3 +71,12 @@ def test_the_command_shows_them_by_group() -> None:
     ]
     lines = CliRunner().invoke(main.app, ["settings"]).stdout.splitlines()
     assert [line.strip() for line in lines if line.strip() in GROUPS] == list(GROUPS)
+
+
+def test_the_page_has_the_groups_and_their_settings_in_the_same_order() -> None:
+    every = PAGE.read_text().partition("\n## Every setting\n")[2].partition("\n## ")[0]
+    _, *parts = re.split(r"^### ", every, flags=re.MULTILINE)
+    found = {
+        part.partition("\n")[0].lower(): re.findall(r"^\| `(\w+)` ", part, re.MULTILINE) for part in parts
+    }
+    assert list(found.items()) == [(name, list(group.model_fields)) for name, group in GROUPS.items()]
