@@ -102,6 +102,9 @@ class Verifier:
             helper, self._helper = self._helper, None
         if helper is not None:
             helper.child.kill()
+            if self._asking.acquire(blocking=False):  # else whoever asks finds it ended, and closes it
+                helper.words.close()
+                self._asking.release()
 
     def _ask(
         self, task: Task, content: bytes, limits: VerifyLimits, throttle: Throttle = lambda: None
@@ -133,7 +136,7 @@ class Verifier:
         Raises:
             TooSlow: it was the time limit.
         """
-        code = self._forget(helper)
+        code, words = self._forget(helper)
         if code == -signal.SIGPROF:
             raise TooSlow(
                 f"{task.subject} takes more than {limits.time_s:g} s of processor time to verify, which is "
@@ -147,7 +150,7 @@ class Verifier:
                 attempt=attempt,
                 exit_code=code,
                 model=task.subject,
-                words=helper.last_words(),
+                words=words,
             )
 
     def _started(self) -> Helper:
@@ -159,12 +162,12 @@ class Verifier:
                 self._helper.make_nice(self._niceness)
             return self._helper
 
-    def _forget(self, helper: Helper) -> int:
+    def _forget(self, helper: Helper) -> tuple[int, str]:
         with self._lock:
             if self._helper is helper:
                 self._helper = None
                 self._worked_s += helper.worked_s
-        return helper.child.end()
+        return helper.end()
 
 
 SHARED = Verifier()

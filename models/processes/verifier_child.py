@@ -71,9 +71,11 @@ class Helper:
         if niceness:
             os.setpriority(os.PRIO_PROCESS, self.child.process.pid, niceness)
 
-    def last_words(self) -> str:
-        """Return the end of what it wrote."""
-        return _end_of(self.words)
+    def end(self) -> tuple[int, str]:
+        """End it, and return its exit code and the end of what it wrote; a negative code is a signal."""
+        code = self.child.end()
+        with self.words:
+            return code, _end_of(self.words)
 
     def _memory(self) -> int:
         try:
@@ -97,7 +99,10 @@ def start_helper() -> Helper:
     try:
         return Helper(start_child("flumen.models.processes.verifier_process", words), words)
     except NotStarted as error:
-        raise VerifierUnavailable(f"the process that verifies models {error}: {_end_of(words)}") from error
+        with words:
+            raise VerifierUnavailable(
+                f"the process that verifies models {error}: {_end_of(words)}"
+            ) from error
 
 
 def _end_of(words: IO[bytes]) -> str:

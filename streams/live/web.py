@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -112,6 +113,17 @@ def _listen(options: WebOptions) -> list[socket.socket]:
     return sockets
 
 
+async def _readable(listening: socket.socket) -> None:
+    """Wait until there is a connection to take. `sock_accept` loses the one that it took as it was cancelled."""
+    loop = asyncio.get_running_loop()
+    there = asyncio.Event()
+    loop.add_reader(listening, there.set)
+    try:
+        await there.wait()
+    finally:
+        loop.remove_reader(listening)
+
+
 class _Server:
     """Takes connections and answers them, the oldest first to go."""
 
@@ -128,10 +140,12 @@ class _Server:
                 group.create_task(self._accept(listening, group))
 
     async def _accept(self, listening: socket.socket, group: asyncio.TaskGroup) -> None:
-        loop = asyncio.get_running_loop()
         while True:
+            await _readable(listening)
             try:
-                connection, _ = await loop.sock_accept(listening)
+                connection, _ = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                continue
             except OSError as error:
                 # The one that waited may be gone again, or this process has no file left to open.
                 log.warning("no connection is taken over http now", reason=str(error))
@@ -139,15 +153,16 @@ class _Server:
                 continue
             if len(self._connections) >= self._options.max_connections:
                 oldest = next(iter(self._connections))
-                self._forget(oldest)
+                self._connections.pop(oldest)
                 oldest.cancel()
             task = group.create_task(self._converse(connection))
             self._connections[task] = None
-            task.add_done_callback(self._forget)
+            task.add_done_callback(partial(self._forget, connection))
             await asyncio.sleep(0)  # else a flood of them would leave no turn to those that are here
 
-    def _forget(self, connection: asyncio.Task[None]) -> None:
-        self._connections.pop(connection, None)
+    def _forget(self, connection: socket.socket, conversation: asyncio.Task[None]) -> None:
+        self._connections.pop(conversation, None)
+        connection.close()  # also where it was cancelled before its first step
 
     async def _converse(self, connection: socket.socket) -> None:
         """Read one request, answer it and close."""
