@@ -52,11 +52,12 @@ class WorkerProcess:
         complete = self.log.read_bytes().rpartition(b"\n")[0]  # the last line may be half written
         return [json.loads(line) for line in complete.decode().splitlines() if line.startswith("{")]
 
-    def wait_for_line(self, event: str) -> dict[str, Any]:
-        """Wait until its log has a line of this event, and return the line."""
+    def wait_for_line(self, event: str, **fields: Any) -> dict[str, Any]:
+        """Wait until its log has a line of this event and with these fields, and return the line."""
+        wanted = {"event": event, **fields}.items()
 
         def found() -> dict[str, Any] | None:
-            return next((line for line in self.lines() if line["event"] == event), None)
+            return next((line for line in self.lines() if wanted <= line.items()), None)
 
         line: dict[str, Any] = wait_until(found, f"the worker's line {event!r}", self.check)
         return line
