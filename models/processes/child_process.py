@@ -66,7 +66,7 @@ class ChildProcess:
         self.process.wait()
 
 
-def environment() -> dict[str, str]:
+def _environment() -> dict[str, str]:
     """Return all that a helper gets of this process's environment, and what is set for it."""
     inherited = {
         name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("LC_")
@@ -94,7 +94,7 @@ def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
             stdout=output,
             stderr=output,
             pass_fds=[theirs.fileno()],
-            env=environment(),
+            env=_environment(),
         )
     except OSError as error:
         ours.close()
