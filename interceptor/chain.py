@@ -23,6 +23,7 @@ _OF_ONE_PART = ("small", "views", "measured", "metadata", "tensor")
 _KEPT_SAMPLE_BYTES = 2
 _SAMPLE_BYTES = _KEPT_SAMPLE_BYTES + 4
 """At the model's size: uint8 in `pixels` and in `image_as_pgm`, which a whole batch keeps; float32 in `tensor`."""
+_PROBABILITY_BYTES = 4
 _RGB = 3
 _LARGEST_VIEW = (VIEW_SIDE, VIEW_SIDE)
 
@@ -116,17 +117,28 @@ def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> I
     sizes = [small_size(image.content) for image in batch.images]
     for rows in _parts(batch, sizes, context.classifier.preprocess):
         part = batch.take(rows).with_columns(small=sizes[rows.start : rows.stop])
-        for interceptor in chain:
-            step = interceptor.intercept(part, context)
-            part = step.oks
-            errs.extend(step.errs)
-        parts.append(part.without(*_OF_ONE_PART))
+        parts.append(_through(chain, part, context, errs))
     return Intercepted(joined(parts), errs)
 
 
-def kept_bytes(preprocess: Preprocess) -> int:
-    """Return how many bytes of a decoded image are kept until its batch is stored, whatever the image's size."""
-    return preprocess.width * preprocess.height * preprocess.channels * _KEPT_SAMPLE_BYTES
+def _through(chain: Sequence[Interceptor], part: Batch, context: Context, errs: list[Reject]) -> Batch:
+    """Return what is kept of a part. A call of its own, so that nothing of it is left while the next one is decoded."""
+    for interceptor in chain:
+        step = interceptor.intercept(part, context)
+        part = step.oks
+        errs.extend(step.errs)
+    return part.without(*_OF_ONE_PART)
+
+
+def kept_bytes(classifier: Classifier) -> int:
+    """Return how many bytes beside an image's own are kept until its batch is stored, whatever the image's size.
+
+    That is what this model sees of it and what it answers. What statistics see of it, and the model's input, end with
+    their part of the batch (`intercept`).
+    """
+    preprocess = classifier.preprocess
+    seen = preprocess.width * preprocess.height * preprocess.channels * _KEPT_SAMPLE_BYTES
+    return seen + len(classifier.labels) * _PROBABILITY_BYTES
 
 
 def _parts(batch: Batch, sizes: Sequence[Size | None], preprocess: Preprocess) -> Iterator[range]:

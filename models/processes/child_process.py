@@ -1,6 +1,7 @@
 """A helper process: this interpreter at a module of ours, at the other end of a connection, for what hostile bytes do.
 
-It inherits no setting: what a hostile file may take over shall find no password there.
+It inherits what a program needs to run, and nothing else: what a hostile file may take over shall find no password in
+its environment, be it a setting of ours or one of somebody else's, such as the keys of a cloud.
 """
 
 import os
@@ -17,7 +18,26 @@ as long and half a minute hangs; it is ended."""
 
 _START_S = 120.0
 _END_S = 5.0
-_OURS = "FLUMEN_"
+_INHERITED = frozenset(
+    [
+        "PATH",
+        "HOME",
+        "LANG",
+        "LANGUAGE",
+        "TZ",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "PYTHONHOME",
+        "PYTHONPATH",
+        "PYTHONUSERBASE",
+        "PYTHONNOUSERSITE",
+        "PYTHONPYCACHEPREFIX",
+        "PYTHONDONTWRITEBYTECODE",
+    ]
+)
+"""What this interpreter and its packages are found by, and what texts, times and temporary files go by."""
+# More threads and arenas are of no use to it, and would take address space from its work.
+_OURS = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 class NotStarted(Exception):
@@ -46,6 +66,14 @@ class ChildProcess:
         self.process.wait()
 
 
+def _environment() -> dict[str, str]:
+    """Return all that a helper gets of this process's environment, and what is set for it."""
+    inherited = {
+        name: value for name, value in os.environ.items() if name in _INHERITED or name.startswith("LC_")
+    }
+    return inherited | _OURS
+
+
 def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
     """Start a module, and wait until it has said that it is ready.
 
@@ -57,9 +85,6 @@ def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
         NotStarted: it does not start.
     """
     ours, theirs = Pipe()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    # More threads and arenas are of no use to it, and would take address space from its work.
-    environment = {**inherited, "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
     # -P: no module is taken from the folder that this process was started in.
     command = [sys.executable, "-P", "-m", module, str(theirs.fileno())]
     try:
@@ -69,7 +94,7 @@ def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
             stdout=output,
             stderr=output,
             pass_fds=[theirs.fileno()],
-            env=environment,
+            env=_environment(),
         )
     except OSError as error:
         ours.close()

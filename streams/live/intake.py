@@ -41,8 +41,9 @@ class IntakeOptions:
 
     `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes` is the size of one.
     `pause_after_s` is how long the thread waits for somebody to take a batch before it polls, paused, for its group's
-    sake; `decoded_bytes` says what is kept of an image beside its message, at the size of the model that is served now;
-    `revoke_timeout_s` how long it finishes what is in hand of partitions that are taken away.
+    sake; `decoded_bytes` says what is kept of an image beside its message, for the model that is served now: what it
+    sees of the image and what it answers; `revoke_timeout_s` how long it finishes what is in hand of partitions that
+    are taken away.
     """
 
     max_batch_size: int = 500

@@ -16,6 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
+        self._active: tuple[str, str] | None = None
 
         def seconds(name: str, doc: str, *labels: str) -> Histogram:
             return Histogram(f"flumen_{name}_seconds", doc, labels, buckets=_SECONDS, registry=registry)
@@ -70,9 +71,11 @@ class Metrics:
         return sum(sample.value for sample in samples if sample.name == "flumen_images_total")
 
     def serve(self, model: Classifier) -> None:
-        """Let this be the one active model."""
-        self.active_model.clear()
-        self.active_model.labels(model.name, model.version).set(1)
+        """Let this be the one active model. Who asks meanwhile may see two, and never none."""
+        former, self._active = self._active, (model.name, str(model.version))
+        self.active_model.labels(*self._active).set(1)
+        if former is not None and former != self._active:
+            self.active_model.remove(*former)
 
 
 class Timed:

@@ -238,7 +238,7 @@ def _intake_options(settings: Settings, control: Control) -> IntakeOptions:
         max_in_flight_bytes=settings.max_in_flight_bytes,
         max_message_bytes=settings.max_message_bytes,
         revoke_timeout_s=settings.max_poll_interval_s / 5,
-        decoded_bytes=lambda: kept_bytes(control.slot.current.classifier.preprocess),
+        decoded_bytes=lambda: kept_bytes(control.slot.current.classifier),
     )
 
 

@@ -51,7 +51,8 @@ class Desk:
         self.told = threading.Condition()
         self.challengers: list[int | None] = []
         self.published: list[tuple[int, int, int]] = []
-        listeners = Listeners(self._changed, self._published, self._challenged)
+        self.announced: list[tuple[int, int]] = []
+        listeners = Listeners(self._changed, self._published, self._challenged, self._publishing)
         self.preparation = Preparation(self.shelf.load, self.slot, listeners, retry_s=0.01)
 
     def wait_for(self, check: Callable[[], Any]) -> None:
@@ -70,6 +71,9 @@ class Desk:
 
     def _published(self, new: Serving, old: Serving) -> None:
         self.published.append((old.classifier.version, new.classifier.version, new.revision))
+
+    def _publishing(self, new: Serving, _old: Serving) -> None:
+        self.announced.append((new.revision, self.slot.current.revision))
 
     def _challenged(self, challenger: Any) -> None:
         self.challengers.append(challenger and challenger.version)
@@ -106,6 +110,13 @@ def test_a_prepared_champion_serves_before_want_returns(desk: Desk) -> None:
     desk.preparation.want(state(3, champion=2))
     assert desk.serving() == (2, 3)
     assert desk.published[-1] == (1, 2, 3)
+
+
+def test_what_is_counted_of_a_model_is_counted_before_anybody_sees_an_answer_of_it(desk: Desk) -> None:
+    desk.preparation.want(state(1, champion=1))
+    desk.preparation.want(state(2, champion=2))
+    desk.wait_for(lambda: desk.serving() == (2, 2))
+    assert desk.announced == [(1, 0), (2, 1)]
 
 
 def test_a_champion_that_was_not_prepared_is_loaded_first(desk: Desk) -> None:

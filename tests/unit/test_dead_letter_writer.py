@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from flumen.interceptor import ImageMessage, Reject
+from flumen.streams.dead_letters import writer
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import DeadLettersUnavailable
 from flumen.streams.kafka import producer
@@ -64,6 +65,14 @@ def test_an_offset_of_a_topic_made_anew_is_another_message(writer: DeadLetterWri
     writer.publish([reject(1, timestamp_ms=1)], model)
     writer.publish([reject(1, timestamp_ms=2)], model)
     assert StandIn.made[0].sent == [b"key-1", b"key-1"]
+
+
+def test_only_so_many_are_remembered(writer: DeadLetterWriter, monkeypatch: pytest.MonkeyPatch) -> None:
+    model: Any = Model()
+    monkeypatch.setattr("flumen.streams.dead_letters.writer._REMEMBERED", 2)
+    writer.publish([reject(1), reject(2), reject(3)], model)
+    writer.publish([reject(1), reject(3)], model)
+    assert StandIn.made[0].sent == [b"key-1", b"key-2", b"key-3", b"key-1"]
 
 
 def test_a_producer_that_failed_for_good_is_made_anew(writer: DeadLetterWriter) -> None:

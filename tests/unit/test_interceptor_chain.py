@@ -1,6 +1,7 @@
 import re
 import sys
 import tomllib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from images import batch, context, encoded, gradient, grey
 from PIL import Image
 
 from flumen.interceptor import DEFAULT_CHAIN, Preprocess, intercept, load_chain
+from flumen.interceptor.chain import PART_DECODED_BYTES, kept_bytes
 from flumen.interceptor.errors import ColumnConflict, UnknownInterceptor
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "interceptors.md"
@@ -78,6 +80,23 @@ def test_parts_are_of_so_many_pixels_however_few_bytes_they_take():
     digits = context()
     intercept(batch(*[grey(7)] * 500), digits, load_chain())
     assert digits.classifier.batches == [500]
+
+
+def test_what_is_made_of_many_images_of_few_bytes_is_not_there_at_once():
+    """Views of 100 images are 79 MB; of them at most 32 MiB are held, and none behind the chain."""
+    flat = encoded(Image.new("RGB", (512, 512), "red"))
+    assert len(flat) < 4_000
+    images, chain = batch(*[flat] * 100), load_chain(("decode", "classify"))
+    intercept(batch(flat), context(), chain)  # what is loaded at the first time counts for nobody
+    tracemalloc.start()
+    try:
+        result = intercept(images, context(), chain)
+        kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(result.oks) == 100
+    assert most < PART_DECODED_BYTES + 2 * 1024 * 1024
+    assert kept < 100 * (kept_bytes(context().classifier) + 4_000)
 
 
 @pytest.mark.parametrize("contents", [(), (b"",), (b"x", b"")])

@@ -4,7 +4,7 @@ import dataclasses
 import io
 import logging
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -180,25 +180,48 @@ def test_a_url_is_shown_without_its_password(text: str, expected: str) -> None:
     assert without_passwords(text) == expected
 
 
-def test_the_process_that_decodes_images_knows_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLUMEN_SOLR_PASSWORD", MARKER)
+PASSWORDS_OF_OTHERS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "HTTPS_PROXY",
+    "KRB5CCNAME",
+    "PGPASSWORD",
+    "PYTHON_KEYRING_PASSWORD",
+)
+
+
+@pytest.fixture
+def _passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FLUMEN_SOLR_PASSWORD", "FLUMEN_KAFKA_PROPERTIES", *PASSWORDS_OF_OTHERS):
+        monkeypatch.setenv(name, MARKER)
+    monkeypatch.setenv("LC_TIME", "C")
+
+
+def assert_needs_only(environment: Mapping[str, str]) -> None:
+    """What is there beside what a test run has set: nothing that was not asked for by name."""
+    assert MARKER not in "".join(environment.values())
+    assert environment["LC_TIME"] == "C"
+    assert not environment.keys() & {"FLUMEN_SOLR_PASSWORD", *PASSWORDS_OF_OTHERS, "PYTEST_CURRENT_TEST"}
+
+
+@pytest.mark.usefixtures("_passwords")
+def test_the_process_that_decodes_images_knows_no_password() -> None:
     content = io.BytesIO()
     Image.effect_noise((400, 300), 100).save(content, "PNG")
     with closing(GuardedDecoder()) as decoder:
         decoder(content.getvalue(), Limits(), Preprocess(width=28, height=28, channels=1))
         assert decoder.helper_pid is not None
-        environment = psutil.Process(decoder.helper_pid).environ()
-    assert [name for name in environment if name.startswith("FLUMEN_")] == []
+        assert_needs_only(psutil.Process(decoder.helper_pid).environ())
 
 
-def test_the_process_that_verifies_models_knows_no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLUMEN_SOLR_PASSWORD", MARKER)
+@pytest.mark.usefixtures("_passwords")
+def test_the_process_that_verifies_models_knows_no_password() -> None:
     with closing(Verifier()) as verifier:
         with pytest.raises(NotOnnx):
             verifier.read_signature(b"no model", "a file", VerifyLimits())
         assert verifier.helper_pid is not None
-        environment = psutil.Process(verifier.helper_pid).environ()
-    assert [name for name in environment if name.startswith("FLUMEN_")] == []
+        assert_needs_only(psutil.Process(verifier.helper_pid).environ())
 
 
 def test_librdkafka_says_no_secret_either() -> None:

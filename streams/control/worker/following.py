@@ -84,7 +84,7 @@ def following(
         first, state, refused = until_done(begin)
         metrics.serve(first.serving.classifier)
         slot = CurrentSlot(first.serving)
-        listeners = Listeners(reporter.wake, partial(_publish, metrics), shadow.challenge)
+        listeners = Listeners(reporter.wake, _tell, shadow.challenge, partial(_count, metrics))
         stopping = threading.Event()
         throttle = CpuThrottle(settings.prepare_share, stopping.wait, loader.worked_s)
         load = partial(loader.load, throttle=throttle)
@@ -114,12 +114,17 @@ def _end_preparing(preparation: Preparation, loader: Loader) -> None:
     loader.close()
 
 
-def _publish(metrics: Metrics, serving: Serving, former: Serving) -> None:
-    """Say that a state has taken effect."""
+def _count(metrics: Metrics, serving: Serving, former: Serving) -> None:
+    """Count that another model is about to classify."""
+    if serving.classifier is not former.classifier:
+        metrics.serve(serving.classifier)
+        metrics.swaps.inc()
+
+
+def _tell(serving: Serving, former: Serving) -> None:
+    """Say that another model classifies."""
     new, old = serving.classifier, former.classifier
     if new is not old:
-        metrics.serve(new)
-        metrics.swaps.inc()
         log.info(
             "another model classifies from now on",
             model=new.name,

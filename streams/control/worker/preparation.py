@@ -38,15 +38,17 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Who is told, in few microseconds: the last two while others wait.
+    """Who is told, in few microseconds: all but the first while others wait.
 
     `changed`: the picture is another one. `published`: this serves now, and that did before. `challenged`: the
-    challenger, or None.
+    challenger, or None. `publishing`: as `published`, before any batch can be taken on it: who sees an answer of a
+    model, or its revision, finds told what is told here.
     """
 
     changed: Callable[[], None] = lambda: None
     published: Callable[[Serving, Serving], None] = lambda _serving, _former: None
     challenged: Callable[[Classifier | None], None] = lambda _challenger: None
+    publishing: Callable[[Serving, Serving], None] = lambda _serving, _former: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +197,7 @@ class Preparation:
             former = self._slot.current
             since = former.since if wanted.champion == self._champion else wanted.revision
             serving = Serving(champion, wanted.champion.sha256, wanted.revision, since)
+            self._listeners.publishing(serving, former)
             self._slot.publish(serving)
             self._champion = wanted.champion
             self._listeners.published(serving, former)
