@@ -9,7 +9,7 @@ import requests
 
 from flumen.stores.kudu import KuduReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 60
@@ -44,7 +44,7 @@ def find(settings: Settings, kudu_classpath: Iterable[Path]) -> Found:
         in_kudu = Counter(i for rows in kudu.scan("images", ["id"]) for i in rows.column("id").to_pylist())
     finally:
         kudu.close()
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     try:
         raws = observer.read(settings.dead_topic)
         letters = [(letter.origin, letter.key) for letter in map(read_dead_letter, raws)]
