@@ -15,7 +15,7 @@ import psutil
 from bench.setting import SAME_WORK, Setting
 from flumen.cli.background import environment_of
 from flumen.models.repository import Repository
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 300.0
@@ -77,7 +77,7 @@ def _race(
     setting: Setting, settings: Settings, arguments: list[str], environment: dict[str, str]
 ) -> RunFigures:
     """Run until the last offset is committed. The clock starts when the log says `partitions assigned`."""
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     with tempfile.NamedTemporaryFile(prefix="flumen-bench-", suffix=".log") as log:
         process = subprocess.Popen(
             [sys.executable, *arguments],
@@ -104,7 +104,7 @@ def _race(
 
 
 def _sample(
-    setting: Setting, settings: Settings, observer: TopicObserver, process: psutil.Process
+    setting: Setting, settings: Settings, observer: TopicReader, process: psutil.Process
 ) -> list[_Sample]:
     samples: list[_Sample] = []
     deadline = time.time() + _TIMEOUT_S

@@ -30,7 +30,7 @@ from flumen.streams.control.operator.fleet import Fleet, FleetView
 from flumen.streams.control.operator.rollout import Order, Rollout
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer
 from flumen.streams.control.records import Command, ModelRef
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 120.0
@@ -92,7 +92,7 @@ class _Measurement:
         self._settings = settings
         self._fleet = fleet
         self._options = options
-        self._observer = TopicObserver(settings)
+        self._observer = TopicReader(settings)
         self._writer = StateWriter(settings, settings.model_name, make_signer(settings))
         first = repository.manifest(settings.model_name, 1)
         self._first = ModelRef(first.version, first.sha256)

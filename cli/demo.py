@@ -26,7 +26,7 @@ from flumen.stack.layout import Endpoints
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.errors import BadSetting, SourceUnreadable, StreamError
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import PublishReport, publish
 from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
@@ -122,7 +122,7 @@ def _telling_what_is_stopped() -> Iterator[None]:
 
 
 def _open_run(settings: Settings, closing: ExitStack) -> Run:
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     closing.callback(observer.close)
     kudu = KuduReader(settings.kudu_options())
     closing.callback(kudu.close)

@@ -20,7 +20,7 @@ from flumen.models.shapes import LABELS, draw_photo
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.search import Search, parse_near
 from flumen.streams.errors import StreamError
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import PublishReport, publish
 from flumen.streams.settings import Settings
@@ -80,7 +80,7 @@ def show_photos(settings: Settings, worker: BackgroundWorker) -> list[str]:
 
 
 def _classify(settings: Settings, worker: BackgroundWorker) -> PublishReport:
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     try:
         before = observer.progress(settings.images_topic).acknowledged
         report = publish(_photos(), settings.producer_config(), settings.images_topic, None, lambda _: None)

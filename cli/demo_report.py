@@ -18,7 +18,7 @@ from flumen.replay.sql import query
 from flumen.stores.kudu import KuduReader, Predicate
 from flumen.stores.solr import SolrReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.kafka.observer import Progress, TopicObserver
+from flumen.streams.kafka.topic_reader import Progress, TopicReader
 from flumen.streams.settings import Settings
 
 ARTICLE_QUERIES = (
@@ -48,7 +48,7 @@ class Run:
     """One run of the demo: where to look, when it began, and what lay in the topics already."""
 
     settings: Settings
-    observer: TopicObserver
+    observer: TopicReader
     kudu: KuduReader
     solr: SolrReader
     began: datetime

@@ -16,7 +16,7 @@ from flumen.cli.background import environment_of
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.pipeline import Outcome
 from flumen.streams.publishing.publisher import publish
@@ -99,7 +99,7 @@ class FlumenWorker:
         self.settings = settings
         ensure_topics(settings)
         self.process = WorkerProcess(settings, log)
-        self._observer = TopicObserver(settings)
+        self._observer = TopicReader(settings)
         self._kudu = KuduReader(settings.kudu_options())
         self._solr = SolrReader(settings.solr_options())
         self._published: dict[str, None] = {}

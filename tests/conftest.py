@@ -99,9 +99,9 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
 @pytest.fixture
 def observer(settings: Any) -> Iterator[Any]:
     """Looks at the test's topics from outside."""
-    from flumen.streams.kafka.observer import TopicObserver
+    from flumen.streams.kafka.topic_reader import TopicReader
 
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     yield observer
     observer.close()
 

@@ -22,8 +22,8 @@ from flumen.streams.dead_letters.resolutions import (
 )
 from flumen.streams.errors import NoSuchDeadLetter, PublishFailed
 from flumen.streams.kafka.message import Outgoing, RawMessage
-from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.producer import Producer, command_producer
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_parked_topic, ensure_resolutions_topic, existing_topics
 from flumen.streams.settings import Settings
 
@@ -65,7 +65,7 @@ class DeadLetterQueue:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.dead_topic
-        self._observer = TopicObserver(settings)
+        self._observer = TopicReader(settings)
         self._resolutions = read_resolutions(self._observer, settings.resolutions_topic)
 
     def __enter__(self) -> "DeadLetterQueue":

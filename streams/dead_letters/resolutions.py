@@ -9,8 +9,8 @@ import orjson
 from flumen.streams.dead_letters.dead_letter import DeadLetter
 from flumen.streams.errors import TopicMissing
 from flumen.streams.kafka.message import Outgoing
-from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.received import is_readable
+from flumen.streams.kafka.topic_reader import TopicReader
 
 
 class State(StrEnum):
@@ -49,7 +49,7 @@ def new_resolution(state: State, actor: str) -> Resolution:
     return Resolution(state, datetime.now(UTC).isoformat(timespec="milliseconds"), actor)
 
 
-def read_resolutions(observer: TopicObserver, topic: str) -> dict[str, Resolution]:
+def read_resolutions(observer: TopicReader, topic: str) -> dict[str, Resolution]:
     """Return the newest resolution of every dead letter that has one, by `DeadLetter.identity`.
 
     Raises:

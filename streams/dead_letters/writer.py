@@ -17,7 +17,7 @@ from functools import partial
 from flumen.interceptor import Classifier, Reject
 from flumen.streams.errors import DeadLettersUnavailable, TopicTooSmall
 from flumen.streams.kafka.message import Headers, Outgoing, RawMessage, SentHeaders
-from flumen.streams.kafka.producer import Cause, Producer, Undelivered
+from flumen.streams.kafka.producer import Cause, Producer, Sender, Undelivered
 
 Origin = tuple[str, int, int, int]
 """Topic, partition, offset and milliseconds since 1970 of a message."""
@@ -37,7 +37,13 @@ _MAX_REASON = 4000
 class DeadLetterWriter:
     """Publishes rejects to the dead-letter topic, and returns when the broker has them all."""
 
-    def __init__(self, topic: str, producer_config: Mapping[str, str | int | float | bool]) -> None:
+    def __init__(
+        self,
+        topic: str,
+        producer_config: Mapping[str, str | int | float | bool],
+        producer: Sender | None = None,
+    ) -> None:
+        """Make one; it sends by `producer`, or else by one of Kafka's that is made for it."""
         self.topic = topic
         self._largest_bytes = int(producer_config.get("message.max.bytes", _MOST_BYTES))
         config = {
@@ -50,7 +56,7 @@ class DeadLetterWriter:
         }
         # Kept for a while: a message that is delivered again to this worker is not sent there again.
         self._acknowledged: OrderedDict[Origin, None] = OrderedDict()
-        self._producer = Producer(config)
+        self._producer = producer or Producer(config)
 
     def publish(self, rejects: Sequence[Reject], model: Classifier) -> None:
         """Publish rejects with their reasons, and wait until the broker has acknowledged each.

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from flumen.streams.errors import StreamError, TopicMissing
 from flumen.streams.kafka.connection import Connection
-from flumen.streams.kafka.errors import failed_for_good, is_fatal
+from flumen.streams.kafka.errors import UNREADABLE, failed_for_good, is_fatal
 
 log = structlog.get_logger(__name__)
 
@@ -17,8 +17,6 @@ ConsumerConfig = Mapping[str, str | int | float | bool]
 KAFKA = "kafka"
 _LEAVE_TO_READ = "kafka's leave to read"
 _ASK_TIMEOUT_S = 0.5
-_UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION)
-"""librdkafka asks for such a batch again and again, and never goes on."""
 _REFUSALS = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -110,7 +108,7 @@ class Brokers:
         if is_fatal(error):
             raise self._failed_for_good(error)
         self._has_trouble = True
-        if error.code() in _UNREADABLE:
+        if error.code() in UNREADABLE:
             if str(error.str()) not in self._told:
                 self._told.add(str(error.str()))
                 log.error(

@@ -15,6 +15,9 @@ from flumen.streams.errors import BadSetting, ClientFailed, StreamError, WorkerI
 ClientConfig = Mapping[str, Any]
 """librdkafka's properties, and the callbacks of its binding."""
 
+UNREADABLE = (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION)
+"""Of a batch that librdkafka cannot unpack: it asks for it again and again, and never goes on."""
+
 _TWINS = (KafkaError.FENCED_INSTANCE_ID, KafkaError.UNRELEASED_INSTANCE_ID)
 _FREED = ". Where the one before was killed, its name is free after its session (45 s as brokers are set): start again"
 _PREFIXES = ("Failed to create consumer: ", "Failed to create producer: ", "Failed to create admin client: ")

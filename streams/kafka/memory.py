@@ -1,10 +1,12 @@
-"""A topic in memory, and a member of a group that reads it: the twin of Kafka's consumer, for tests."""
+"""Topics in memory, and who reads them and writes to them: the twins of Kafka's clients, for tests."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from flumen.streams.errors import TopicMissing
 from flumen.streams.kafka.group import Member, Places
-from flumen.streams.kafka.message import Partition, RawMessage
+from flumen.streams.kafka.message import Headers, Outgoing, Partition, RawMessage
+from flumen.streams.kafka.producer import Undelivered
 
 
 class MemoryTopic:
@@ -17,10 +19,17 @@ class MemoryTopic:
         }
         self.committed: dict[Partition, int] = {}
 
-    def publish(self, partition: int, value: bytes | None, key: bytes | None = None) -> RawMessage:
+    def publish(
+        self,
+        partition: int,
+        value: bytes | None,
+        key: bytes | None = None,
+        headers: Headers = (),
+        timestamp_ms: int = 0,
+    ) -> RawMessage:
         """Append a message; return it as a consumer delivers it."""
         log = self.messages[self.name, partition]
-        log.append(RawMessage(self.name, partition, len(log), key, value, (), 0))
+        log.append(RawMessage(self.name, partition, len(log), key, value, headers, timestamp_ms))
         return log[-1]
 
 
@@ -150,3 +159,75 @@ class MemoryConsumer:
     def _drop(self, partitions: Sequence[Partition]) -> None:
         for partition in partitions:
             del self._positions[partition]
+
+
+class MemoryFollower:
+    """`flumen.streams.kafka.topic_reader.Follower` over topics in memory, those with the oldest timestamps first.
+
+    `meanwhile` is called first by every `news`: there a test lets things happen that do not wait for the reader.
+    """
+
+    def __init__(self, topics: Iterable[MemoryTopic], meanwhile: Callable[[], None] = lambda: None) -> None:
+        self._topics = {topic.name: topic for topic in topics}
+        self._meanwhile = meanwhile
+        self._positions: dict[Partition, int] = {}
+        self.is_closed = False
+
+    def follow(self, topics: Sequence[str]) -> Iterator[RawMessage]:
+        """See `Follower.follow`."""
+        for name in topics:
+            if name not in self._topics:
+                raise TopicMissing(f"there is no topic {name!r}")
+            self._positions |= dict.fromkeys(self._topics[name].messages, 0)
+        yield from self._unread()
+
+    def news(
+        self,
+        timeout_s: float,  # noqa: ARG002 - what is there is there
+        on_error: Callable[[str], None] = lambda _: None,  # noqa: ARG002
+    ) -> Iterator[RawMessage]:
+        """See `Follower.news`; it never waits."""
+        self._meanwhile()
+        yield from self._unread()
+
+    def close(self) -> None:
+        """See `Follower.close`."""
+        self.is_closed = True
+
+    def _unread(self) -> Iterator[RawMessage]:
+        assert not self.is_closed, "closed"
+        while left := [log[at] for log, at in map(self._log, self._positions) if at < len(log)]:
+            raw = min(left, key=lambda raw: raw.timestamp_ms)
+            self._positions[raw.topic, raw.partition] += 1
+            yield raw
+
+    def _log(self, partition: Partition) -> tuple[list[RawMessage], int]:
+        return self._topics[partition[0]].messages[partition], self._positions[partition]
+
+
+class MemoryProducer:
+    """`flumen.streams.kafka.producer.Sender` to topics in memory, each to its first partition.
+
+    `answer` says of a message why no broker acknowledges it; None where one does.
+    """
+
+    def __init__(
+        self,
+        topics: Iterable[MemoryTopic],
+        answer: Callable[[Outgoing], Undelivered | None] = lambda _: None,
+    ) -> None:
+        self._topics = {topic.name: topic for topic in topics}
+        self._answer = answer
+
+    def send(self, messages: Iterable[Outgoing]) -> list[Undelivered | None]:
+        """See `Sender.send`."""
+        return [self._send(message) for message in messages]
+
+    def _send(self, message: Outgoing) -> Undelivered | None:
+        failure = self._answer(message)
+        if failure is None:
+            headers = tuple(
+                (name, value.encode() if isinstance(value, str) else value) for name, value in message.headers
+            )
+            self._topics[message.topic].publish(0, message.value, message.key, headers)
+        return failure

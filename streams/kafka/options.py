@@ -59,10 +59,7 @@ class KafkaOptions:
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "earliest",
                 "queued.max.messages.kbytes": 65_536,
-                "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
-                "fetch.max.bytes": max(52_428_800, self.max_message_bytes),
-                # The topic may take more than we do: what is too large must arrive to become a dead letter.
-                "receive.message.max.bytes": _KAFKA_MOST_BYTES,
+                **self._sizes(),
                 "fetch.wait.max.ms": self.max_batch_time_ms,
                 **({"group.instance.id": self.worker_id} if self.worker_id else {}),
                 **of_consumers(self.properties),
@@ -93,9 +90,18 @@ class KafkaOptions:
                 "auto.offset.reset": "earliest",
                 "isolation.level": "read_committed",
                 "allow.auto.create.topics": False,
+                **self._sizes(),
                 **of_consumers(self.properties),
             }
         )
+
+    def _sizes(self) -> dict[str, int]:
+        """Return how much a consumer takes at once; a topic may take more than we do, and that must arrive as well."""
+        return {
+            "fetch.message.max.bytes": max(1_048_576, self.max_message_bytes),
+            "fetch.max.bytes": max(52_428_800, self.max_message_bytes),
+            "receive.message.max.bytes": _KAFKA_MOST_BYTES,
+        }
 
     def producer_config(self) -> KafkaConfig:
         """Return librdkafka's settings for writing: acknowledged by all replicas, in order, without doubles."""

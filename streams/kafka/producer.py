@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
+from typing import Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Message
 
@@ -46,6 +47,13 @@ _COMMAND: ClientConfig = {
     "batch.num.messages": 1,  # a broker refuses batches as a whole: one message must not spoil others
     "log_level": 2,
 }
+
+
+class Sender(Protocol):
+    """Who sends messages and waits for the answers: over Kafka, or in memory for tests."""
+
+    def send(self, messages: Iterable[Outgoing]) -> list[Undelivered | None]:
+        """Send all, wait for the answers, and return of each why it is not acknowledged; None where it is."""
 
 
 class Producer:

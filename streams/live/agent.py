@@ -50,10 +50,10 @@ def add_agent(app: faust.App, channel: faust.ChannelT[Any], reader: Reader, step
     @app.agent(channel, name="classify", concurrency=LIVE.agents, supervisor_strategy=CrashingSupervisor)
     async def classify(batches: faust.StreamT[MicroBatch]) -> None:
         async for batch in batches:  # 1. take a micro-batch
-            await finish(batch, reader, steps)
+            await finish(batch, reader.acknowledge, steps)
 
 
-async def finish(batch: MicroBatch, reader: Reader, steps: Steps) -> None:
+async def finish(batch: MicroBatch, acknowledge: Callable[[MicroBatch], None], steps: Steps) -> None:
     """Do with a micro-batch all there is to do. Nothing of it, its model neither, stays in memory behind it."""
     serving = steps.control.slot.current
     model = serving.classifier
@@ -65,7 +65,7 @@ async def finish(batch: MicroBatch, reader: Reader, steps: Steps) -> None:
     stored = without(intercepted.oks, refused)
     stored = stored.take(rows_of_ours(stored, lost()))
     count(steps.metrics, batch, len(stored), model)  # before others can see that it is done
-    reader.acknowledge(batch)  # 5. and only now is it done
+    acknowledge(batch)  # 5. and only now is it done
     steps.shadow.offer(stored, model)
 
 

@@ -8,7 +8,7 @@ import requests
 
 from flumen.stores.kudu import KuduReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 60
@@ -43,7 +43,7 @@ def find(settings: Settings) -> Found:
         in_kudu = Counter(i for rows in kudu.scan("images", ["id"]) for i in rows.column("id").to_pylist())
     finally:
         kudu.close()
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     try:
         raws = observer.read(settings.dead_topic)
         dead_letters = [(dead_letter.origin, dead_letter.key) for dead_letter in map(read_dead_letter, raws)]

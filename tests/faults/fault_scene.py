@@ -17,7 +17,7 @@ from PIL import Image
 from flumen.models.idx import read_idx
 from flumen.stack.layout import Endpoints
 from flumen.streams.errors import KafkaUnavailable
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
@@ -85,7 +85,7 @@ class Scene:
     def acknowledged(self, group_id: str | None = None) -> int:
         """Return how many messages the group has acknowledged; -1 while no broker answers."""
         settings = self.settings.model_copy(update={"group_id": group_id} if group_id else {})
-        observer = TopicObserver(settings)
+        observer = TopicReader(settings)
         try:
             return observer.progress(settings.images_topic).acknowledged
         except KafkaUnavailable:

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from fault_report import LONG
 from fault_scene import Scene
 
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 
 IMAGES = 20_000 if LONG else 2_000
@@ -35,7 +35,7 @@ def test_compacted_topic(scene: Scene, wait_until: Callable[..., Any]) -> None:
     admin.incremental_alter_configs([topic])[topic].result()
     scene.publish(IMAGES)
     scene.publish_again()
-    observer = TopicObserver(scene.settings)
+    observer = TopicReader(scene.settings)
     # The segment that is written to is never compacted, so a few of the older ones always stay.
     left = partial(observer.read, scene.settings.images_topic)
     wait_until(lambda: sum(1 for _ in left()) < 1.5 * IMAGES, "a compaction")

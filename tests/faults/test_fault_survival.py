@@ -26,7 +26,7 @@ from raw_records import publish_raw
 from flumen.cli.background import environment_of
 from flumen.streams.control.keys import new_key_pair
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_resolutions_topic, ensure_topics
 from flumen.streams.settings import Settings
 from flumen.streams.wire import to_image
@@ -136,7 +136,7 @@ def test_hostile_sender(scene: Scene) -> None:
 def judge(scene: Scene, taken: set[int]) -> None:
     """Each message is dead, or its image is stored."""
     settings = scene.settings
-    observer = TopicObserver(settings)
+    observer = TopicReader(settings)
     ours = f"{settings.images_topic}/0/"
     dead_letters = [
         dead_letter

@@ -16,7 +16,7 @@ from flumen.replay.sql import query
 from flumen.stores import StoreClosed, StoreUnavailable
 from flumen.stores.files import FilesOptions, FilesReader
 from flumen.stores.kudu import KuduReader
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.live.classified import ClassifiedTopic
 from flumen.streams.settings import Settings
@@ -59,14 +59,14 @@ def batch_of(*ids: str) -> Batch:
     )
 
 
-def results(observer: TopicObserver, settings: Settings) -> list[tuple[str, Any]]:
+def results(observer: TopicReader, settings: Settings) -> list[tuple[str, Any]]:
     assert settings.classified_topic
     found = observer.read(settings.classified_topic)
     return [((raw.key or b"").decode(), raw.value and json.loads(raw.value)) for raw in found]
 
 
 def test_a_document_an_image_and_a_tombstone_for_what_is_removed(
-    settings: Settings, sink: ClassifiedTopic, observer: TopicObserver
+    settings: Settings, sink: ClassifiedTopic, observer: TopicReader
 ) -> None:
     assert sink.write(batch_of("a", "ü")) == ()
     assert sink.write(batch_of()) == ()
@@ -85,7 +85,7 @@ def test_a_document_an_image_and_a_tombstone_for_what_is_removed(
 
 
 def test_a_topic_that_is_not_there_is_said_and_nothing_is_left_behind(
-    settings: Settings, sink: ClassifiedTopic, observer: TopicObserver, wait_until: Callable[..., Any]
+    settings: Settings, sink: ClassifiedTopic, observer: TopicReader, wait_until: Callable[..., Any]
 ) -> None:
     sink.write(batch_of("before"))
     topic = settings.classified_topic
@@ -114,7 +114,7 @@ def test_a_worker_publishes_what_it_stores(
     settings: Settings,
     png: bytes,
     start_worker: Callable[..., Any],
-    observer: TopicObserver,
+    observer: TopicReader,
     wait_until_acknowledged: Callable[..., None],
     tmp_path: Path,
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_missing_topic_of_results_is_waited_for_and_seen(
     png: bytes,
     port: int,
     start_worker: Callable[..., Any],
-    observer: TopicObserver,
+    observer: TopicReader,
     wait_until: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
 ) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,8 @@ from secured_broker import NOBODY, NOBODYS_PASSWORD, PASSWORD, USER, SecuredBrok
 
 from flumen.cli.background import environment_of
 from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError
-from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.group_members import Unknown, group_members
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics, existing_topics
 from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings, load_settings
@@ -75,7 +75,7 @@ def test_the_right_password_is_let_in_also_from_a_file(broker: SecuredBroker, pa
     )
 
 
-@pytest.mark.parametrize("client", ["admin", "observer", "follower", "publish"])
+@pytest.mark.parametrize("client", ["admin", "progress", "follow", "publish"])
 def test_a_wrong_password_is_called_so_by_every_client(broker: SecuredBroker, client: str) -> None:
     settings = with_password(broker.sasl, MARKER)
     with pytest.raises(KafkaRefused, match="refuses the user name or the password") as caught:
@@ -89,18 +89,12 @@ def ask(client: str, settings: Settings) -> None:
     match client:
         case "admin":
             ensure_topics(settings)
-        case "observer":
-            observer = TopicObserver(settings)
-            try:
-                observer.progress("images")
-            finally:
-                observer.close()
-        case "follower":
-            follower = Follower(settings, ["models.control"])
-            try:
-                list(follower.read_to_end())
-            finally:
-                follower.close()
+        case "progress":
+            with closing(TopicReader(settings)) as reader:
+                reader.progress("images")
+        case "follow":
+            with closing(TopicReader(settings)) as reader:
+                list(reader.follow(["models.control"]))
         case "publish":
             publish([], settings.producer_config(), "images", None, lambda _: None)
 
@@ -146,9 +140,9 @@ def test_what_a_user_may_not_use_is_named(broker: SecuredBroker) -> None:
     with pytest.raises(KafkaRefused, match="may not see or create the topic 'images"):
         ensure_topics(bob)
     with pytest.raises(KafkaRefused, match="forbids this user to use the topic"):
-        ask("observer", bob)
+        ask("progress", bob)
     with pytest.raises(KafkaRefused, match="forbids this user to use the topic"):
-        ask("follower", bob)
+        ask("follow", bob)
     forbidden = group_members(bob.admin_config(), ["flumen"])["flumen"]
     assert isinstance(forbidden, Unknown)
     assert "Group authorization failed" in forbidden.reason

@@ -13,8 +13,10 @@ from aiokafka.record.util import calc_crc32c
 from produce_topics import create_topic
 from raw_records import RawRecord, publish_batches, to_batch
 
+from flumen.streams.errors import KafkaUnavailable
 from flumen.streams.kafka.errors import make_consumer
 from flumen.streams.kafka.places import Places, Positions
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.settings import Settings
 
@@ -73,9 +75,27 @@ def test_topics_as_flumen_makes_them_hold_nothing_that_ends_reading(
         assert [raw.value for raw in observer.read(topic)] == [png] * 3, topic
 
 
+class Hastening:
+    """A clock that each look sets forth by six seconds, once it is told to: nobody waits for what never comes."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.hastens = False
+
+    def hasten(self, _: object) -> None:
+        self.hastens = True
+
+    def __call__(self) -> float:
+        self.now += 6 * self.hastens
+        return self.now
+
+
 @pytest.mark.parametrize("pack", [in_two, lz4_with_more])
 def test_where_another_topic_cannot_be_read_on_is_known(
-    pack: Callable[[bytes], bytes], settings: Settings, wait_until: Callable[..., Any], png: bytes
+    pack: Callable[[bytes], bytes],
+    settings: Settings,
+    wait_until: Callable[..., Any],
+    png: bytes,
 ) -> None:
     """Also to a worker that begins there, and never takes a message."""
     servers, topic = settings.kafka_servers, settings.images_topic
@@ -84,6 +104,13 @@ def test_where_another_topic_cannot_be_read_on_is_known(
     plain = packed(png, 0, bytes)
     codec = GZIP if pack is in_two else LZ4
     assert publish_batches(servers, topic, [plain, packed(png, codec, pack), plain]) == [0, 1, 2]
+    clock = Hastening()
+    with closing(TopicReader(settings, clock)) as reader:
+        for read in (reader.read, lambda name: reader.follow([name])):
+            said = f"{topic}/0/1 (cannot be read, nor|and) what stands behind"
+            with pytest.raises(KafkaUnavailable, match=said):
+                list(map(clock.hasten, read(topic)))
+            clock.hastens = False
     for lag in (2, 0):
         with closing(make_consumer(settings.consumer_config())) as consumer:
             consumer.subscribe([topic])

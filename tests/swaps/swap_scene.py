@@ -31,7 +31,7 @@ from flumen.streams.control.records import (
     to_json,
 )
 from flumen.streams.kafka.message import SentHeaders
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish
 from flumen.streams.settings import Settings
@@ -155,7 +155,7 @@ class Scene:
         self.workers: list[Any] = []
         self.sent = 0
         self._start = start_worker
-        self._observer = TopicObserver(settings)
+        self._observer = TopicReader(settings)
 
     def model(self, seed: int) -> ModelRef:
         return register(self.repository, seed)

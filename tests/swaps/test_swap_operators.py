@@ -33,7 +33,7 @@ from flumen.streams.control.records import (
 )
 from flumen.streams.errors import RolloutTimedOut, StateChanged
 from flumen.streams.kafka.message import RawMessage
-from flumen.streams.kafka.observer import TopicObserver
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 
@@ -84,7 +84,7 @@ def writer(settings: Settings) -> Callable[[], StateWriter]:
 
 @pytest.fixture
 def read_back(
-    settings: Settings, observer: TopicObserver, wait_until: Callable[..., Any]
+    settings: Settings, observer: TopicReader, wait_until: Callable[..., Any]
 ) -> Callable[[int], list[DesiredState]]:
     """Read so many states, which stand in the control topic and in the audit log alike.
 

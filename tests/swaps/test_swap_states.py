@@ -1,12 +1,14 @@
 """What a worker makes of the control topic: at its start, while it runs, and where it refuses."""
 
 import hashlib
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient
 from swap_models import folding_file, softmax_model
 from swap_scene import Operator, Scene, signer, stored_rows
@@ -19,9 +21,11 @@ from flumen.streams.control.operator.audit_log import read_audit_log
 from flumen.streams.control.operator.fleet import Fleet
 from flumen.streams.control.operator.writer import DesiredChange, StateWriter, make_signer, read_newest
 from flumen.streams.control.records import MAX_REVISION, Command, ModelRef, WorkerState, to_json
+from flumen.streams.kafka.errors import make_consumer
 from flumen.streams.kafka.message import Outgoing, RawMessage
-from flumen.streams.kafka.observer import TopicObserver
 from flumen.streams.kafka.producer import command_producer
+from flumen.streams.kafka.received import raw_message
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 
@@ -320,15 +324,23 @@ def _send_again(settings: Settings, raw: RawMessage) -> None:
 def _given_up(scene: Scene) -> list[RawMessage]:
     """Return the records of transactions that were aborted, as anybody reads them who does not leave them out."""
     found = []
-    for topic in (scene.settings.control_topic, scene.settings.audit_topic):
-        properties = scene.settings.kafka_properties | {"isolation.level": "read_uncommitted"}
-        observer = TopicObserver(scene.settings.model_copy(update={"kafka_properties": properties}))
-        committed = TopicObserver(scene.settings)
-        offsets = {raw.offset for raw in committed.read(topic)}
-        found += [raw for raw in observer.read(topic) if raw.offset not in offsets]
-        observer.close()
-        committed.close()
+    with closing(TopicReader(scene.settings)) as committed:
+        for topic in (scene.settings.control_topic, scene.settings.audit_topic):
+            offsets = {raw.offset for raw in committed.read(topic)}
+            found += [raw for raw in _uncommitted(scene.settings, topic) if raw.offset not in offsets]
     assert len(found) == 2
+    return found
+
+
+def _uncommitted(settings: Settings, topic: str) -> list[RawMessage]:
+    """Return what lies in the one partition of a topic, committed or not."""
+    found = []
+    config = settings.lone_consumer_config() | {"isolation.level": "read_uncommitted"}
+    with closing(make_consumer(config)) as consumer:
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        while (message := consumer.poll(60)).error() is None:
+            found.append(raw_message(message))
+    assert message.error().code() == KafkaError._PARTITION_EOF
     return found
 
 

@@ -1,44 +1,29 @@
 """What a worker is told of the two topics: its status says what `flumen models status` says of the same records."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from itertools import count
 
 import pytest
 from desired_states import state
 
 from flumen.streams.control.records import Command, Desired, DesiredState, Refused, to_json
 from flumen.streams.control.worker.reader import ControlReader
-from flumen.streams.kafka.message import RawMessage
+from flumen.streams.kafka.memory import MemoryFollower, MemoryTopic
 from flumen.streams.settings import Settings
 
 SETTINGS = Settings()
 
 
-def control(value: bytes | DesiredState) -> RawMessage:
-    value = to_json(value) if isinstance(value, DesiredState) else value
-    return RawMessage(SETTINGS.control_topic, 0, 0, b"mnist", value, (), 0)
+Record = tuple[str, bytes]
+"""A topic and a value."""
 
 
-def audit(one: DesiredState) -> RawMessage:
-    value = to_json(Desired(command=Command.ACTIVATE, state=one, former=None))
-    return RawMessage(SETTINGS.audit_topic, 0, 0, b"mnist", value, (), 0)
+def control(value: bytes | DesiredState) -> Record:
+    return SETTINGS.control_topic, to_json(value) if isinstance(value, DesiredState) else value
 
 
-class Records:
-    """In place of a consumer: what lies in the topics, and then what comes at once; one after another."""
-
-    def __init__(self, lying: Sequence[RawMessage], coming: Sequence[Sequence[RawMessage]]) -> None:
-        self._lying = lying
-        self._coming = list(coming)
-        self.ended: Callable[[], None] = lambda: None
-
-    def read_to_end(self) -> Iterator[RawMessage]:
-        yield from self._lying
-
-    def news(self, _timeout_s: float, _on_error: object = None) -> Iterator[RawMessage]:
-        if not self._coming:
-            self.ended()
-            return
-        yield from self._coming.pop(0)
+def audit(one: DesiredState) -> Record:
+    return SETTINGS.audit_topic, to_json(Desired(command=Command.ACTIVATE, state=one, former=None))
 
 
 FORGED = control(b"not JSON")
@@ -60,15 +45,25 @@ FIRST, SECOND = state(1, 1), state(2, 2)
     ],
 )
 def test_what_a_worker_says_is_refused_is_what_the_gate_says(
-    monkeypatch: pytest.MonkeyPatch,
-    coming: list[list[RawMessage]],
+    coming: list[list[Record]],
     told: list[object],
     left: str | None,
 ) -> None:
-    records = Records([audit(FIRST), control(FIRST)], coming)
-    monkeypatch.setattr("flumen.streams.control.worker.reader.Follower", lambda *_: records)
-    reader = ControlReader(SETTINGS)
-    records.ended = reader.end
+    topics = {name: MemoryTopic(name, 1) for name in (SETTINGS.control_topic, SETTINGS.audit_topic)}
+    published = count()
+
+    def publish(records: Sequence[Record]) -> None:
+        for topic, value in records:
+            topics[topic].publish(0, value, b"mnist", timestamp_ms=next(published))
+
+    def meanwhile() -> None:
+        if coming:
+            publish(coming.pop(0))
+        else:
+            reader.end()
+
+    publish([audit(FIRST), control(FIRST)])
+    reader = ControlReader(SETTINGS, MemoryFollower(topics.values(), meanwhile))
     assert reader.read_to_end() == (FIRST, None)
     heard: list[object] = []
 

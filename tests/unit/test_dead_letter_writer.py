@@ -7,7 +7,6 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from flumen.interceptor import ImageMessage, Reject
-from flumen.streams.dead_letters import writer
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.errors import DeadLettersUnavailable
 from flumen.streams.kafka import producer

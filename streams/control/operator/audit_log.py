@@ -1,6 +1,7 @@
 """The audit log: who changed what the workers shall run, when and why, and where and when it took effect."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 from flumen.models.slot import NO_REVISION
@@ -14,9 +15,9 @@ from flumen.streams.control.records import (
     parse_audit,
 )
 from flumen.streams.errors import ControlRefused, NothingBefore, RecordForged, RecordTooNew
-from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import is_readable
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
 IDEMPOTENCY_KEY_HEADER = "flumen.write"
@@ -207,11 +208,8 @@ def _step(way: list[ModelRef | None], champion: ModelRef, goes_back: bool) -> No
 
 
 def _read(settings: Settings) -> Iterator[RawMessage]:
-    follower = Follower(settings, (settings.audit_topic,))
-    try:
-        yield from follower.read_to_end()
-    finally:
-        follower.close()
+    with closing(TopicReader(settings)) as reader:
+        yield from reader.follow((settings.audit_topic,))
 
 
 def _refusal(history: RevisionHistory, raw: RawMessage) -> str | None:

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from flumen.models.slot import NO_REVISION
 from flumen.streams.control.claims import parse_worker
-from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
-from flumen.streams.control.keys import Keyring
+from flumen.streams.control.control_log import ControlLog
+from flumen.streams.control.gate import SETTLED_WITHIN_S
 from flumen.streams.control.operator.members import Members
 from flumen.streams.control.records import (
     DesiredState,
@@ -21,11 +20,11 @@ from flumen.streams.control.records import (
 )
 from flumen.streams.control.status_headers import StatusHeaders, read_status_headers
 from flumen.streams.errors import ControlRefused, PublishFailed, RecordTooNew
-from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.group_members import group_members
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.producer import command_producer
 from flumen.streams.kafka.received import is_readable
+from flumen.streams.kafka.topic_reader import Follower, TopicReader
 from flumen.streams.settings import Settings
 
 MISSED_HEARTBEATS = 5
@@ -168,22 +167,25 @@ class Roster:
 class Fleet:
     """Follows the topics of control, audit and status."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Read all three topics to their ends.
+    def __init__(
+        self,
+        settings: Settings,
+        follower: Follower | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read all three topics to their ends, by `follower` or else from Kafka.
 
         Raises:
             KafkaUnavailable: no broker answers.
             TopicMissing: one of the topics is not there.
         """
         self._settings = settings
-        self._keyring = Keyring(settings.control_public_keys)
-        self._gates: dict[str, Gate] = {}
-        self._roster = Roster(settings.heartbeat_s)
-        self._follower = Follower(
-            settings, (settings.control_topic, settings.audit_topic, settings.status_topic)
-        )
+        self._clock = clock
+        self._log = ControlLog(settings, clock=clock)
+        self._roster = Roster(settings.heartbeat_s, clock)
+        self._follower = follower or TopicReader(settings)
         try:
-            for raw in self._follower.read_to_end():
+            for raw in self._follower.follow((*self._log.topics, settings.status_topic)):
                 self._take(raw, is_news=False)
         except BaseException:
             self._follower.close()
@@ -199,14 +201,13 @@ class Fleet:
 
     def view(self, model: str) -> FleetView:
         """Return the fleet of a model as it was last heard of."""
-        gate = self._gate(model)
+        gate = self._log.gate(model)
         too_new = str(gate.too_new) if gate.too_new else None
         return FleetView(model, gate.state, self._roster.workers(model), gate.conflict, too_new, gate.unknown)
 
     def models(self) -> list[str]:
         """Return every model that somebody wants or runs, by name."""
-        wanted = {model for model, gate in self._gates.items() if gate.state is not None or gate.too_new}
-        return sorted({*wanted, *self._roster.models()})
+        return sorted({*self._log.models(), *self._roster.models()})
 
     def elsewhere(self, model: str) -> dict[str, list[str]]:
         """Return the workers that run, by name, of every other model than this one."""
@@ -230,33 +231,23 @@ class Fleet:
         """Take what is new; wait for at most so many seconds where nothing is."""
         for raw in self._follower.news(timeout_s):
             self._take(raw, is_news=True)
-        for gate in self._gates.values():
-            gate.overdue()
+        self._log.overdue()
 
     def settle(self) -> None:
         """Listen until it is known who is silent: two heartbeats where somebody's last word is old, else no time.
 
         Likewise until the control topic and the audit log agree, for a moment: one is read before the other.
         """
-        until = time.monotonic() + SETTLED_WITHIN_S
-        while self._roster.has_doubts() or (self._disagrees() and time.monotonic() < until):
+        until = self._clock() + SETTLED_WITHIN_S
+        while self._roster.has_doubts() or (self._log.disagrees and self._clock() < until):
             self.listen(min(0.5, self._settings.heartbeat_s / 4))
-        for gate in self._gates.values():
-            gate.overdue(wait_s=0)
+        self._log.overdue(wait_s=0)
 
     def _take(self, raw: RawMessage, is_news: bool) -> None:
         if raw.topic == self._settings.status_topic:
             self._roster.hear(raw, is_news)
-            return
-        model = (raw.key or b"").decode(errors="replace")
-        with suppress(ControlRefused):  # as every worker does; their statuses say so
-            self._gate(model).admit(raw)
-
-    def _disagrees(self) -> bool:
-        return any(gate.is_waiting or gate.has_lost for gate in self._gates.values())
-
-    def _gate(self, model: str) -> Gate:
-        return self._gates.setdefault(model, Gate(self._settings, model, self._keyring))
+        else:
+            self._log.take(raw)  # what it refuses, the statuses of the workers say
 
 
 def _unread(value: bytes, error: RecordTooNew) -> WorkerStatus:

@@ -12,17 +12,18 @@ audit log, which the transaction writes as well, then says how.
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass
 
 from flumen.models.slot import NO_REVISION
+from flumen.streams.control.control_log import ControlLog
 from flumen.streams.control.gate import Gate
-from flumen.streams.control.keys import Keyring, key_id, public_key, read_private_key, sign
+from flumen.streams.control.keys import key_id, public_key, read_private_key, sign
 from flumen.streams.control.operator.audit_log import IDEMPOTENCY_KEY_HEADER, describe_change, written_by
 from flumen.streams.control.records import Command, Desired, DesiredState, ModelRef, now, to_json
-from flumen.streams.errors import BadKey, ControlRefused, KafkaUnavailable, StateChanged
-from flumen.streams.kafka.follower import Follower
+from flumen.streams.errors import BadKey, KafkaUnavailable, StateChanged
 from flumen.streams.kafka.message import Outgoing, SentHeaders
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.transactions import ExclusiveProducer, InDoubt, ShutOut
 from flumen.streams.settings import Settings
 
@@ -217,15 +218,11 @@ def read_gate(settings: Settings, model: str) -> Gate:
     Raises:
         KafkaUnavailable, TopicMissing: as `read_newest`.
     """
-    gate = Gate(settings, model, Keyring(settings.control_public_keys))
-    follower = Follower(settings, (settings.control_topic, settings.audit_topic))
-    try:
-        for raw in follower.read_to_end():
-            with suppress(ControlRefused):
-                gate.admit(raw)
-    finally:
-        follower.close()
-    return gate
+    log = ControlLog(settings, model)
+    with closing(TopicReader(settings)) as reader:
+        for raw in reader.follow(log.topics):
+            log.take(raw)
+    return log.gate(model)
 
 
 def _tell(model: str, newest: DesiredState | None, seen: DesiredState | None) -> str:

@@ -18,6 +18,7 @@ from flumen.streams.control.worker.preparation import Listeners, Preparation, st
 from flumen.streams.control.worker.reader import ControlReader
 from flumen.streams.control.worker.status import StatusReporter, worker_id
 from flumen.streams.control.worker.throttle import CpuThrottle
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.shadow import Shadow
 from flumen.streams.settings import Settings
@@ -71,7 +72,7 @@ def following(
     with ExitStack() as stack:
         stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind in (None, CancelledError)))
         stack.enter_context(thread("status", reporter.run, reporter.end))
-        reader = ControlReader(settings)
+        reader = ControlReader(settings, TopicReader(settings))
         stack.callback(reader.close)
         reader.read_to_end()
         loader = until_done(partial(Loader, settings, metrics))

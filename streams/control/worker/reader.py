@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import structlog
 
-from flumen.streams.control.gate import SETTLED_WITHIN_S, Gate
-from flumen.streams.control.keys import Keyring
+from flumen.streams.control.control_log import ControlLog
+from flumen.streams.control.gate import SETTLED_WITHIN_S
 from flumen.streams.control.records import DesiredState, Refused
 from flumen.streams.errors import ControlRefused, RecordConflict, RecordOutOfLine, RecordTooNew
-from flumen.streams.kafka.follower import Follower
 from flumen.streams.kafka.message import RawMessage
+from flumen.streams.kafka.topic_reader import Follower
 from flumen.streams.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -26,12 +26,16 @@ _POLL_S = 0.5
 class ControlReader:
     """Hands on every record that its gate admits, and why the others are refused."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self, settings: Settings, follower: Follower, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._settings = settings
-        self._gate = Gate(settings, settings.model_name, Keyring(settings.control_public_keys))
+        self._clock = clock
+        self._log = ControlLog(settings, settings.model_name, clock)
+        self._gate = self._log.gate(settings.model_name)
         self._handed_on: Refused | None = None
         self._leaving = threading.Event()
-        self._follower = Follower(settings, (settings.control_topic, settings.audit_topic))
+        self._follower = follower
 
     def read_to_end(self) -> tuple[DesiredState | None, Refused | None]:
         """Read all there is; only then `follow`.
@@ -43,13 +47,13 @@ class ControlReader:
             KafkaUnavailable: no broker answers.
             TopicMissing: there is no such topic.
         """
-        for raw in self._follower.read_to_end():
+        for raw in self._follower.follow(self._log.topics):
             self._admit(raw)
-        until = time.monotonic() + SETTLED_WITHIN_S
-        while self._gate.is_waiting and time.monotonic() < until:
+        until = self._clock() + SETTLED_WITHIN_S
+        while self._gate.is_waiting and self._clock() < until:
             for raw in self._follower.news(_POLL_S, _warn):
                 self._admit(raw)
-        for error in self._gate.overdue(wait_s=0):
+        for error in self._log.overdue(wait_s=0):
             _tell(error)
         if self._gate.state is not None and self._gate.has_lost:
             log.warning(
@@ -85,7 +89,7 @@ class ControlReader:
                     case Refused() as reason:
                         on_refusal(reason)
                         self._handed_on = reason
-            for error in self._gate.overdue():
+            for error in self._log.overdue():
                 self._handed_on = _tell(error)
                 on_refusal(self._handed_on)
             # Of the two topics one is read before the other: until they agree, what is refused may be over already.
@@ -106,14 +110,14 @@ class ControlReader:
         return Refused.because(refused) if refused else None
 
     def _admit(self, raw: RawMessage) -> DesiredState | Refused | None:
-        try:
-            return self._gate.admit(raw)
-        except ControlRefused as error:
-            if raw.topic == self._settings.control_topic or isinstance(error, RecordTooNew):
-                return _tell(error, raw.offset)
-            if isinstance(error, RecordConflict | RecordOutOfLine):
-                log.warning("audit entry does not count", reason=str(error), offset=raw.offset)
-            return None  # `flumen models history` shows all that do not count
+        taken = self._log.take(raw)
+        if not isinstance(taken, ControlRefused):
+            return taken
+        if raw.topic == self._settings.control_topic or isinstance(taken, RecordTooNew):
+            return _tell(taken, raw.offset)
+        if isinstance(taken, RecordConflict | RecordOutOfLine):
+            log.warning("audit entry does not count", reason=str(taken), offset=raw.offset)
+        return None  # `flumen models history` shows all that do not count
 
 
 def _tell(error: ControlRefused, offset: int | None = None) -> Refused:
