@@ -15,6 +15,9 @@ Caught within the package, and never seen outside it:
 
 RequestException
 └── ForeignAnswer      what came back is not Solr's, but a proxy's or a wrong address's
+
+TimeoutError
+└── TooLate            an answer of Solr's was not whole in time
 """
 
 from typing import ClassVar

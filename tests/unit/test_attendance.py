@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from clocks import Clock
-from test_fleet_roll import STATUS
+from test_fleet_roster import STATUS
 
 from flumen.streams.control.operator.attendance import Attendance, say_idle
 from flumen.streams.control.operator.fleet import Seen

@@ -56,10 +56,12 @@ def test_so_many_batches_are_in_hand_and_not_one_more(
         goes_on = asyncio.Event()
         taken: list[MicroBatch] = []
 
-        async def finish(batch: MicroBatch, reader: Reader, _steps: object) -> None:
+        async def finish(
+            batch: MicroBatch, acknowledge: Callable[[MicroBatch], None], _steps: object
+        ) -> None:
             taken.append(batch)
             await goes_on.wait()
-            reader.acknowledge(batch)
+            acknowledge(batch)
 
         monkeypatch.setattr(agent, "finish", finish)
         app = build_app(Settings(home=tmp_path))

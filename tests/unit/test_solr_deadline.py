@@ -12,7 +12,7 @@ from certificates import Authority
 
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
-from flumen.stores.solr.server import Refusal, SolrServer
+from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 ANSWER = b'{"responseHeader": {}, "response": {"numFound": 7, "start": 0, "docs": []}}'
@@ -90,7 +90,7 @@ def test_so_is_a_file_of_it_and_one_behind_tls(drip: Callable[..., int], tmp_pat
     file = authority.save(tmp_path / "authority.pem")
     server = SolrServer(SolrOptions(url=f"https://127.0.0.1:{port}/solr", timeout_s=0.3, ca_file=file))
     for answer in (server.read_file("schema.xml"), server.ask(f"{server.index_url}/select")):
-        assert isinstance(answer, Refusal)
+        assert isinstance(answer, ErrorResponse)
         assert "no whole answer came within 0.3 s" in str(server.store_error(answer))
     server.close()
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from test_fleet_roll import HEARTBEAT_S, STATUS, message
+from test_fleet_roster import HEARTBEAT_S, STATUS, message
 
 from flumen.streams.control.operator.fleet import Roster
 from flumen.streams.control.status_headers import (
