@@ -5,7 +5,6 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from flumen.models.slot import NO_REVISION
-from flumen.streams.control.gate import RevisionHistory, check_readable
 from flumen.streams.control.keys import Keyring
 from flumen.streams.control.records import (
     Command,
@@ -14,6 +13,7 @@ from flumen.streams.control.records import (
     ModelRef,
     parse_audit,
 )
+from flumen.streams.control.revision_history import RevisionHistory, check_readable
 from flumen.streams.errors import ControlRefused, NothingBefore, RecordForged, RecordTooNew
 from flumen.streams.kafka.message import RawMessage
 from flumen.streams.kafka.received import is_readable
