@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(link.name for link in (ROOT / "flumen").iterdir() if link.is_symlink())
-OUTSIDE = {"Exception", "RequestException"}
+OUTSIDE = {"Exception", "RequestException", "TimeoutError"}
 """What those errors are drawn under that never leave their package."""
 
 _DRAWN = re.compile(r"^(?P<indent>[│ ]*)[├└]── (?P<name>\w+) +(?P<meaning>\S.*)$")

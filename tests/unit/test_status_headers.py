@@ -70,7 +70,7 @@ def test_kafka_knows_a_worker_by_its_name_unless_another_is_set(
         worker_id=worker_id,
         max_batch_time_ms=50,
         max_message_bytes=1,
-        max_letter_bytes=1,
+        max_dead_letter_bytes=1,
     )
     assert options.group_of("w1") == group
     assert options.member_config("w1")["client.id"] == properties.get("client.id", "w1")
