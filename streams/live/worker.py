@@ -41,8 +41,8 @@ MODEL_REPOSITORY = "the model repository"
 
 _CLOSE_S = 20.0
 """What commits and stores may take to close, beyond `stop_timeout_s`."""
-_START_S = 5.0
-"""What a step of the start may take to end when nobody wants it any more: there is nothing in hand."""
+_START_S = 15.0
+"""What a step of the start may take to end when nobody wants it any more, and then the last words to Kafka (10 s)."""
 
 
 def run_worker(settings: Settings, stop: StopRequest | None = None) -> None:

@@ -189,9 +189,14 @@ class Scene:
         return self._observer.progress(self.settings.images_topic).acknowledged
 
     def wait_for_images(self, count: int | None = None) -> None:
-        """Wait until so many images are acknowledged; all that were sent, if no number is given."""
+        """Wait until so many images are acknowledged, all that were sent if no number is given: while more ever are."""
         wanted = self.sent if count is None else count
-        self.wait_until(lambda: self.acknowledged() >= wanted, f"{wanted} images", self._check)
+        while (done := self.acknowledged()) < wanted:
+            self.wait_until(
+                lambda done=done: self.acknowledged() > done,
+                f"more than {done} of {wanted} images",
+                self._check,
+            )
 
     def statuses(self) -> list[WorkerStatus]:
         """Return the newest status of each worker that has not taken its leave."""

@@ -37,17 +37,18 @@ def dripping(pieces: list[bytes], certificate: Path | None = None) -> Iterator[i
     over = threading.Event()
 
     def answer(connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            if certificate is not None:
-                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                context.load_cert_chain(certificate)
-                connection = context.wrap_socket(connection, server_side=True)
-            connection.recv(65536)
+        with suppress(OSError), connection if certificate is None else tls(connection, certificate) as spoken:
+            spoken.recv(65536)
             for piece in pieces:
                 if over.wait(0.01):
                     return
-                connection.sendall(piece)
-            connection.close()
+                spoken.sendall(piece)
+
+    def tls(connection: socket.socket, certificate: Path) -> ssl.SSLSocket:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        with connection:  # detached where it succeeds
+            return context.wrap_socket(connection, server_side=True)
 
     def accept(listener: socket.socket, threads: list[threading.Thread]) -> None:
         with suppress(OSError):
