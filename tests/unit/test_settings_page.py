@@ -5,7 +5,7 @@ import tomllib
 from dataclasses import MISSING, fields
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import pytest
 
@@ -68,6 +68,13 @@ def test_a_number_has_its_unit_and_nothing_else_has_one(name: str) -> None:
     description = Settings.model_fields[name].description or ""
     for written, word in WORDS.items():
         assert (unit == written) == description.startswith(word)
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_a_setting_of_a_few_values_names_them_all(name: str) -> None:
+    annotation = Settings.model_fields[name].annotation
+    if get_origin(annotation) is Literal:
+        assert {f"`{value}`" for value in get_args(annotation)} <= set(re.findall(r"`\w+`", ROWS[name][2]))
 
 
 def test_the_page_has_every_other_name_of_the_environment() -> None:
