@@ -33,6 +33,7 @@ from flumen.streams.control.records import (
     parse_status,
     to_json,
 )
+from flumen.streams.control.status_headers import StatusHeaders
 from flumen.streams.errors import (
     RecordConflict,
     RecordForged,
@@ -252,7 +253,7 @@ class _Group:
         self._members = members
 
     def members(self, _model: str) -> Members:
-        return Members({"flumen": self._members}, "flumen", frozenset())
+        return Members({"flumen": self._members}, "flumen")
 
 
 def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
@@ -260,7 +261,10 @@ def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
     status = json.loads(frozen("status"))
     name = status["worker"]
     later = {"schema": 2, "worker": name, "model": "mnist", "state": "warming"}
-    roster.hear(replace(record(later, SETTINGS.status_topic), key=name.encode()), is_news=True)
+    headers = tuple(StatusHeaders("flumen").sent())
+    roster.hear(
+        replace(record(later, SETTINGS.status_topic), key=name.encode(), headers=headers), is_news=True
+    )
     (seen,) = roster.workers("mnist")
     assert (seen.is_too_new, seen.is_live, seen.status.state) == (True, True, WorkerState.REFUSED)
     order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=1)
