@@ -187,6 +187,15 @@ def test_a_state_that_is_too_new_takes_its_place_and_leaves_the_model_as_it_is()
     assert (tested.state, tested.too_new, tested.conflict) == (third, None, None)
 
 
+def test_a_line_that_comes_late_and_is_too_new_decides_its_record_all_the_same() -> None:
+    tested = gate()
+    tested.admit(record(newer(1)))
+    assert len(tested.overdue(wait_s=0)) == 1
+    with pytest.raises(RecordTooNew):
+        tested.admit(record(change(newer(1)), AUDIT))
+    assert (tested.has_lost, type(tested.refused)) == (False, RecordTooNew)
+
+
 def test_nobody_unsigned_blocks_a_model_with_a_newer_schema(tmp_path: Path) -> None:
     pair = new_key_pair()
     (tmp_path / "key").write_bytes(pair.private)
