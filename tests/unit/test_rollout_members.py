@@ -112,9 +112,10 @@ class _Aliased:
 )
 def test_what_an_operator_signs_is_what_members_run_or_the_alias(members: Members, champion: object) -> None:
     fleet = _Fleet(members, saying("w1", champion=ref(2)), saying("forged", None, champion=ref(3)))
-    view = replace(fleet.seen, desired=None)
     repository = cast(Repository, _Aliased())
-    assert standing_champion(cast(Fleet, fleet), view, repository) == champion
+    for workers in (fleet.seen.workers, fleet.seen.workers[:1]):
+        view = replace(fleet.seen, desired=None, workers=workers)
+        assert standing_champion(cast(Fleet, fleet), view, repository) == champion
 
 
 class _Admin:
