@@ -161,6 +161,13 @@ def test_time_counts_only_while_a_worker_gets_nothing_done() -> None:
     )
 
 
+def test_who_takes_no_images_is_never_idle() -> None:
+    attendance, clock, _ = attend(group({"w1"}))
+    attendance.idle([OURS, NOBODYS], timeout_s=GRACE_S)
+    clock.now += GRACE_S + 1
+    assert attendance.idle([OURS, NOBODYS], timeout_s=GRACE_S) == [(OURS, GRACE_S + 1)]
+
+
 def test_a_worker_that_begins_again_and_again_gets_nothing_done() -> None:
     attendance, clock, _ = attend(group({"w1"}))
     for step in (0, 1, 2, 0, 1, 2, 0, 1):

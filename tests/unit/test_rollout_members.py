@@ -1,5 +1,6 @@
 """Kafka's word on who takes images, in what an operator's commands do with it."""
 
+import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -54,7 +55,7 @@ class _Fleet:
         return self._members
 
     def listen(self, _timeout_s: float) -> None:
-        pass
+        time.sleep(0.01)
 
 
 def shadow(fleet: _Fleet, *, force: bool = False) -> Sequence[str]:

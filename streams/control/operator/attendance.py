@@ -64,7 +64,8 @@ class Attendance:
     def idle(self, waiting: Iterable[Seen], timeout_s: float) -> list[tuple[Seen, float]]:
         """Return the workers that have got nothing done for too long, each with the seconds since it last did.
 
-        One that has just appeared has begun just now. One that begins again and again gets nothing done.
+        None that need not be waited for is among them, also where that is so only since this moment. One that has just
+        appeared has begun just now. One that begins again and again gets nothing done.
         """
         now, idle = self._clock(), []
         for seen in waiting:
@@ -76,7 +77,8 @@ class Attendance:
             self._progress[status.worker] = best, since
             if now - since > timeout_s:
                 idle.append((seen, now - since))
-        return idle
+        absent = self.absent([seen for seen, _ in idle])
+        return [(seen, idle_s) for seen, idle_s in idle if seen.status.worker not in absent]
 
     def describe(self, seen: Seen) -> str:
         """Say what Kafka says of a worker, in a few words."""
