@@ -220,11 +220,17 @@ def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
 
 
 def _report(settings: Settings, report: Report, as_json: bool) -> None:
-    order, result = report.order, report.result
-    forget(settings, result.left_out)
+    """Tell what was done before anything else can fail: it stands."""
     if as_json:
+        order, result = report.order, report.result
         print_json({"model": order.model, **asdict(result), "elsewhere": report.elsewhere})
-        return
+    else:
+        _tell(report)
+    forget(settings, report.result.left_out)
+
+
+def _tell(report: Report) -> None:
+    order, result = report.order, report.result
     revision = f" since revision {result.state.revision}" if result.state else ""
     took = (
         f" (prepared in {result.prepare_s:.1f} s, swapped in {result.swap_s:.2f} s)"
@@ -237,7 +243,7 @@ def _report(settings: Settings, report: Report, as_json: bool) -> None:
     if not count and report.elsewhere:
         _say(_point_elsewhere(order.model, report.elsewhere))
     if result.left_out:
-        _say(f"Left out and forgotten: {', '.join(result.left_out)}.")
+        _say(f"Left out: {', '.join(result.left_out)}.")
 
 
 def _point_elsewhere(model: str, elsewhere: Mapping[str, Sequence[str]]) -> str:

@@ -114,10 +114,14 @@ class Gate:
             ControlRefused: the subclass is the reason; the record changes nothing.
         """
         if raw.topic == self._settings.audit_topic:
-            change = self._history.take(raw)
-            for late in [late for late in self._unrecorded if self._history.agrees(late.claim) is not None]:
-                self._unrecorded.remove(late)  # its line has come after all
-                self._decide(late)
+            try:
+                change = self._history.take(raw)
+            finally:  # a line that cannot be read here counts as well
+                for late in [
+                    late for late in self._unrecorded if self._history.agrees(late.claim) is not None
+                ]:
+                    self._unrecorded.remove(late)  # its line has come after all
+                    self._decide(late)
             return change.state if change else None
         if raw.key != self._model.encode():
             return None

@@ -1,6 +1,6 @@
 """Who is a member of a consumer group, by the word of the group's coordinator."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -28,19 +28,26 @@ Answer = Sequence[Names] | Unknown
 """The members of a group. One that does not exist has none."""
 
 
-def group_members(config: ClientConfig, groups: Collection[str]) -> Mapping[str, Answer]:
+def group_members(config: ClientConfig, groups: Sequence[str]) -> Mapping[str, Answer]:
     """Ask the coordinator of each group, for a few seconds at most.
+
+    The first group is asked about apart, and before the others: nothing that is wrong with them, and no number of
+    them, keeps its answer back.
 
     Raises:
         BadSetting: librdkafka refuses the configuration.
     """
     connection = Connection(config)
     admin = make_admin(connection.listening(config))
-    try:
-        asked = admin.describe_consumer_groups(sorted(set(groups)), request_timeout=_TIMEOUT_S)
-    except KafkaException as error:
-        return dict.fromkeys(groups, Unknown(str(kafka_error(error).str())))
-    answers = {group: _answer(future, connection) for group, future in asked.items()}
+    first, others = list(groups[:1]), sorted(set(groups[1:]) - set(groups[:1]))
+    answers: dict[str, Answer] = {}
+    asked: dict[str, Future[Any]] = {}
+    for together in filter(None, (first, others)):
+        try:
+            asked.update(admin.describe_consumer_groups(together, request_timeout=_TIMEOUT_S))
+        except KafkaException as error:
+            answers.update(dict.fromkeys(together, Unknown(str(kafka_error(error).str()))))
+    answers.update({group: _answer(future, connection) for group, future in asked.items()})
     admin.poll(0)  # kept until here: with it the answers would go
     return answers
 

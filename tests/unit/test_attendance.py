@@ -24,30 +24,33 @@ def worker(name: str, headers: StatusHeaders = NAMED) -> Seen:
 OURS, NOBODYS = worker("w1"), worker("ghost")
 OLDER = worker("old", StatusHeaders())
 """Of a version that does not name its group: Kafka knows it as `rdkafka`."""
-EVERYBODY = frozenset({"w1", "ghost", "old"})
 
 
 def group(*members: set[str]) -> Members:
-    return Members({GROUP: [frozenset(names) for names in members]}, GROUP, EVERYBODY)
+    return Members({GROUP: [frozenset(names) for names in members]}, GROUP)
 
 
-SILENCE = Members({GROUP: Unknown("it is forbidden")}, GROUP, EVERYBODY)
+SILENCE = Members({GROUP: Unknown("it is forbidden")}, GROUP)
 
 
 @dataclass
 class Kafka:
-    """What the coordinators answer, and how often they were asked."""
+    """What the coordinators answer, how many seconds that takes them, and how often they were asked."""
 
     members: Members
+    clock: Clock
+    takes_s: float = 0.0
     asked: int = 0
 
     def __call__(self) -> Members:
         self.asked += 1
+        self.clock.now += self.takes_s
         return self.members
 
 
 def attend(members: Members, *, force: bool = False) -> tuple[Attendance, Clock, Kafka]:
-    clock, kafka = Clock(), Kafka(members)
+    clock = Clock()
+    kafka = Kafka(members, clock)
     attendance = Attendance(kafka, GRACE_S, force, clock)
     attendance.begin()
     return attendance, clock, kafka
@@ -60,14 +63,12 @@ def names(workers: list[Seen]) -> list[str]:
 @pytest.mark.parametrize(
     ("members", "lacking"),
     [
-        pytest.param(group({"w1"}), ["ghost", "old"], id="each-member-is-somebody-else"),
-        pytest.param(
-            group({"w1"}, {"rdkafka"}), ["ghost"], id="the-older-one-may-be-the-member-without-a-name"
-        ),
+        pytest.param(group({"w1"}), ["ghost"], id="the-older-one-may-be-in-another-group"),
+        pytest.param(group({"w1"}, {"rdkafka"}), ["ghost"], id="the-older-one-may-be-that-one"),
         pytest.param(group({"w1"}, {"rdkafka", "old"}), ["ghost"], id="its-static-name-is-a-name"),
-        pytest.param(group(), ["w1", "ghost", "old"], id="nobody-is"),
+        pytest.param(group(), ["w1", "ghost"], id="nobody-is"),
         pytest.param(SILENCE, [], id="nobody-knows"),
-        pytest.param(Members({}, GROUP, EVERYBODY), [], id="nobody-was-asked"),
+        pytest.param(Members({}, GROUP), [], id="nobody-was-asked"),
     ],
 )
 def test_who_is_no_member_is_known_only_where_kafka_says_so(members: Members, lacking: list[str]) -> None:
@@ -78,7 +79,7 @@ def test_who_is_no_member_is_known_only_where_kafka_says_so(members: Members, la
 
 def test_a_group_that_may_not_be_asked_about_tells_nothing_of_its_workers_alone() -> None:
     forbidden: Answer = Unknown("Group authorization failed")
-    members = Members({GROUP: [frozenset({"w1"})], "other": forbidden}, GROUP, EVERYBODY)
+    members = Members({GROUP: [frozenset({"w1"})], "other": forbidden}, GROUP)
     assert members.lacks("ghost", GROUP)
     assert not members.lacks("ghost", "other")
     assert "Group authorization failed" in members.describe("ghost", "other")
@@ -93,6 +94,29 @@ def test_a_silent_worker_holds_up_while_it_is_a_member() -> None:
     assert kafka.asked == 1
     assert names(attend(SILENCE)[0].holding_up([NOBODYS])) == ["ghost"]
     assert attend(SILENCE, force=True)[0].holding_up([NOBODYS]) == []
+
+
+def test_a_worker_that_names_no_group_is_waited_for_whoever_takes_its_name() -> None:
+    """Whoever may write a status may write one of `rdkafka`; and such a worker's group may be another than ours."""
+    attendance, clock, _ = attend(group({"rdkafka"}))
+    clock.now += GRACE_S
+    assert attendance.absent([OLDER, worker("rdkafka", StatusHeaders())]) == set()
+    assert names(attendance.holding_up([OLDER])) == ["old"]
+    assert "may be a member" in attendance.describe(OLDER)
+    assert attend(group({"old"}))[0].describe(OLDER) == "a member of its group 'flumen'"
+
+
+def test_a_coordinator_that_does_not_answer_costs_one_ask_however_many_workers_there_are() -> None:
+    attendance, clock, kafka = attend(SILENCE)
+    kafka.takes_s = 5.0
+    workers = [worker(f"w{number}") for number in range(10)]
+    assert attendance.counting(workers) == workers
+    assert (kafka.asked, clock.now) == (1, 5.0)
+    assert attendance.holding_up(workers) == workers
+    assert kafka.asked == 1, "an answer is as old as it came"
+    clock.now += GRACE_S
+    assert attendance.absent(workers) == set()
+    assert kafka.asked == 2
 
 
 def test_a_worker_that_is_no_member_has_time_to_become_one() -> None:
@@ -110,14 +134,16 @@ def test_a_worker_that_is_no_member_has_time_to_become_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("members", "left_out"), [(SILENCE, {"w1", "old"}), (group({"w1"}, {"rdkafka"}), {"old"})]
+    ("members", "known"), [(SILENCE, []), (group({"w1"}, {"rdkafka"}), ["w1"]), (group({"old"}), ["old"])]
 )
-def test_force_needs_no_proof_and_leaves_no_member_out(members: Members, left_out: set[str]) -> None:
+def test_force_needs_no_proof_and_leaves_no_member_out(members: Members, known: list[str]) -> None:
     attendance, clock, _ = attend(members, force=True)
+    elsewhere = worker("forged", StatusHeaders("a group that nobody may ask about"))
+    assert names(attendance.counting([OURS, OLDER, elsewhere])) == known, (
+        "what members say counts, and no more"
+    )
     clock.now += GRACE_S
-    assert attendance.absent([OURS, OLDER]) == left_out
-    refusing = names(attendance.counting([OURS, OLDER]))
-    assert refusing == ["w1", "old"], "what it refuses is no matter of being there"
+    assert attendance.absent([OURS, OLDER, elsewhere]) == {"w1", "old", "forged"} - set(known)
 
 
 def test_time_counts_only_while_a_worker_gets_nothing_done() -> None:
@@ -133,6 +159,13 @@ def test_time_counts_only_while_a_worker_gets_nothing_done() -> None:
         "\n  w1: serving for 121 s without a step, has not answered revision 2, heard of 60 s ago, "
         "a member of its group 'flumen'"
     )
+
+
+def test_who_takes_no_images_is_never_idle() -> None:
+    attendance, clock, _ = attend(group({"w1"}))
+    attendance.idle([OURS, NOBODYS], timeout_s=GRACE_S)
+    clock.now += GRACE_S + 1
+    assert attendance.idle([OURS, NOBODYS], timeout_s=GRACE_S) == [(OURS, GRACE_S + 1)]
 
 
 def test_a_worker_that_begins_again_and_again_gets_nothing_done() -> None:

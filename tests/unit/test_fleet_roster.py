@@ -1,5 +1,6 @@
 """Who of a fleet is still there, by what each worker said last and when that was heard."""
 
+from collections.abc import Sized
 from dataclasses import replace
 
 import pytest
@@ -132,3 +133,16 @@ def test_workers_of_other_models_are_another_fleet(roster: Roster) -> None:
     roster.hear(message(replace(STATUS, worker="w2", model="flowers"), "w2"), is_news=False)
     assert [seen.status.worker for seen in roster.workers("flowers")] == ["w2"]
     assert sorted(roster.models()) == ["flowers", "mnist"]
+
+
+def test_of_a_worker_that_is_gone_nothing_is_kept(roster: Roster) -> None:
+    def kept() -> list[str]:
+        return [name for name, value in vars(roster).items() if isinstance(value, Sized) and len(value)]
+
+    roster.hear(replace(message(STATUS), headers=(("flumen.group", b"flumen"),)), is_news=True)
+    later = b'{"schema": 2, "worker": "w2", "model": "mnist"}'
+    roster.hear(replace(message(STATUS, "w2"), value=later), is_news=True)
+    assert (len(roster.workers("mnist")), len(kept())) == (2, 1)
+    for worker in ("w1", "w2"):
+        roster.hear(message(None, worker), is_news=True)
+    assert kept() == []

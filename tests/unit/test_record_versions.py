@@ -33,6 +33,7 @@ from flumen.streams.control.records import (
     parse_status,
     to_json,
 )
+from flumen.streams.control.status_headers import StatusHeaders
 from flumen.streams.errors import (
     RecordConflict,
     RecordForged,
@@ -186,6 +187,15 @@ def test_a_state_that_is_too_new_takes_its_place_and_leaves_the_model_as_it_is()
     assert (tested.state, tested.too_new, tested.conflict) == (third, None, None)
 
 
+def test_a_line_that_comes_late_and_is_too_new_decides_its_record_all_the_same() -> None:
+    tested = gate()
+    tested.admit(record(newer(1)))
+    assert len(tested.overdue(wait_s=0)) == 1
+    with pytest.raises(RecordTooNew):
+        tested.admit(record(change(newer(1)), AUDIT))
+    assert (tested.has_lost, type(tested.refused)) == (False, RecordTooNew)
+
+
 def test_nobody_unsigned_blocks_a_model_with_a_newer_schema(tmp_path: Path) -> None:
     pair = new_key_pair()
     (tmp_path / "key").write_bytes(pair.private)
@@ -252,7 +262,7 @@ class _Group:
         self._members = members
 
     def members(self, _model: str) -> Members:
-        return Members({"flumen": self._members}, "flumen", frozenset())
+        return Members({"flumen": self._members}, "flumen")
 
 
 def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
@@ -260,7 +270,10 @@ def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
     status = json.loads(frozen("status"))
     name = status["worker"]
     later = {"schema": 2, "worker": name, "model": "mnist", "state": "warming"}
-    roster.hear(replace(record(later, SETTINGS.status_topic), key=name.encode()), is_news=True)
+    headers = tuple(StatusHeaders("flumen").sent())
+    roster.hear(
+        replace(record(later, SETTINGS.status_topic), key=name.encode(), headers=headers), is_news=True
+    )
     (seen,) = roster.workers("mnist")
     assert (seen.is_too_new, seen.is_live, seen.status.state) == (True, True, WorkerState.REFUSED)
     order = Order(command=Command.ACTIVATE, model="mnist", actor="a", reason="", timeout_s=1)

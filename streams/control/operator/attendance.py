@@ -14,7 +14,7 @@ class Attendance:
 
     Silent ones that are no members of their group are left out at once; others that are none, once they have had
     `grace_s` seconds to join it, from where the first thing is waited for. With `force` Kafka's word is not needed:
-    whoever is not known as a member is left out.
+    whoever is not known as a member is left out, and what it says counts for nothing.
     """
 
     def __init__(
@@ -50,20 +50,22 @@ class Attendance:
         """Return the silent workers that may still take images."""
         return [] if self._force else self.counting(silent)
 
-    def counting(self, workers: Iterable[Seen]) -> list[Seen]:
-        """Return the workers of which it is not certain that they take no images: what these say counts."""
-        return [seen for seen in workers if not self._members().lacks(seen.status.worker, seen.group)]
+    def counting(self, workers: Sequence[Seen]) -> list[Seen]:
+        """Return the workers that may take images: what these say counts."""
+        left_out = self._absent(workers)
+        return [seen for seen in workers if seen.status.worker not in left_out]
 
-    def absent(self, waiting: Iterable[Seen]) -> set[str]:
+    def absent(self, waiting: Sequence[Seen]) -> set[str]:
         """Return which workers need not be waited for any more."""
         if self._grace_ends is None or self._clock() < self._grace_ends:
             return set()
-        return {seen.status.worker for seen in waiting if self._is_absent(seen)}
+        return self._absent(waiting)
 
     def idle(self, waiting: Iterable[Seen], timeout_s: float) -> list[tuple[Seen, float]]:
         """Return the workers that have got nothing done for too long, each with the seconds since it last did.
 
-        One that has just appeared has begun just now. One that begins again and again gets nothing done.
+        None that need not be waited for is among them, also where that is so only since this moment. One that has just
+        appeared has begun just now. One that begins again and again gets nothing done.
         """
         now, idle = self._clock(), []
         for seen in waiting:
@@ -75,20 +77,29 @@ class Attendance:
             self._progress[status.worker] = best, since
             if now - since > timeout_s:
                 idle.append((seen, now - since))
-        return idle
+        absent = self.absent([seen for seen, _ in idle])
+        return [(seen, idle_s) for seen, idle_s in idle if seen.status.worker not in absent]
 
     def describe(self, seen: Seen) -> str:
         """Say what Kafka says of a worker, in a few words."""
         return self._members().describe(seen.status.worker, seen.group)
 
-    def _is_absent(self, seen: Seen) -> bool:
-        members, worker = self._members(), seen.status.worker
-        return members.lacks(worker, seen.group) or (self._force and not members.has(worker))
+    def _absent(self, workers: Sequence[Seen]) -> set[str]:
+        """Return which of these take no images, certainly or, with `force`, as far as Kafka says."""
+        if not workers:
+            return set()
+        members = self._members()
+        return {
+            seen.status.worker
+            for seen in workers
+            if members.lacks(seen.status.worker, seen.group)
+            or (self._force and not members.has(seen.status.worker))
+        }
 
     def _members(self) -> Members:
-        now = self._clock()
-        if self._answer is None or now - self._answer[0] >= _ASK_AGAIN_S:
-            self._answer = now, self._ask()
+        if self._answer is None or self._clock() - self._answer[0] >= _ASK_AGAIN_S:
+            members = self._ask()  # which may take longer than its answer holds
+            self._answer = self._clock(), members
         return self._answer[1]
 
 

@@ -1,6 +1,7 @@
 """The fleet from an operator's side: what its workers shall run, what they run, and who is still there."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -20,7 +21,7 @@ from flumen.streams.control.records import (
 )
 from flumen.streams.control.status_headers import StatusHeaders, read_status_headers
 from flumen.streams.errors import ControlRefused, PublishFailed, RecordTooNew
-from flumen.streams.kafka.group_members import group_members
+from flumen.streams.kafka.group_members import Unknown, group_members
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.producer import command_producer
 from flumen.streams.kafka.received import is_readable
@@ -29,6 +30,9 @@ from flumen.streams.settings import Settings
 
 MISSED_HEARTBEATS = 5
 """A worker is silent after so many heartbeats that did not come."""
+
+_MAX_NAMED_GROUPS = 100
+"""So many of the groups that workers name are asked about: whoever may write a status may name any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,16 @@ class FleetView:
         return self.desired.revision if self.desired else NO_REVISION
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a worker said last, and when by the listener's clock; as in `Seen`."""
+
+    status: WorkerStatus
+    at: float
+    is_too_new: bool
+    headers: StatusHeaders
+
+
 class Roster:
     """Keeps what each worker said last, and when that was heard.
 
@@ -104,9 +118,7 @@ class Roster:
         self._clock = clock
         self._wall_clock = wall_clock
         self._started = clock()
-        self._said: dict[str, tuple[WorkerStatus, float]] = {}
-        self._too_new: set[str] = set()
-        self._headers: dict[str, StatusHeaders] = {}
+        self._said: dict[str, _Said] = {}
 
     def hear(self, raw: RawMessage, is_news: bool) -> None:
         """Take a record of the status topic. One that is no status is left out: it is about nobody."""
@@ -126,42 +138,37 @@ class Roster:
             return
         if status.worker == worker:
             age_s = 0.0 if is_news else max(0.0, self._wall_clock() - raw.timestamp_ms / 1000)
-            self._said[worker] = (status, self._clock() - age_s)
-            self._headers[worker] = read_status_headers(raw.headers)
-            (self._too_new.add if is_too_new else self._too_new.discard)(worker)
+            headers = read_status_headers(raw.headers)
+            self._said[worker] = _Said(status, self._clock() - age_s, is_too_new, headers)
 
     def workers(self, model: str) -> tuple[Seen, ...]:
         """Return the workers of a model, by name. One that has stopped in order is not among them."""
         has_listened = self._clock() - self._started >= 2 * self._heartbeat_s
         return tuple(
             Seen(
-                status,
-                self._clock() - heard_at,
-                has_listened and self._is_old(status, heard_at),
-                worker in self._too_new,
-                self._headers[worker],
+                said.status,
+                self._clock() - said.at,
+                has_listened and self._is_old(said),
+                said.is_too_new,
+                said.headers,
             )
-            for worker, (status, heard_at) in sorted(self._said.items())
-            if status.model == model
+            for _, said in sorted(self._said.items())
+            if said.status.model == model
         )
 
     def has_doubts(self) -> bool:
         """Say whether somebody's last word is old, and it was not listened for long enough to call them silent."""
         if self._clock() - self._started >= 2 * self._heartbeat_s:
             return False
-        return any(self._is_old(status, heard_at) for status, heard_at in self._said.values())
-
-    def names(self) -> frozenset[str]:
-        """Return the names of all workers that have said anything, of whatever model."""
-        return frozenset(self._said)
+        return any(self._is_old(said) for said in self._said.values())
 
     def models(self) -> Iterable[str]:
         """Return the models that some worker runs."""
-        return {status.model for status, _ in self._said.values()}
+        return {said.status.model for said in self._said.values()}
 
-    def _is_old(self, status: WorkerStatus, heard_at: float) -> bool:
+    def _is_old(self, said: _Said) -> bool:
         silent_after_s = MISSED_HEARTBEATS * self._heartbeat_s
-        return status.state is not WorkerState.STOPPED and self._clock() - heard_at > silent_after_s
+        return said.status.state is not WorkerState.STOPPED and self._clock() - said.at > silent_after_s
 
 
 class Fleet:
@@ -223,9 +230,13 @@ class Fleet:
     def members(self, model: str) -> Members:
         """Ask Kafka who takes images, in the groups that the workers of a model name and in that of the settings."""
         own = self._settings.group_id
-        named = {seen.group for seen in self._roster.workers(model) if seen.group is not None}
-        answers = group_members(self._settings.admin_config(), {own, *named})
-        return Members(answers, own, self._roster.names())
+        named = Counter(seen.group for seen in self._roster.workers(model) if seen.group)
+        del named[own]
+        # Those first that most workers name: what somebody makes up crowds them out last.
+        asked = [group for group, _ in named.most_common(_MAX_NAMED_GROUPS)]
+        not_asked = Unknown(f"it was not asked, as workers name more than {_MAX_NAMED_GROUPS} groups")
+        answers = group_members(self._settings.admin_config(), [own, *asked])
+        return Members({**dict.fromkeys(named, not_asked), **answers}, own)
 
     def listen(self, timeout_s: float) -> None:
         """Take what is new; wait for at most so many seconds where nothing is."""

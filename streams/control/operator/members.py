@@ -14,13 +14,11 @@ from flumen.streams.kafka.group_members import Answer, Unknown
 class Members:
     """What the coordinators of the workers' groups answered.
 
-    `own` is the group of the settings here, that of workers that do not name theirs. `workers` are the names of all
-    that have said anything.
+    `own` is the group of the settings here, most likely that of workers that do not name theirs.
     """
 
     answers: Mapping[str, Answer]
     own: str
-    workers: frozenset[str]
 
     def has(self, worker: str) -> bool:
         """Say whether Kafka knows a worker as a member."""
@@ -34,25 +32,20 @@ class Members:
     def lacks(self, worker: str, group: str | None) -> bool:
         """Say whether a worker certainly is no member.
 
-        One that does not name its group may be known by another name: it certainly is none only where every member is
-        somebody else.
+        Of one that does not name its group nobody knows: it may be in any, and known there by another name.
         """
-        answer = self._answer(group)
-        if isinstance(answer, Unknown) or self.has(worker):
-            return False
-        return group is not None or not any(names.isdisjoint(self.workers) for names in answer)
+        return group is not None and not isinstance(self._answer(group), Unknown) and not self.has(worker)
 
     def describe(self, worker: str, group: str | None) -> str:
         """Say what Kafka says of a worker, in a few words."""
-        group_name = f"group {group or self.own!r}"
-        answer = self._answer(group)
         if self.has(worker):
-            return f"a member of its {group_name}"
+            return f"a member of its group {group or self.own!r}"
+        if group is None:
+            return "it does not say by which name Kafka knows it, so it may be a member of its group"
+        answer = self._answer(group)
         if isinstance(answer, Unknown):
-            return f"Kafka does not say whether it is in its {group_name}: {answer.reason}"
-        if self.lacks(worker, group):
-            return f"no member of its {group_name}"
-        return f"it may be in its {group_name}, where Kafka knows some by other names than workers have"
+            return f"Kafka does not say whether it is in its group {group!r}: {answer.reason}"
+        return f"no member of its group {group!r}"
 
-    def _answer(self, group: str | None) -> Answer:
-        return self.answers.get(group or self.own, Unknown("it was not asked"))
+    def _answer(self, group: str) -> Answer:
+        return self.answers.get(group, Unknown("it was not asked"))

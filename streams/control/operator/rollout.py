@@ -85,7 +85,9 @@ class Rollout:
         self._order = order
         self._show = show
         self._is_interrupted = is_interrupted
-        self._attendance = Attendance(lambda: fleet.members(order.model), fleet.silent_after_s, order.force)
+        # Whoever certainly takes no images is left out before the rollout would end because of it.
+        grace_s = min(fleet.silent_after_s, order.timeout_s)
+        self._attendance = Attendance(lambda: fleet.members(order.model), grace_s, order.force)
         self._left_out: set[str] = set()
 
     def activate(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> RolloutResult:
@@ -220,7 +222,7 @@ class Rollout:
             raise RolloutInterrupted(f"interrupted. {_NOTHING_WRITTEN}")
 
     def _refuse_refused(self, view: FleetView, goal: Goal, sure: Mapping[str, Refused]) -> None:
-        refusing = self._attendance.counting(seen for seen in view.workers if seen.status.worker in sure)
+        refusing = self._attendance.counting([seen for seen in view.workers if seen.status.worker in sure])
         if told := {seen.status.worker: sure[seen.status.worker] for seen in refusing}:
             raise WorkerRefused(say_refused(told, view, goal))
 
@@ -232,8 +234,8 @@ class Rollout:
             )
             raise WorkerSilent(
                 f"not heard of any more: {listed}. {otherwise}. Start them again, or look whether they are dead. Kafka "
-                "takes a dead one off its group after session.timeout.ms (45 s): then this goes on without it, and "
-                "--force at once; they are forgotten"
+                "takes a dead one off its group after session.timeout.ms (45 s): then this goes on without it, if it "
+                "named its group, and --force at once; they are forgotten"
             )
 
     def _refuse_too_new(self, view: FleetView, otherwise: str) -> None:

@@ -10,7 +10,7 @@ from flumen.streams.errors import NoModel
 def standing_champion(fleet: Fleet, view: FleetView, repository: Repository) -> ModelRef:
     """Return the champion of a model without a state: the workers', where all have the same, else the alias's.
 
-    Workers that certainly take no images do not count: anybody may say what they run.
+    Only workers that Kafka knows as members count: anybody may say what others run, and the answer is signed.
 
     Raises:
         NoModel: there is neither.
@@ -23,7 +23,7 @@ def standing_champion(fleet: Fleet, view: FleetView, repository: Repository) -> 
     running = {
         seen.status.champion
         for seen in live
-        if seen.status.champion and members and not members.lacks(seen.status.worker, seen.group)
+        if seen.status.champion and members and members.has(seen.status.worker)
     }
     if len(running) == 1:
         return running.pop()
