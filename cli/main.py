@@ -4,21 +4,18 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a server is down (`flumen status`
 signal ended: 130 after Ctrl-C, 143 after SIGTERM.
 """
 
-import errno
 import os
 import sys
 import tempfile
 import traceback
 from importlib.metadata import version as version_of
-from io import TextIOWrapper
-from typing import Annotated, NoReturn
+from io import BufferedWriter, FileIO, TextIOWrapper
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from flumen.cli.commands import Commands
 from flumen.cli.errors import OutputLost, Unexpected
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 app = typer.Typer(
     name="flumen",
@@ -52,7 +49,6 @@ def _log_to_standard_error() -> None:
     """Keep what is logged out of what is printed: JSON has to stay JSON. A worker sets up its own."""
     import structlog
 
-    structlog.reset_defaults()  # as a test may have left it that ran a worker in this process
     structlog.reset_defaults()  # whatever ran before in this process
     structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
@@ -61,10 +57,11 @@ def run() -> None:
     """Run the command line; our own errors become one message on standard error and exit code 1."""
     _open_what_is_closed()
     _write_what_can_be_written()
+    output = _watch_output()
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the last net: whatever it is, people get words and not a traceback
-        _end(error)
+        _end(error, output)
 
 
 def _open_what_is_closed() -> None:
@@ -76,7 +73,7 @@ def _open_what_is_closed() -> None:
             # It takes the lowest number that is free, which is this one; children have it as well.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     sys.stdin = sys.stdin or open(0, encoding="utf-8")  # noqa: SIM115 - open as long as the program
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
 
 
@@ -87,13 +84,48 @@ def _write_what_can_be_written() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _end(error: Exception) -> NoReturn:
+class _Output(FileIO):
+    """Standard output, which keeps the error that it failed with: the error itself does not say whose it is."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+def _watch_output() -> _Output | None:
+    """Let what is printed go through an `_Output`. None where something else than the system's takes it."""
+    text = sys.stdout
+    if not isinstance(text, TextIOWrapper):
+        return None
+    raw = getattr(text.buffer, "raw", text.buffer)
+    if not isinstance(raw, FileIO) or raw.fileno() != 1:
+        return None
+    text.flush()
+    output = _Output(1, "w", closefd=False)
+    unbuffered = raw is text.buffer  # as PYTHONUNBUFFERED has it
+    sys.stdout = TextIOWrapper(
+        output if unbuffered else BufferedWriter(output),
+        text.encoding,
+        text.errors,
+        line_buffering=text.line_buffering,
+        write_through=text.write_through,
+    )
+    return output
+
+
+def _end(error: Exception, output: _Output | None) -> NoReturn:
     from flumen.cli.failures import elsewhere, is_ours
     from flumen.cli.output import print_error
     from flumen.interceptor.open_files import exhausted
 
     files = exhausted(error)
-    if _is_of_output(error):
+    if output is not None and error is output.failure:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter tries once more at its end
         print_error(
             OutputLost(f"the output cannot be written: {error}. Make room for it, or send it elsewhere")
         )
@@ -102,19 +134,6 @@ def _end(error: Exception) -> NoReturn:
     else:
         print_error(Unexpected(_report(error)))
     sys.exit(1)
-
-
-def _is_of_output(error: Exception) -> bool:
-    """Say whether standard output takes nothing any more; what is left for it is then given up."""
-    if not isinstance(error, OSError) or error.filename is not None or error.errno not in _FULL:
-        return False
-    try:
-        sys.stdout.flush()
-        os.write(1, b"\n")  # where nothing was kept to be written, only this tells
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the interpreter tries once more at its end
-        return True
-    return False
 
 
 def _report(error: Exception) -> str:

@@ -51,6 +51,21 @@ class ChildProcess:
     process: subprocess.Popen[bytes]
     connection: Connection
 
+    def await_ready(self) -> None:
+        """Wait until it has said that it is ready. `kill` from another thread ends this, too.
+
+        Raises:
+            NotStarted: it has not said so in time, or has ended; there is nothing left to end.
+        """
+        try:
+            if self.connection.poll(_START_S):
+                self.connection.recv()
+                return
+        except (EOFError, OSError):
+            pass
+        self.process.kill()
+        raise NotStarted(f"ended while it started (exit code {self.end()})")
+
     def end(self) -> int:
         """End it, and return its exit code; a negative one is the signal that ended it."""
         self.connection.close()  # an idle one ends by this
@@ -75,7 +90,7 @@ def _environment() -> dict[str, str]:
 
 
 def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
-    """Start a module, and wait until it has said that it is ready.
+    """Start a module; it is of use once `ChildProcess.await_ready` has returned.
 
     Args:
         module: run with the number of its end of the connection as its argument.
@@ -101,12 +116,4 @@ def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
         raise NotStarted(f"does not start: {error}. Make room on this machine") from error
     finally:
         theirs.close()
-    child = ChildProcess(process, ours)
-    try:
-        if ours.poll(_START_S):
-            ours.recv()
-            return child
-    except (EOFError, OSError):
-        pass
-    process.kill()
-    raise NotStarted(f"ended while it started (exit code {child.end()})")
+    return ChildProcess(process, ours)

@@ -28,6 +28,8 @@ from flumen.models.processes.child_process import (
 
 log = structlog.get_logger(__name__)
 
+_STOPPING = "the worker is stopping, and decodes nothing more"
+
 
 class GuardedDecoder:
     """`flumen.interceptor.chain.Decoder` with a helper process, which is started for the first image that needs it.
@@ -116,10 +118,25 @@ class GuardedDecoder:
     def _started(self) -> ChildProcess:
         with self._lock:
             if self._closed:
-                raise DecoderUnavailable("the worker is stopping, and decodes nothing more")
-            if self._helper is None:
-                self._helper = _start()
-            return self._helper
+                raise DecoderUnavailable(_STOPPING)
+            if self._helper is not None:
+                return self._helper
+            try:
+                helper = self._helper = start_child("flumen.models.processes.decoder_process")
+            except NotStarted as error:
+                raise _unavailable(error) from error
+        # Without the lock: `close` does not wait for a helper that starts, but ends it.
+        try:
+            helper.await_ready()
+        except NotStarted as error:
+            self._forget(helper)
+            raise (DecoderUnavailable(_STOPPING) if self._closed else _unavailable(error)) from error
+        except BaseException:  # Ctrl-C: nobody waits for it any more
+            self._forget(helper)
+            helper.process.kill()
+            helper.end()
+            raise
+        return helper
 
     def _forget(self, helper: ChildProcess) -> None:
         with self._lock:
@@ -127,10 +144,5 @@ class GuardedDecoder:
                 self._helper = None
 
 
-def _start() -> ChildProcess:
-    try:
-        return start_child("flumen.models.processes.decoder_process")
-    except NotStarted as error:
-        raise DecoderUnavailable(
-            f"the decoding helper {error}; see its message above, if it has left one"
-        ) from error
+def _unavailable(error: NotStarted) -> DecoderUnavailable:
+    return DecoderUnavailable(f"the decoding helper {error}; see its message above, if it has left one")

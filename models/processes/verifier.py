@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from flumen.models.errors import ModelError, TooSlow, VerifierDied, VerifierUnavailable
 from flumen.models.limits import VerifyLimits
 from flumen.models.manifest import Manifest
-from flumen.models.processes.verifier_child import Helper, start_helper
+from flumen.models.processes.child_process import NotStarted
+from flumen.models.processes.verifier_child import Helper, not_started, start_helper
 from flumen.models.processes.verifier_tasks import Answer, ReadSignature, Task, Throttle, Verify
 from flumen.models.structure import Signature
 from flumen.models.verify import MAX_MODEL_BYTES, WARM_UP_SIZES
 
 log = structlog.get_logger(__name__)
+
+_STOPPING = "no model is verified any more: this process is stopping"
 
 
 class Verifier:
@@ -156,11 +159,24 @@ class Verifier:
     def _started(self) -> Helper:
         with self._lock:
             if self._closed:
-                raise VerifierUnavailable("no model is verified any more: this process is stopping")
-            if self._helper is None:
-                self._helper = start_helper()
-                self._helper.make_nice(self._niceness)
-            return self._helper
+                raise VerifierUnavailable(_STOPPING)
+            if self._helper is not None:
+                return self._helper
+            helper = self._helper = start_helper()
+        # Without the lock: `close` does not wait for a helper that starts, but ends it.
+        try:
+            helper.child.await_ready()
+        except NotStarted as error:
+            _, words = self._forget(helper)
+            raise (VerifierUnavailable(_STOPPING) if self._closed else not_started(error, words)) from error
+        except BaseException:  # Ctrl-C: nobody waits for it any more
+            helper.child.process.kill()
+            self._forget(helper)
+            raise
+        with self._lock:
+            if self._helper is helper:
+                helper.make_nice(self._niceness)
+        return helper
 
     def _forget(self, helper: Helper) -> tuple[int, str]:
         with self._lock:

@@ -85,7 +85,7 @@ class Helper:
 
 
 def start_helper() -> Helper:
-    """Start one, and wait until it is ready.
+    """Start one; it can be asked once `child.await_ready` has returned.
 
     Raises:
         VerifierUnavailable: it does not start.
@@ -99,10 +99,13 @@ def start_helper() -> Helper:
     try:
         return Helper(start_child("flumen.models.processes.verifier_process", words), words)
     except NotStarted as error:
-        with words:
-            raise VerifierUnavailable(
-                f"the process that verifies models {error}: {_end_of(words)}"
-            ) from error
+        words.close()
+        raise not_started(error, "it wrote nothing") from error
+
+
+def not_started(error: NotStarted, words: str) -> VerifierUnavailable:
+    """Return the error to raise where one does not start, with the end of what it wrote."""
+    return VerifierUnavailable(f"the process that verifies models {error}: {words}")
 
 
 def _end_of(words: IO[bytes]) -> str:

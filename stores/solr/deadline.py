@@ -3,11 +3,11 @@
 import io
 import socket
 import time
+from functools import cache
 from http.client import HTTPResponse
 from typing import Any, cast
 
 from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
 _LEAST_S = 0.001
@@ -26,7 +26,7 @@ class DeadlineAdapter(HTTPAdapter):
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         """Return the connections to a server, or to the proxy that is between."""
         pool = cast(HTTPConnectionPool, super().get_connection_with_tls_context(*args, **kwargs))
-        pool.ConnectionCls = _Https if pool.scheme == "https" else _Http
+        pool.ConnectionCls = _in_time(type(pool).ConnectionCls)
         return pool
 
 
@@ -65,9 +65,7 @@ class _Answer(HTTPResponse):
             self.fp = io.BufferedReader(_InTime(self.fp.detach(), sock, limit_s))
 
 
-class _Http(HTTPConnection):
-    response_class = _Answer
-
-
-class _Https(HTTPSConnection):
-    response_class = _Answer
+@cache
+def _in_time(kind: type[Any]) -> type[Any]:
+    """Return the same kind of connection, be it one through a SOCKS proxy, whose answers are in time."""
+    return type(kind.__name__, (kind,), {"response_class": _Answer})

@@ -66,7 +66,11 @@ class DeadLetterQueue:
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.dead_topic
         self._observer = TopicReader(settings)
-        self._resolutions = read_resolutions(self._observer, settings.resolutions_topic)
+        try:
+            self._resolutions = read_resolutions(self._observer, settings.resolutions_topic)
+        except BaseException:
+            self._observer.close()
+            raise
 
     def __enter__(self) -> "DeadLetterQueue":
         return self

@@ -26,6 +26,12 @@ class _App(faust.App):
     async def on_first_start(self) -> None:
         """Make no folder for Faust's tables: there are none."""
 
+    def _new_consumer(self) -> Any:
+        """Make the consumer that Faust's streams ask for; it does not start, so nobody else closes its loop."""
+        consumer: Any = super()._new_consumer()
+        consumer._thread.thread_loop.close()
+        return consumer
+
 
 def build_app(settings: Settings) -> faust.App:
     """Make the app. It must be made within the event loop that it runs on."""

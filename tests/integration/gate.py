@@ -31,9 +31,16 @@ class Gate:
         with suppress(OSError):
             while True:
                 client, _ = self._socket.accept()
-                server = socket.create_connection((host, int(port)))
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=_pump, args=pair, daemon=True).start()
+                threading.Thread(target=_hand_on, args=(client, host, int(port)), daemon=True).start()
+
+
+def _hand_on(client: socket.socket, host: str, port: int) -> None:
+    """Hand on both ways until both are at their end, and close both connections."""
+    with suppress(OSError), client, socket.create_connection((host, port)) as server:
+        back = threading.Thread(target=_pump, args=(server, client), daemon=True)
+        back.start()
+        _pump(client, server)
+        back.join()
 
 
 def _pump(source: socket.socket, target: socket.socket) -> None:

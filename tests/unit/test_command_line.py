@@ -204,6 +204,28 @@ def test_an_output_that_takes_nothing_is_no_fault_of_flumens(words: tuple[str, .
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("buffered", ["1", ""])
+def test_a_disk_that_is_full_elsewhere_adds_nothing_to_the_output(buffered: str, tmp_path: Path) -> None:
+    command = (
+        "import errno, os; from flumen.cli import main, output\n"
+        "def command():\n"
+        "    output.print_json([1])\n"
+        "    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+        "main.app = command; main.run()"
+    )
+    with (tmp_path / "output").open("wb") as file:
+        done = subprocess.run(
+            [sys.executable, "-c", command],
+            stdout=file,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": buffered, "TMPDIR": str(tmp_path)},
+            check=False,
+        )
+    assert done.returncode == 1
+    assert (tmp_path / "output").read_bytes() == b"[\n  1\n]\n"
+    assert b"OutputLost" not in done.stderr
+
+
 def waits() -> Iterator[tuple[str, ...]]:
     """Yield each command with an option that says how many seconds it may wait."""
 

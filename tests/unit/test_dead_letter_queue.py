@@ -1,13 +1,16 @@
 """Resolutions as they are written and read, and what may be replayed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_dead_letter import SAID, message
 
+from flumen.streams.dead_letters import queue
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.dead_letters.queue import Entry, ReplayRules, refusal
+from flumen.streams.dead_letters.queue import DeadLetterQueue, Entry, ReplayRules, refusal
 from flumen.streams.dead_letters.resolutions import (
     UNRESOLVED,
     Resolution,
@@ -15,6 +18,9 @@ from flumen.streams.dead_letters.resolutions import (
     parse_resolution,
     resolution_message,
 )
+from flumen.streams.errors import KafkaUnavailable
+from flumen.streams.kafka.message import RawMessage
+from flumen.streams.settings import Settings
 
 TOPICS = frozenset({"images", "images.dead"})
 REPLAYED = Resolution(State.REPLAYED, "2030-01-31T12:00:00.000+00:00", "me@here")
@@ -78,3 +84,23 @@ def test_again_lets_resolved_dead_letters_through_and_not_those_at_the_cap() -> 
     again = ReplayRules(again=True)
     assert refusal(entry(resolution=REPLAYED), again, TOPICS) == ""
     assert "--max-attempts" in refusal(entry(b"3", REPLAYED), again, TOPICS)
+
+
+def test_a_queue_that_cannot_be_opened_leaves_no_connection(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    closed: list[bool] = []
+
+    class Down:
+        def __init__(self, _settings: Settings) -> None: ...
+
+        def read(self, _topic: str) -> Iterator[RawMessage]:
+            raise KafkaUnavailable("down")
+
+        def close(self) -> None:
+            closed.append(True)
+
+    monkeypatch.setattr(queue, "TopicReader", Down)
+    with pytest.raises(KafkaUnavailable):
+        DeadLetterQueue(Settings(home=tmp_path))
+    assert closed == [True]

@@ -6,9 +6,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
 from certificates import Authority
+from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
@@ -103,6 +107,32 @@ def test_and_one_by_a_proxy(drip: Callable[..., int], monkeypatch: pytest.Monkey
     reader = SolrReader(SolrOptions(url="https://solr.example:8984/solr", timeout_s=0.3))
     with pytest.raises(StoreUnavailable, match=r"no whole answer .* of HTTPS_PROXY"):
         reader.count()
+    reader.close()
+
+
+class ByOtherWays(HTTPConnection):
+    """As with a SOCKS proxy: it is made with what no other kind of connection takes."""
+
+    def __init__(self, *arguments: Any, _way: str, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+
+
+class PoolByOtherWays(HTTPConnectionPool):
+    ConnectionCls = ByOtherWays
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more, _way="round")
+
+
+def test_and_one_by_a_connection_of_another_kind(
+    drip: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(urllib3.poolmanager.pool_classes_by_scheme, "http", PoolByOtherWays)
+    port = drip(WITHOUT_END["headers"])
+    reader = SolrReader(SolrOptions(url=f"http://127.0.0.1:{port}/solr", timeout_s=0.3))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=r"no whole answer came within 0\.3 s"):
+            reader.count()
     reader.close()
 
 
