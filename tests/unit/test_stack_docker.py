@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ def compose() -> dict[str, Any]:
 def test_every_image_has_a_pinned_tag(compose: dict[str, Any]) -> None:
     assert set(compose["services"]) == SERVERS | {"worker"}
     for service in compose["services"].values():
-        assert re.fullmatch(r"[a-z/-]+:\d+\.\d+\.\d+", service["image"])
+        assert re.fullmatch(r"[a-z/-]+:\d+\.\d+\.\d+(\.dev\d+)?", service["image"])
+    version = tomllib.loads(COMPOSE_FILE.with_name("pyproject.toml").read_text())["project"]["version"]
+    assert compose["services"]["worker"]["image"] == f"flumen-worker:{version}"
 
 
 def test_every_service_has_a_health_check_and_a_named_volume(compose: dict[str, Any]) -> None:
