@@ -99,7 +99,7 @@ class FlumenWorker:
         self.settings = settings
         ensure_topics(settings)
         self.process = WorkerProcess(settings, log)
-        self._observer = TopicReader(settings)
+        self._reader = TopicReader(settings)
         self._kudu = KuduReader(settings.kudu_options())
         self._solr = SolrReader(settings.solr_options())
         self._published: dict[str, None] = {}
@@ -132,7 +132,7 @@ class FlumenWorker:
             AssertionError: the worker ended, or it takes longer than `DEADLINE_S`.
         """
         wait_until(self._is_done, f"{self._sent} images to be stored or refused", self.process.check)
-        raw = self._observer.read(self.settings.dead_topic)
+        raw = self._reader.read(self.settings.dead_topic)
         dead_letters = {
             dead_letter.key: dead_letter
             for dead_letter in sorted(map(read_dead_letter, raw), key=lambda each: each.failed_at)
@@ -148,11 +148,11 @@ class FlumenWorker:
     def close(self) -> None:
         """End the worker and let go of the servers."""
         self.process.kill()
-        for each in (self._observer, self._kudu, self._solr):
+        for each in (self._reader, self._kudu, self._solr):
             each.close()
 
     def _is_done(self) -> bool:
-        return self._observer.progress(self.settings.images_topic).acknowledged >= self._sent
+        return self._reader.progress(self.settings.images_topic).acknowledged >= self._sent
 
 
 def _source_image(image: bytes | Path | SourceImage, known_label: int | None) -> SourceImage:

@@ -117,11 +117,7 @@ class Gate:
             try:
                 change = self._history.take(raw)
             finally:  # a line that cannot be read here counts as well
-                for late in [
-                    late for late in self._unrecorded if self._history.agrees(late.claim) is not None
-                ]:
-                    self._unrecorded.remove(late)  # its line has come after all
-                    self._decide(late)
+                self._decide_unrecorded()
             return change.state if change else None
         if raw.key != self._model.encode():
             return None
@@ -145,6 +141,12 @@ class Gate:
             self._awaits_line(self._waiting[0].claim) and self._clock() - self._waiting[0].at < wait_s
         ):
             self._decide(self._waiting.popleft())
+
+    def _decide_unrecorded(self) -> None:
+        """Judge those whose line has come after all."""
+        for late in [one for one in self._unrecorded if self._history.agrees(one.claim) is not None]:
+            self._unrecorded.remove(late)
+            self._decide(late)
 
     def _decide(self, waiting: _Came) -> None:
         try:

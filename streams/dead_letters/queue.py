@@ -65,11 +65,11 @@ class DeadLetterQueue:
 
     def __init__(self, settings: Settings) -> None:
         self._topic = settings.dead_topic
-        self._observer = TopicReader(settings)
+        self._reader = TopicReader(settings)
         try:
-            self._resolutions = read_resolutions(self._observer, settings.resolutions_topic)
+            self._resolutions = read_resolutions(self._reader, settings.resolutions_topic)
         except BaseException:
-            self._observer.close()
+            self._reader.close()
             raise
 
     def __enter__(self) -> "DeadLetterQueue":
@@ -78,7 +78,7 @@ class DeadLetterQueue:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._observer.close()
+        self._reader.close()
 
     def find(self, filters: DeadLetterFilters) -> Iterator[Entry]:
         """Read the topic to the end it has now. A dead letter that was delivered twice is found once.
@@ -88,7 +88,7 @@ class DeadLetterQueue:
             TopicMissing: there is no such topic.
         """
         seen: set[str] = set()
-        for raw in self._observer.read(self._topic):
+        for raw in self._reader.read(self._topic):
             entry = self._open(raw)
             if filters.match(entry.dead_letter) and entry.dead_letter.identity not in seen:
                 seen.add(entry.dead_letter.identity)
@@ -104,7 +104,7 @@ class DeadLetterQueue:
             TopicMissing: there is no such topic.
         """
         parsed = parse_place(place)
-        raw = self._observer.read_one(self._topic, *parsed) if parsed else None
+        raw = self._reader.read_one(self._topic, *parsed) if parsed else None
         if raw is None:
             raise NoSuchDeadLetter(
                 f"there is no dead letter {place!r} in {self._topic!r}. It is named by partition/offset, as in 0/17; "

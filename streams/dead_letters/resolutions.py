@@ -49,7 +49,7 @@ def new_resolution(state: State, actor: str) -> Resolution:
     return Resolution(state, datetime.now(UTC).isoformat(timespec="milliseconds"), actor)
 
 
-def read_resolutions(observer: TopicReader, topic: str) -> dict[str, Resolution]:
+def read_resolutions(reader: TopicReader, topic: str) -> dict[str, Resolution]:
     """Return the newest resolution of every dead letter that has one, by `DeadLetter.identity`.
 
     Raises:
@@ -57,7 +57,7 @@ def read_resolutions(observer: TopicReader, topic: str) -> dict[str, Resolution]
     """
     resolutions = {}
     try:
-        for raw in filter(is_readable, observer.read(topic)):
+        for raw in filter(is_readable, reader.read(topic)):
             if (found := parse_resolution(raw.value)) is not None:
                 identity, resolution = found
                 resolutions[identity] = resolution

@@ -19,6 +19,7 @@ from swap_fleet import Run, done, fleet, models, printed, revision
 from swap_models import register, softmax_model
 from swap_scene import Scene
 from typer.testing import CliRunner
+from worker_statuses import worker_status
 
 from flumen.cli.background import environment_of
 from flumen.cli.main import app
@@ -26,7 +27,7 @@ from flumen.models.errors import ModelCorrupt
 from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
 from flumen.streams.control.keys import new_key_pair
 from flumen.streams.control.operator.writer import read_newest
-from flumen.streams.control.records import DesiredState, Refused, WorkerState, WorkerStatus, now, to_json
+from flumen.streams.control.records import DesiredState, Refused, WorkerStatus, now, to_json
 from flumen.streams.control.status_headers import StatusHeaders
 from flumen.streams.errors import (
     BadKey,
@@ -41,20 +42,7 @@ from flumen.streams.settings import Settings
 
 Start = Callable[..., Any]
 
-GHOST = WorkerStatus(
-    worker="ghost",
-    model="mnist",
-    state=WorkerState.SERVING,
-    champion=None,
-    challenger=None,
-    prepared=None,
-    refused=None,
-    heard=0,
-    revision=0,
-    images_per_s=0.0,
-    at=now(),
-    started_at=now(),
-)
+GHOST = worker_status(worker="ghost", at=now(), started_at=now())
 REFUSAL = {"ref": None, "revision": 0, "reason": "RecordForged", "message": "the record is not signed"}
 
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer
 from swap_models import register
+from worker_statuses import worker_status
 
 from flumen.cli.background import environment_of
 from flumen.models.repository import Repository
@@ -24,7 +25,6 @@ from flumen.streams.control.records import (
     Desired,
     DesiredState,
     ModelRef,
-    WorkerState,
     WorkerStatus,
     now,
     parse_audit,
@@ -53,20 +53,7 @@ INTERRUPTIBLE = (
 """`flumen`, also where whoever started the tests has Ctrl-C ignored, as a shell does with what it runs behind."""
 
 SECOND, THIRD = ModelRef(2, "2" * 64), ModelRef(3, "3" * 64)
-GHOST = WorkerStatus(
-    worker="ghost",
-    model="mnist",
-    state=WorkerState.SERVING,
-    champion=CHANGE.champion,
-    challenger=None,
-    prepared=None,
-    refused=None,
-    heard=0,
-    revision=0,
-    images_per_s=0.0,
-    at=now(),
-    started_at=now(),
-)
+GHOST = worker_status(worker="ghost", champion=CHANGE.champion, at=now(), started_at=now())
 
 
 @pytest.fixture

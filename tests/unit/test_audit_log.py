@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from desired_states import ref, state
@@ -33,6 +35,20 @@ def audit_log(*champions: int) -> AuditLog:
         for number, version in enumerate(champions, 1)
     ]
     return AuditLog(changes, [])
+
+
+def keys(folder: Path) -> tuple[str, Any]:
+    """Return a public key as settings have it, and its private one as it signs."""
+    pair = new_key_pair()
+    (folder / "key").write_bytes(pair.private)
+    return pair.public, read_private_key(folder / "key")
+
+
+def activations(*champions: int) -> list[bytes]:
+    return [
+        to_json(Desired(command=Command.ACTIVATE, state=state(number, champion), former=None))
+        for number, champion in enumerate(champions, 1)
+    ]
 
 
 def test_what_took_effect_stands_beside_the_change_that_asked_for_it() -> None:
@@ -126,35 +142,25 @@ def test_a_champion_that_the_audit_log_does_not_know_is_one_step_further() -> No
 
 
 def test_what_nobody_signed_is_shown_and_not_followed(tmp_path) -> None:
-    pair = new_key_pair()
-    (tmp_path / "key").write_bytes(pair.private)
-    private = read_private_key(tmp_path / "key")
-    values = [
-        to_json(Desired(command=Command.ACTIVATE, state=state(n, champion), former=None))
-        for n, champion in enumerate((1, 6, 2), 1)
-    ]
+    public, private = keys(tmp_path)
+    values = activations(1, 6, 2)
     own, foreign, latest = values
     signed = [
         raw(own, sign(private, TOPIC, b"mnist", own)),
         raw(foreign, sign(private, "models.control", b"mnist", foreign)),
         raw(latest, sign(private, TOPIC, b"mnist", latest)),
     ]
-    joined = join_audit_log(signed, "mnist", Keyring([pair.public]))
+    joined = join_audit_log(signed, "mnist", Keyring([public]))
     changes = joined.changes
     assert [change.is_signed for change in changes] == [True, False, True]
     assert champion_before(joined, "mnist", ref(2)) == ref(1)
 
 
 def test_a_signed_change_that_is_copied_is_not_followed_again(tmp_path) -> None:
-    pair = new_key_pair()
-    (tmp_path / "key").write_bytes(pair.private)
-    private = read_private_key(tmp_path / "key")
-    values = [
-        to_json(Desired(command=Command.ACTIVATE, state=state(n, champion), former=None))
-        for n, champion in enumerate((1, 6, 2), 1)
-    ]
+    public, private = keys(tmp_path)
+    values = activations(1, 6, 2)
     signed = [raw(value, sign(private, TOPIC, b"mnist", value)) for value in values]
-    joined = join_audit_log([*signed, signed[1]], "mnist", Keyring([pair.public]))
+    joined = join_audit_log([*signed, signed[1]], "mnist", Keyring([public]))
     changes = joined.changes
     assert [change.counts for change in changes] == [True, True, True, False]
     assert champion_before(joined, "mnist", ref(2)) == ref(6)

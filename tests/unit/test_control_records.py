@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from worker_statuses import worker_status
 
 from flumen.streams.control.documents import MAX_RECORD_BYTES
 from flumen.streams.control.records import (
@@ -19,7 +20,6 @@ from flumen.streams.control.records import (
     ModelRef,
     Refused,
     WorkerState,
-    WorkerStatus,
     first_offsets,
     now,
     parse_audit,
@@ -40,16 +40,12 @@ STATE = DesiredState(
     reason="better on sevens",
     at="2026-10-01T10:00:00.123Z",
 )
-STATUS = WorkerStatus(
+STATUS = worker_status(
     worker="host-12-ab",
-    model="mnist",
     state=WorkerState.READY,
     champion=REF,
-    challenger=None,
     prepared=REF,
     refused=Refused(None, 0, "RecordMalformed", "not JSON"),
-    heard=0,
-    revision=0,
     images_per_s=12.5,
     at=now(),
     started_at=now(),

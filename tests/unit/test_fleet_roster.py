@@ -4,6 +4,8 @@ from collections.abc import Sized
 from dataclasses import replace
 
 import pytest
+from clocks import Clock
+from worker_statuses import worker_status
 
 from flumen.streams.control.operator.fleet import FleetView, Roster
 from flumen.streams.control.records import ModelRef, WorkerState, WorkerStatus, to_json
@@ -12,30 +14,7 @@ from flumen.streams.kafka.message import RawMessage
 HEARTBEAT_S = 2.0
 NOW = 1_800_000_000.0
 REF = ModelRef(1, "a" * 64)
-STATUS = WorkerStatus(
-    worker="w1",
-    model="mnist",
-    state=WorkerState.SERVING,
-    champion=REF,
-    challenger=None,
-    prepared=None,
-    refused=None,
-    heard=1,
-    revision=1,
-    images_per_s=0.0,
-    at="2027-01-15T08:00:00Z",
-    started_at="2027-01-15T07:00:00Z",
-)
-
-
-class Clock:
-    """Seconds that pass when a test says so."""
-
-    def __init__(self) -> None:
-        self.s = 1000.0
-
-    def __call__(self) -> float:
-        return self.s
+STATUS = worker_status(champion=REF, heard=1, revision=1)
 
 
 def message(status: WorkerStatus | None, worker: str = "w1", said_at: float = NOW) -> RawMessage:
@@ -61,9 +40,9 @@ def test_a_worker_that_beats_is_live_and_one_that_does_not_becomes_silent(
     roster: Roster, clock: Clock
 ) -> None:
     roster.hear(message(STATUS), is_news=True)
-    clock.s += 5 * HEARTBEAT_S
+    clock.now += 5 * HEARTBEAT_S
     assert [status.worker for status in view(roster).live] == ["w1"]
-    clock.s += 0.1
+    clock.now += 0.1
     assert [seen.status.worker for seen in view(roster).silent] == ["w1"]
     assert view(roster).live == ()
     roster.hear(message(STATUS), is_news=True)
@@ -75,24 +54,24 @@ def test_an_old_word_is_doubted_before_it_is_believed(roster: Roster, clock: Clo
     assert roster.has_doubts()
     assert view(roster).silent == ()
     assert view(roster).workers[0].age_s == pytest.approx(3600)
-    clock.s += 2 * HEARTBEAT_S
+    clock.now += 2 * HEARTBEAT_S
     assert not roster.has_doubts()
     assert [seen.status.worker for seen in view(roster).silent] == ["w1"]
 
 
 def test_a_worker_whose_clock_is_behind_is_believed_when_it_speaks(roster: Roster, clock: Clock) -> None:
     roster.hear(message(STATUS, said_at=NOW - 3600), is_news=False)
-    clock.s += HEARTBEAT_S
+    clock.now += HEARTBEAT_S
     roster.hear(message(STATUS, said_at=NOW - 3600 + HEARTBEAT_S), is_news=True)
     assert not roster.has_doubts()
-    clock.s += HEARTBEAT_S
+    clock.now += HEARTBEAT_S
     assert view(roster).silent == ()
 
 
 def test_a_dead_worker_whose_clock_was_ahead_is_found_out(roster: Roster, clock: Clock) -> None:
     roster.hear(message(STATUS, said_at=NOW + 3600), is_news=False)
     assert view(roster).workers[0].age_s == 0
-    clock.s += 5 * HEARTBEAT_S + 0.1
+    clock.now += 5 * HEARTBEAT_S + 0.1
     assert [seen.status.worker for seen in view(roster).silent] == ["w1"]
 
 
@@ -102,7 +81,7 @@ def test_who_stops_in_order_is_gone_and_who_was_stopped_by_an_error_is_shown_and
     roster.hear(message(STATUS), is_news=False)
     roster.hear(message(replace(STATUS, worker="w2", state=WorkerState.STOPPED), "w2"), is_news=False)
     roster.hear(message(None), is_news=True)
-    clock.s += 3600
+    clock.now += 3600
     assert not roster.has_doubts()
     assert [(seen.status.worker, seen.is_silent, seen.is_live) for seen in view(roster).workers] == [
         ("w2", False, False)

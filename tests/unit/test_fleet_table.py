@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from rich.console import Console
+from worker_statuses import worker_status
 
 from flumen.cli import fleet_table
 from flumen.cli.fleet_table import fleet_display, headline, worker_row
@@ -15,20 +16,7 @@ from flumen.streams.control.records import DesiredState, ModelRef, Refused, Work
 
 FIRST, SECOND = ModelRef(1, "1" * 64), ModelRef(2, "2" * 64)
 HOSTILE = "\x1b[2J[red]\u202e"
-STATUS = WorkerStatus(
-    worker="w1",
-    model="mnist",
-    state=WorkerState.SERVING,
-    champion=FIRST,
-    challenger=None,
-    prepared=None,
-    refused=None,
-    heard=3,
-    revision=3,
-    images_per_s=6543.2,
-    at="2027-01-15T08:00:00Z",
-    started_at="2027-01-15T07:00:00Z",
-)
+STATUS = worker_status(champion=FIRST, heard=3, revision=3, images_per_s=6543.2)
 DESIRED = DesiredState(
     model="mnist",
     champion=FIRST,

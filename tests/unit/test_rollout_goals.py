@@ -3,27 +3,15 @@
 from dataclasses import replace
 
 from desired_states import state
+from worker_statuses import worker_status
 
 from flumen.streams.control.operator.goals import Goal, Refusals
-from flumen.streams.control.records import ModelRef, Refused, WorkerState, WorkerStatus, now
+from flumen.streams.control.records import ModelRef, Refused
 from flumen.streams.errors import RecordForged
 
 GOAL = Goal("for a worker", state(2, 2), ModelRef(2, "b" * 64), lambda _: False, "Nothing was written")
 FORGED = Refused.because(RecordForged("the record is not signed"))
-WORKER = WorkerStatus(
-    worker="w1",
-    model="mnist",
-    state=WorkerState.SERVING,
-    champion=None,
-    challenger=None,
-    prepared=None,
-    refused=None,
-    heard=1,
-    revision=1,
-    images_per_s=0.0,
-    at=now(),
-    started_at=now(),
-)
+WORKER = worker_status(heard=1, revision=1)
 
 
 def test_a_forged_record_that_is_told_before_the_one_that_was_written_is_no_refusal() -> None:

@@ -166,9 +166,13 @@ class Roster:
         """Return the models that some worker runs."""
         return {said.status.model for said in self._said.values()}
 
+    @property
+    def silent_after_s(self) -> float:
+        """The seconds after which a worker that says nothing is silent."""
+        return MISSED_HEARTBEATS * self._heartbeat_s
+
     def _is_old(self, said: _Said) -> bool:
-        silent_after_s = MISSED_HEARTBEATS * self._heartbeat_s
-        return said.status.state is not WorkerState.STOPPED and self._clock() - said.at > silent_after_s
+        return said.status.state is not WorkerState.STOPPED and self._clock() - said.at > self.silent_after_s
 
 
 class Fleet:
@@ -224,8 +228,8 @@ class Fleet:
 
     @property
     def silent_after_s(self) -> float:
-        """The seconds after which a worker that says nothing is silent."""
-        return MISSED_HEARTBEATS * self._settings.heartbeat_s
+        """See `Roster.silent_after_s`."""
+        return self._roster.silent_after_s
 
     def members(self, model: str) -> Members:
         """Ask Kafka who takes images, in the groups that the workers of a model name and in that of the settings."""
