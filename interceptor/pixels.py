@@ -56,7 +56,7 @@ _ON_ITS_SIDE = 5
 class Loaded:
     """A decoded image. `width` and `height`: how much of `image` is picture, as a JPEG is shrunk by whole numbers."""
 
-    image: ImageFile
+    image: Image.Image
     width: float
     height: float
 

@@ -1,0 +1,105 @@
+"""Which PNG and JPEG files are plain: so simple that their header can be read here, and only the pixels are Pillow's.
+
+Of a plain file Pillow's plugin would tell nothing that does not stand in the walk below: no metadata that are
+reported, no second frame, no palette, no transparency, and no chunk that Pillow reads in a way of its own. Whatever is
+not so, or seems not to be, is for Pillow as a whole; so are all refusals and their words.
+"""
+
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from flumen.interceptor.framing import Size
+from flumen.interceptor.small import SMALL_BYTES, SMALL_PIXELS
+
+_PNG_HEADER = struct.Struct(">16xIIBBBBB")
+_PNG_CHUNK = struct.Struct(">I4s")
+_PNG_FIRST, _PNG_FRAME = 33, 12
+_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+_PNG_MODES: Mapping[int, Literal["L", "RGB"]] = {0: "L", 2: "RGB"}
+"""By the colour type."""
+_PNG_UNREPORTED = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9}
+"""Chunks of which nothing is reported, with the length that each has to have."""
+_BITS = 8
+_STEPS = 32
+"""Chunks or segments of a file that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a plain file's header says: as the fields of the same names in `flumen.interceptor.decoding.Decoded`.
+
+    `mode` is Pillow's: "L" or "RGB". One for all files of the same header.
+    """
+
+    format: Literal["JPEG", "PNG"]
+    mode: Literal["L", "RGB"]
+    width: int
+    height: int
+    metadata: Mapping[str, Any]
+    statistics: None = None
+
+    @property
+    def size(self) -> Size:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+
+Plain = tuple[Told, bytes]
+"""What a plain file's header says, and the bytes that Pillow's decoder of that format reads."""
+
+
+def plain_file(content: bytes) -> Plain | None:
+    """Return what a plain file consists of, which is a small one; None for any other."""
+    if len(content) > SMALL_BYTES:
+        return None
+    walk = _WALKS.get(content[:2])
+    try:
+        return None if walk is None else walk(content)
+    except (struct.error, IndexError):  # it ends too early
+        return None
+
+
+def _png(content: bytes) -> Plain | None:
+    told = _png_told(content[:_PNG_FIRST])
+    if told is None:
+        return None
+    at, pieces = _PNG_FIRST, []
+    for _ in range(_STEPS):
+        length, name = _PNG_CHUNK.unpack_from(content, at)
+        end = at + _PNG_FRAME + length
+        if name == b"IDAT":  # Pillow does not look at its checksum either
+            pieces.append(content[at + 8 : end - 4])
+        elif name == b"IEND":
+            return (told, b"".join(pieces)) if pieces and content[at:] == _PNG_END else None
+        elif pieces or _PNG_UNREPORTED.get(name) != length or not _has_right_checksum(content, at, end):
+            return None
+        at = end
+    return None
+
+
+@lru_cache(maxsize=256)
+def _png_told(header: bytes) -> Told | None:
+    """Return what a PNG's first 33 bytes say, which are the same for many."""
+    width, height, bits, colour, compression, filters, interlaced = _PNG_HEADER.unpack_from(header)
+    mode = _PNG_MODES.get(colour)
+    known = header.startswith(_PNG_START) and 0 < width * height <= SMALL_PIXELS
+    simple = known and bits == _BITS and not compression and not filters and not interlaced
+    if mode is None or not simple or not _has_right_checksum(header, 8, _PNG_FIRST):
+        return None
+    return _told("PNG", mode, width, height)
+
+
+def _has_right_checksum(content: bytes, start: int, end: int) -> bool:
+    return zlib.crc32(content[start + 4 : end - 4]).to_bytes(4) == content[end - 4 : end]
+
+
+def _told(name: Literal["JPEG", "PNG"], mode: Literal["L", "RGB"], width: int, height: int) -> Told:
+    return Told(name, mode, width, height, {"color_mode": mode, "bit_depth": _BITS, "frames": 1})
+
+
+_WALKS: dict[bytes, Callable[[bytes], Plain | None]] = {b"\x89P": _png}

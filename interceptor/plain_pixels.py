@@ -1,0 +1,76 @@
+"""Decoding plain files: the walk in `flumen.interceptor.plain` reads the header, Pillow's decoder the pixels.
+
+The same decoder as where Pillow opens the file itself, on the same bytes, so the same pixels and the same refusals;
+what is saved is Pillow's way there, which takes several times as long for a small image as decoding it.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from flumen.interceptor.chain import Limits
+from flumen.interceptor.classifier import Preprocess
+from flumen.interceptor.plain import Plain, Told, plain_file
+
+_CODECS = {"PNG": "zip"}
+"""Pillow's decoders of a file's pixels, by its format."""
+
+
+def plain_within(content: bytes, limits: Limits) -> Plain | None:
+    """Return what a plain file within the limits consists of; None for any other."""
+    plain = plain_file(content)
+    return plain if plain is not None and _is_within(plain[0], limits) else None
+
+
+def plain_image(told: Told, data: bytes) -> Image.Image | None:
+    """Decode a plain file; None where that fails."""
+    try:
+        image = Image.new(told.mode, told.size)
+    except MemoryError:
+        return None
+    return image if _is_read(image, told, data) else None
+
+
+class GreyOfModelsSize:
+    """Decodes plain grey images of the model's own size, one after another, in the same piece of memory."""
+
+    def __init__(self, preprocess: Preprocess, limits: Limits) -> None:
+        size = preprocess.width, preprocess.height
+        self._limits = limits
+        self._samples = np.zeros(size[::-1], np.uint8)
+        # Pillow decodes into these samples. It would not write to what it was lent, if it were not told to.
+        self._image = Image.frombuffer("L", size, self._samples, "raw", "L", 0, 1)
+        self._image.readonly = 0
+        self._image.frombytes(b"\xff" * self._samples.size)
+        # A Pillow to come may decode elsewhere all the same: then no image is of that size.
+        self._size = size if preprocess.channels == 1 and self._samples.all() else None
+
+    def read(self, content: bytes, samples: NDArray[np.uint8]) -> Told | None:
+        """Decode a file into `samples`, uint8, height x width, and return what its header says.
+
+        None where it is another kind of image, is over a limit, or cannot be decoded; `samples` are as they were then.
+        """
+        plain = plain_file(content)
+        if plain is None:
+            return None
+        told, data = plain
+        if told.mode != "L" or told.size != self._size or not _is_within(told, self._limits):
+            return None
+        if not _is_read(self._image, told, data):
+            return None
+        samples[...] = self._samples
+        return told
+
+
+def _is_within(told: Told, limits: Limits) -> bool:
+    pixels = told.width * told.height
+    return told.format in limits.formats and pixels <= limits.max_image_pixels and limits.max_image_frames > 0
+
+
+def _is_read(image: Image.Image, told: Told, data: bytes) -> bool:
+    try:
+        image.frombytes(data, _CODECS[told.format], told.mode)
+    # Broken pixels, most of them as ValueError: why they are refused is asked of whoever opens the file.
+    except Exception:  # noqa: BLE001
+        return False
+    return True
