@@ -67,12 +67,12 @@ def load(image: ImageFile, frame: Frame) -> Loaded:
     Raises:
         Exception: whatever Pillow raises for broken bytes.
     """
-    larger = max(image.size)
+    factor = _view_factor(image.size)
     drafted = None
-    if larger > VIEW_SIDE:
+    if factor > 1:
         shares = (frame.box[2] - frame.box[0], frame.box[3] - frame.box[1])
         needed = [frame.inner[axis] * _GAP / shares[axis] for axis in (0, 1)]
-        least = [ceil(max(needed[axis], VIEW_SIDE * image.size[axis] // larger)) for axis in (0, 1)]
+        least = [ceil(max(needed[axis], image.size[axis] // factor)) for axis in (0, 1)]
         drafted = image.draft(None, (least[0], least[1]))
     image.load()
     return Loaded(image, *(drafted[1][2:] if drafted else image.size))
@@ -128,10 +128,15 @@ def view(loaded: Loaded) -> Image.Image:
     """
     image = loaded.image
     mode = "L" if image.mode in _GREY_MODES or image.mode.startswith("I;16") else "RGB"
-    factor = ceil(max(image.size) / VIEW_SIDE)
+    factor = _view_factor(image.size)
     if factor == 1 and image.mode == mode and "transparency" not in image.info:
         return image
     return _reduced(image, (factor, factor), mode)
+
+
+def _view_factor(size: Size) -> int:
+    """Return by which whole number an image of this size is shrunk to be what statistics see."""
+    return ceil(max(size) / VIEW_SIDE)
 
 
 def is_on_its_side(orientation: int) -> bool:

@@ -1,5 +1,6 @@
 """Statistics of pixels, against what can be worked out by hand; and what the interceptor makes of a mixed batch."""
 
+import io
 import json
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from flumen.interceptor import Batch
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.errors import InterceptorError
+from flumen.interceptor.pixels import VIEW_SIDE
 from flumen.interceptor.statistics.colours import colour_name
 from flumen.interceptor.statistics.step import Statistics, measure
 
@@ -195,3 +197,18 @@ def test_a_large_photo_is_measured_at_512_pixels(image_format: str) -> None:
     columns_of = Statistics().intercept(step.oks, context()).oks.columns
     for position, name in enumerate(("red", "green", "blue")):
         assert columns_of[f"{name}_mean"][0] == pytest.approx(pixels[..., position].mean(), abs=1.5)
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("size", [(800, 600), (601, 1_023), (1_600, 1_200)])
+def test_a_photo_shrunk_while_it_is_decoded_looks_like_the_mean_of_its_pixels(
+    size: tuple[int, int], subsampling: int
+) -> None:
+    clouds = np.random.default_rng(1).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    photo = encoded(Image.fromarray(clouds).resize(size), "JPEG", quality=90, subsampling=subsampling)
+    (view,) = Decode().intercept(batch(photo), context()).oks.columns["views"]
+    whole = Image.open(io.BytesIO(photo))
+    factor = -(-max(size) // VIEW_SIDE)
+    differences = np.abs(view.astype(int) - np.asarray(whole.reduce(factor)))
+    assert differences.mean() < 1
+    assert differences.max() <= 16
