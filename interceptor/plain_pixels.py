@@ -4,6 +4,8 @@ The same decoder as where Pillow opens the file itself, on the same bytes, so th
 what is saved is Pillow's way there, which takes several times as long for a small image as decoding it.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -11,14 +13,15 @@ from PIL import Image
 from flumen.interceptor.chain import Limits
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.plain import Plain, Told, plain_file
+from flumen.interceptor.small import small_size
 
-_CODECS = {"PNG": "zip"}
-"""Pillow's decoders of a file's pixels, by its format."""
+_CODECS: Mapping[str, tuple[str, tuple[str, ...]]] = {"PNG": ("zip", ()), "JPEG": ("jpeg", ("",))}
+"""Pillow's decoders of a file's pixels and what they are told beside the mode, by the format."""
 
 
 def plain_within(content: bytes, limits: Limits) -> Plain | None:
-    """Return what a plain file within the limits consists of; None for any other."""
-    plain = plain_file(content)
+    """Return what a plain file consists of that is small and within the limits; None for any other."""
+    plain = None if small_size(content) is None else plain_file(content)
     return plain if plain is not None and _is_within(plain[0], limits) else None
 
 
@@ -46,7 +49,7 @@ class GreyOfModelsSize:
         self._size = size if preprocess.channels == 1 and self._samples.all() else None
 
     def read(self, content: bytes, samples: NDArray[np.uint8]) -> Told | None:
-        """Decode a file into `samples`, uint8, height x width, and return what its header says.
+        """Decode a small file into `samples`, uint8, height x width, and return what its header says.
 
         None where it is another kind of image, is over a limit, or cannot be decoded; `samples` are as they were then.
         """
@@ -68,8 +71,9 @@ def _is_within(told: Told, limits: Limits) -> bool:
 
 
 def _is_read(image: Image.Image, told: Told, data: bytes) -> bool:
+    codec, options = _CODECS[told.format]
     try:
-        image.frombytes(data, _CODECS[told.format], told.mode)
+        image.frombytes(data, codec, told.mode, *options)
     # Broken pixels, most of them as ValueError: why they are refused is asked of whoever opens the file.
     except Exception:  # noqa: BLE001
         return False
