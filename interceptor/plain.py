@@ -78,15 +78,15 @@ def _png(content: bytes) -> Plain | None:
     told = _png_told(content[:_PNG_FIRST])
     if told is None:
         return None
-    at, pieces = _PNG_FIRST, []
+    at = _PNG_FIRST
     for _ in range(_STEPS):
         length, name = _PNG_CHUNK.unpack_from(content, at)
         end = at + _PNG_FRAME + length
-        if name == b"IDAT":  # Pillow does not look at its checksum either
-            pieces.append(content[at + 8 : end - 4])
-        elif name == b"IEND":
-            return (told, b"".join(pieces)) if pieces and content[at:] == _PNG_END else None
-        elif pieces or _PNG_UNREPORTED.get(name) != length or not _has_right_checksum(content, at, end):
+        if name == b"IDAT":
+            # Its checksum is not looked at by Pillow either. Of several it decodes one after another, and may refuse
+            # what their sum holds.
+            return (told, content[at + 8 : end - 4]) if content[end:] == _PNG_END else None
+        if _PNG_UNREPORTED.get(name) != length or not _has_right_checksum(content, at, end):
             return None
         at = end
     return None

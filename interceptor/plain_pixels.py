@@ -59,6 +59,7 @@ class GreyOfModelsSize:
         told, data = plain
         if told.mode != "L" or told.size != self._size or not _is_within(told, self._limits):
             return None
+        self._samples.fill(0)  # of an image that ends too early Pillow leaves the rest black
         if not _is_read(self._image, told, data):
             return None
         samples[...] = self._samples

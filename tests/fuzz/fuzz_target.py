@@ -1,4 +1,7 @@
-"""What is fuzzed: one image's bytes through decode, statistics and metadata, as a worker does it."""
+"""What is fuzzed: one image's bytes through decode, statistics and metadata, as a worker does it.
+
+Where a plain image is decoded without Pillow's plugins, that is held to what they make of it.
+"""
 
 import math
 import warnings
@@ -7,6 +10,7 @@ from typing import Any
 from flumen.interceptor import Batch, Context, ImageMessage, Limits, Preprocess, intercept
 from flumen.interceptor.columns import Column
 from flumen.interceptor.decode import Decode
+from flumen.interceptor.decoding import decode_plain, open_image
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
 
@@ -38,6 +42,7 @@ def run_one(content: bytes) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = intercept(Batch([image]), CONTEXT, CHAIN)
+        assert_as_pillow_has_it(content)
     assert len(result.oks) + len(result.errs) == 1
     for reject in result.errs:
         assert "; " in str(reject.error), "a rejection says what to do"
@@ -47,3 +52,14 @@ def run_one(content: bytes) -> bool:
             if isinstance(value, str):
                 assert len(value.encode()) <= 32_766, column.name
     return bool(len(result.oks))
+
+
+def assert_as_pillow_has_it(content: bytes) -> None:
+    plain = decode_plain(content, LIMITS, Model.preprocess)
+    if plain is None:
+        return
+    whole = open_image(content, LIMITS).decode(Model.preprocess)
+    assert (plain.format, plain.width, plain.height) == (whole.format, whole.width, whole.height)
+    assert (plain.raster, plain.metadata) == (whole.raster, whole.metadata)
+    assert plain.view.shape == whole.view.shape
+    assert plain.view.tobytes() == whole.view.tobytes()

@@ -69,7 +69,7 @@ PLAIN = {
     "of another size": encoded(WIDE),
     "all filters": png(filtered()),
     "all filters in colour": png(filtered(channels=3), kind=(8, 2, 0, 0, 0)),
-    "in pieces": png(filtered(), pieces=5),
+    "a row short": png(filtered(height=27)),
     "with unreported chunks": png(
         filtered(), before=chunk(b"gAMA", bytes(4)) + chunk(b"pHYs", bytes(9)) + chunk(b"sRGB", b"\0")
     ),
@@ -89,6 +89,10 @@ PLAIN = {
 TURNED = Image.Exif()
 TURNED[274] = 6
 NOT_PLAIN = {
+    "in pieces": png(filtered(), pieces=5),
+    "in pieces that Pillow refuses": png(b"", (1, 2))[:33]
+    + b"".join(chunk(b"IDAT", data) for data in (b"x\1\1\2\0", b'\xfd\xff\0"\0', b"$\0#"))
+    + chunk(b"IEND", b""),
     "16 bit": encoded(DEEP),
     "palette": encoded(COLOUR.quantize(8)),
     "alpha": encoded(COLOUR.convert("RGBA")),
