@@ -154,8 +154,10 @@ def _reduced(image: Image.Image, factor: tuple[int, int], mode: str) -> Image.Im
     if factor == (1, 1):
         return _plain(image, mode)
     across, down = factor
-    small = Image.new(mode, (ceil(image.width / across), ceil(image.height / down)))
     rows = down * max(1, _STRIP_PIXELS // (image.width * down))
+    if rows >= image.height:
+        return _plain(image, mode).reduce(factor)
+    small = Image.new(mode, (ceil(image.width / across), ceil(image.height / down)))
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
         small.paste(_plain(strip, mode).reduce(factor), (0, top // down))
@@ -163,7 +165,7 @@ def _reduced(image: Image.Image, factor: tuple[int, int], mode: str) -> Image.Im
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:
-    """Convert to "L" or "RGB" by the conventions above."""
+    """Return an image as "L" or "RGB" by the conventions above; itself, where it is that."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _eight_bits(image)
     elif image.mode == "LAB":
@@ -171,7 +173,7 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
     elif image.mode == "La":
         image = image.convert("LA")  # the only conversion that Pillow has for it
     if not image.has_transparency_data:
-        return image.convert(mode)
+        return image if image.mode == mode else image.convert(mode)
     over = Image.new(mode, image.size)
     see_through = image.convert("RGBA")
     over.paste(see_through.convert(mode), mask=see_through)
