@@ -185,4 +185,19 @@ def pixels_changed(draw: st.DrawFn) -> bytes:
     return start + idat(bytes(stream), draw(st.integers(1, 6))) + chunk(b"IEND", b"")
 
 
-changed_files = bytes_changed() | pixels_changed() | st.sampled_from(FILES)
+@st.composite
+def scans_changed(draw: st.DrawFn) -> bytes:
+    """A plain JPEG that is changed behind its header, where only its decoder looks."""
+    content = bytearray(
+        draw(st.sampled_from([whole for whole in PLAIN.values() if whole[:2] == b"\xff\xd8"]))
+    )
+    places = st.integers(content.index(b"\xff\xda"), len(content) - 1)
+    values = st.integers(0, 255) | st.sampled_from([0, 0xFF, 0xD0, 0xD9, 0xDA])
+    for place, value in draw(st.lists(st.tuples(places, values), max_size=4)):
+        content[place] = value
+    start, length = draw(places), draw(st.sampled_from([0, 0, 0, 1, 2, 12, 40]))
+    content[start : start + length] = content[start : start + length] * draw(st.sampled_from([0, 2]))
+    return bytes(content) + draw(st.sampled_from([b"", b"", b"\0", b"\xff\xd9", b"more"]))
+
+
+changed_files = bytes_changed() | pixels_changed() | scans_changed() | st.sampled_from(FILES)
