@@ -1,14 +1,10 @@
-package flumen;
+package org.apache.kudu.client;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.apache.kudu.Schema;
 import org.apache.kudu.Type;
-import org.apache.kudu.client.KuduException;
-import org.apache.kudu.client.KuduScanner;
-import org.apache.kudu.client.RowResult;
-import org.apache.kudu.client.RowResultIterator;
 
 /**
  * Reads a scanner batch by batch into Arrow buffers, packed one after another: the mirror of RowWriter.

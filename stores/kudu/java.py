@@ -89,21 +89,6 @@ def java(name: str) -> Any:
         return jpype.JClass(name)
 
 
-@functools.cache
-def compiled(name: str) -> Any:
-    """Compile the Java file of that name beside this one, and return its class.
-
-    The JRE brings no compiler, so Janino does it: 0.3 s, and no build step or class file in the repository.
-    """
-    import jpype
-
-    compiler = java("org.codehaus.janino.SimpleCompiler")()
-    compiler.setParentClassLoader(java("org.apache.kudu.client.KuduClient").class_.getClassLoader())
-    compiler.cook(Path(__file__).with_name(f"{name}.java").read_text(encoding="utf-8"))
-    with _classes:
-        return jpype.JClass(compiler.getClassLoader().loadClass(f"flumen.{name}"))
-
-
 @dataclass(slots=True)
 class _Shared:
     client: Any

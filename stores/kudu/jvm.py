@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from flumen.interceptor.open_files import exhausted
 from flumen.stores.errors import StoreClosed
+from flumen.stores.kudu.classes import defined, direct_rows
 from flumen.stores.kudu.driver import (
     FLUSH_ROWS,
     Predicate,
@@ -22,7 +24,7 @@ from flumen.stores.kudu.driver import (
     status_error,
 )
 from flumen.stores.kudu.jars import client_jars
-from flumen.stores.kudu.java import acquire_client, compiled, java, release_client, start
+from flumen.stores.kudu.java import acquire_client, java, release_client, start
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.packed import pack, unpack
 from flumen.stores.kudu.schema import Table, TableColumn
@@ -57,6 +59,7 @@ class JvmDriver:
         check_listening(options)
         self._options = options
         self._opened: dict[str, Any] = {}
+        self._positions: dict[tuple[str, tuple[str, ...]], NDArray[np.int32]] = {}
         self._writer: Any = None
         with self._translated():
             self._shared: Any = acquire_client(options)
@@ -135,7 +138,9 @@ class JvmDriver:
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
         """Upsert all rows, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
         if self._writer is None:
-            self._writer = compiled("RowWriter")(self._client, self._options.timeout_ms, FLUSH_ROWS)
+            self._writer = defined("RowWriter")(
+                self._client, self._options.timeout_ms, FLUSH_ROWS, direct_rows()
+            )
         with self._translated():
             try:
                 for write in writes:
@@ -152,12 +157,16 @@ class JvmDriver:
 
     def _stage(self, write: Write) -> None:
         table = self._open(write.table)
-        schema = table.getSchema()
-        positions = [schema.getColumnIndex(name) for name in write.rows.schema.names]
-        packed, layout = pack(write.rows)
-        buffer = np.frombuffer(self._writer.reserve(len(packed)), np.uint8)
-        buffer[: len(packed)] = np.frombuffer(packed, np.uint8)
-        self._writer.stage(table, positions, layout, write.rows.num_rows, write.delete)
+        names = tuple(write.rows.schema.names)
+        if (write.table, names) not in self._positions:
+            schema = table.getSchema()
+            positions = [schema.getColumnIndex(name) for name in names]
+            self._positions[write.table, names] = np.array(positions, np.int32)
+        cells, layout = pack(write.rows)
+        change = "delete" if write.delete else "upsert"
+        self._writer.stage(
+            table, self._positions[write.table, names], layout, cells, write.rows.num_rows, change
+        )
 
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
@@ -173,7 +182,7 @@ class JvmDriver:
             builder.setProjectedColumnNames(java("java.util.ArrayList")(list(columns)))
             for predicate in predicates:
                 builder.addPredicate(_predicate(opened.getSchema().getColumn(predicate.column), predicate))
-            reader = compiled("ScanReader")(builder.build())
+            reader = defined("ScanReader")(builder.build())
         try:
             while True:
                 with self._translated():
