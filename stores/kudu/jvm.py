@@ -59,7 +59,8 @@ class JvmDriver:
         check_listening(options)
         self._options = options
         self._opened: dict[str, Any] = {}
-        self._positions: dict[tuple[str, tuple[str, ...]], NDArray[np.int32]] = {}
+        # By table and names: where these columns stand in it. What is opened anew is looked at anew.
+        self._positions: dict[str, dict[tuple[str, ...], NDArray[np.int32]]] = {}
         self._writer: Any = None
         with self._translated():
             self._shared: Any = acquire_client(options)
@@ -84,7 +85,7 @@ class JvmDriver:
 
     def describe(self, table: str) -> Table | None:
         """Return what a table looks like, or None where there is none of that name."""
-        self._opened.pop(table, None)
+        self._forget(table)
         with self._translated():
             if not self._client.tableExists(table):
                 return None
@@ -125,7 +126,7 @@ class JvmDriver:
         """Add a column that may be null to a table. One of that name is left as it is."""
         kind = getattr(java("org.apache.kudu.Type"), column.type.upper())
         change = java("org.apache.kudu.client.AlterTableOptions")().addNullableColumn(column.name, kind)
-        self._opened.pop(table, None)
+        self._forget(table)
         with self._translated():
             try:
                 # It waits until all tablets know of it.
@@ -136,7 +137,7 @@ class JvmDriver:
                     raise
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Upsert all rows, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
+        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
         if self._writer is None:
             self._writer = defined("RowWriter")(
                 self._client, self._options.timeout_ms, FLUSH_ROWS, direct_rows()
@@ -156,17 +157,14 @@ class JvmDriver:
         return row_failures(statuses, [write.rows.num_rows for write in writes], self._options)
 
     def _stage(self, write: Write) -> None:
-        table = self._open(write.table)
-        names = tuple(write.rows.schema.names)
-        if (write.table, names) not in self._positions:
+        table, names = self._open(write.table), tuple(write.rows.schema.names)
+        known = self._positions.setdefault(write.table, {})
+        positions = known.get(names)
+        if positions is None:
             schema = table.getSchema()
-            positions = [schema.getColumnIndex(name) for name in names]
-            self._positions[write.table, names] = np.array(positions, np.int32)
+            positions = known[names] = np.array([schema.getColumnIndex(name) for name in names], np.int32)
         cells, layout = pack(write.rows)
-        change = "delete" if write.delete else "upsert"
-        self._writer.stage(
-            table, self._positions[write.table, names], layout, cells, write.rows.num_rows, change
-        )
+        self._writer.stage(table, positions, layout, cells, write.rows.num_rows, write.change)
 
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
@@ -188,12 +186,21 @@ class JvmDriver:
                 with self._translated():
                     if not reader.next():
                         return
-                    packed = bytes(memoryview(reader.packed()))
-                    layout, rows = [int(position) for position in reader.layout()], int(reader.rows())
-                yield unpack(packed, layout, rows, schema)
+                    rows = _rows(reader, schema)
+                yield rows
         finally:
             with self._translated():
                 reader.close()
+
+    def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
+        """Read the columns of the rows under these keys. See `flumen.stores.kudu.driver.Driver.find`."""
+        found = self.describe(table)
+        if found is None:
+            raise missing_table(table)
+        array = java("java.util.ArrayList")
+        with self._translated():
+            reader = defined("ScanReader")(self._open(table), array(list(columns)), array(list(keys)))
+            return _rows(reader, pa.schema([found.arrow.field(name) for name in columns]))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -209,6 +216,10 @@ class JvmDriver:
             self._opened[table] = self._client.openTable(table)
         return self._opened[table]
 
+    def _forget(self, table: str) -> None:
+        self._opened.pop(table, None)
+        self._positions.pop(table, None)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -220,6 +231,12 @@ class JvmDriver:
             if exhausted(said := _whole(error)):
                 raise status_error(said, self._options) from error
             raise
+
+
+def _rows(reader: Any, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the rows that a `ScanReader` holds."""
+    packed = bytes(memoryview(reader.packed()))
+    return unpack(packed, [int(position) for position in reader.layout()], int(reader.rows()), schema)
 
 
 def _status(error: Any) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -146,4 +146,4 @@ def _split(part: Part) -> Iterator[Part]:
     for start, stop in ((0, middle), (middle, rows.num_rows)):
         # take copies, where slice would keep the whole batch's buffers alive and shift every offset
         piece = rows.take(pa.array(range(start, stop), pa.int32()))
-        yield from _split(Part(Write(part.write.table, piece), part.positions[start:stop]))
+        yield from _split(Part(replace(part.write, rows=piece), part.positions[start:stop]))

@@ -1,4 +1,4 @@
-"""Writing a batch into Kudu: the images, the chunks of large ones, and what the model answered."""
+"""Writing a batch into Kudu: the images with what the model answered, and the chunks of large ones."""
 
 import itertools
 from collections.abc import Container, Iterator, Sequence
@@ -9,12 +9,13 @@ import pyarrow as pa
 from flumen.interceptor.batch import Batch, ColumnValues
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed
-from flumen.stores.kudu.driver import Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Predicate, Write, open_driver
 from flumen.stores.kudu.lists import json_arrays
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import CHUNK_BYTES, Table, chunks_table, images_table, predictions_table
-from flumen.stores.kudu.writing import ensure_table, flush, prediction_columns
+from flumen.stores.kudu.superseded import keep_superseded
+from flumen.stores.kudu.writing import answer_columns, ensure_table, flush
 from flumen.stores.sink import Failure
 
 
@@ -28,6 +29,8 @@ class KuduSink:
         self._chunks = chunks_table(options.table_prefix)
         self._view_chunks = chunks_table(options.table_prefix, "view_chunks")
         self._predictions = predictions_table(options.table_prefix)
+        keys = tuple(column for column in self._predictions.columns if column.key)
+        self._answer_keys = replace(self._predictions, columns=keys)
         self._lists = tuple(column.name for column in columns if column.kind is Kind.STRINGS)
         self._driver: Driver | None = None
 
@@ -52,45 +55,33 @@ class KuduSink:
         self._driver = driver
 
     def write(self, batch: Batch) -> Sequence[Failure]:
-        """Upsert every row. The chunks go first: an image's row never names chunks that are not there."""
+        """Store every row. The chunks go first: an image's row never names chunks that are not there.
+
+        So do answers of other models to images that are there already: nothing that was answered is lost.
+        """
         if self._driver is None:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
         if not len(batch):
             return ()
-        everything = range(len(batch))
-        answered = _answered(batch)
-        predictions, refused = build(
-            self._predictions, prediction_columns(batch.take(answered)), len(answered)
-        )
         images, failures = build(self._images, self._image_columns(batch), len(batch))
-        reasons = {answered[row]: reason for row, reason in refused.items()} | failures
+        reasons = self._long_answers(batch) | failures
         reasons |= flush(self._driver, self._chunk_parts(batch, reasons))
-        parts = [
-            _good_part(self._predictions, predictions, answered, reasons),
-            _good_part(self._images, images, everything, reasons),
-        ]
-        late = flush(self._driver, parts)
+        late = self._store(_good_part(self._images, images, range(len(batch)), reasons))
         if late:  # their chunks are there, and may have replaced those of a row that was there before
             self.remove(batch.take(sorted(late)))
         reasons |= late
         return [Failure(row, reason) for row, reason in sorted(reasons.items())]
 
     def remove(self, batch: Batch) -> None:
-        """Delete the images and their answers, and then all their chunks: a row never names missing chunks."""
+        """Delete the images, every answer for them, and then all their chunks: a row never names missing chunks."""
         if self._driver is None:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
-        answered = _answered(batch)
-        predictions, _ = build(self._predictions, prediction_columns(batch.take(answered)), len(answered))
-        images, refused = build(
-            self._images, self._image_columns(batch), len(batch)
-        )  # what it refuses is not there
-        good_predictions = _good_part(self._predictions, predictions, answered, refused)
-        good_images = _good_part(self._images, images, range(len(batch)), refused)
-        flush(
-            self._driver,
-            [_deletion(good_images, self._images), _deletion(good_predictions, self._predictions)],
-        )
-        flush(self._driver, self._stored_chunks(batch, refused))
+        # What is refused is not there.
+        images, refused = build(self._images, self._image_columns(batch), len(batch))
+        good = _good_part(self._images, images, range(len(batch)), refused)
+        keys = Write(self._images.name, good.write.rows.select(self._images.keys), "delete")
+        flush(self._driver, [replace(good, write=keys)])
+        flush(self._driver, self._stored_beside(batch, refused))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -109,28 +100,46 @@ class KuduSink:
             _chunk_parts(self._view_chunks, batch, _views(batch), failures),
         )
 
-    def _stored_chunks(self, batch: Batch, failures: Container[int]) -> Iterator[Part]:
-        """Yield the deletion of every chunk of these images, also of those that earlier, larger ones left."""
+    def _store(self, images: Part) -> dict[int, str]:
+        """Store the rows, and return the reason for each position whose row was refused for good.
+
+        Most images are new, so that inserting them is all there is to do; only what is there already is looked at.
+        """
+        assert self._driver is not None
+        reasons = flush(self._driver, [replace(images, write=replace(images.write, change="insert"))])
+        refused = {row: reason for row, reason in reasons.items() if not reason.startswith(ROW_IS_THERE)}
+        if len(refused) == len(reasons):
+            return refused
+        fresh = {position for position in images.positions if position not in reasons}
+        there = _good_part(self._images, images.write.rows, images.positions, fresh | refused.keys())
+        keep_superseded(self._driver, self._images, self._predictions, there.write.rows)
+        return refused | flush(self._driver, [there])
+
+    def _long_answers(self, batch: Batch) -> dict[int, str]:
+        """Return the reason for each answer whose key is too long for `predictions`, where it may have to go later."""
+        answered = _answered(batch)
+        taken = batch.take(answered)
+        columns = {**taken.columns, "id": [image.id for image in taken.images]}
+        _, refused = build(self._answer_keys, columns, len(taken))
+        return {answered[row]: reason for row, reason in refused.items()}
+
+    def _stored_beside(self, batch: Batch, failures: Container[int]) -> Iterator[Part]:
+        """Yield the deletion of all that belongs to these images, also of what earlier ones of their ids left."""
         assert self._driver is not None
         for row, image in enumerate(batch.images):
             if row in failures:
                 continue
-            for table in (self._chunks, self._view_chunks):
+            for table in (self._predictions, self._chunks, self._view_chunks):
                 found = list(self._driver.scan(table.name, table.keys, [Predicate("id", "=", (image.id,))]))
                 for keys in found:
-                    yield Part(Write(table.name, keys, delete=True), [row] * keys.num_rows)
-
-
-def _deletion(part: Part, table: Table) -> Part:
-    return replace(part, write=Write(table.name, part.write.rows.select(table.keys), delete=True))
+                    yield Part(Write(table.name, keys, "delete"), [row] * keys.num_rows)
 
 
 def _image_columns(batch: Batch) -> dict[str, ColumnValues]:
     contents = [image.content for image in batch.images]
     views = _views(batch)
     return {
-        **batch.columns,
-        "id": [image.id for image in batch.images],
+        **answer_columns(batch),
         "image": _cells(contents),
         "chunks": [len(_chunk_starts(content)) for content in contents],
         "image_as_pgm": _cells(views),

@@ -99,10 +99,10 @@ def test_rows_filled_directly_are_the_plain_ones_cell_by_cell(
             (tuple(row.get(name) for name in table.arrow.names) for row in rows), key=lambda row: row[:2]
         )
         keys = written.select(list(table.keys)).take(pa.array(range(min(gone, len(rows))), pa.int32()))
-        assert driver.upsert([Write(table.name, keys, delete=True)]) == [{}]
+        assert driver.upsert([Write(table.name, keys, change="delete")]) == [{}]
         left.append(stored(driver, table))
         every_key = written.select(list(table.keys))
-        assert driver.upsert([Write(table.name, every_key, delete=True)]) == [{}]
+        assert driver.upsert([Write(table.name, every_key, change="delete")]) == [{}]
     assert left[0] == left[1]
     assert len(left[0]) == max(0, len(rows) - gone)
 

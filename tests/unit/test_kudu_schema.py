@@ -43,6 +43,7 @@ def test_images_have_the_declared_columns_and_the_image() -> None:
         "image",
         "chunks",
         "view_chunks",
+        "probabilities",
     ]
     assert [str(column) for column in table.columns] == [
         "STRING key",
@@ -52,6 +53,7 @@ def test_images_have_the_declared_columns_and_the_image() -> None:
         "BINARY",
         "INT32 not null",
         "INT32 not null",
+        "BINARY",
     ]
 
 
