@@ -108,12 +108,15 @@ class JvmDriver:
         for column in table.columns:
             made = builder(column.name, getattr(types, column.type.upper()))
             columns.add(made.nullable(column.nullable).key(column.key).build())
-        options = (
-            java("org.apache.kudu.client.CreateTableOptions")()
-            .addHashPartitions(java("java.util.ArrayList")(table.keys[:1]), self._options.partitions)
-            .setNumReplicas(self._options.replicas)
-        )
         with self._translated():
+            servers = int(self._client.listTabletServers().getTabletServersCount())
+            options = (
+                java("org.apache.kudu.client.CreateTableOptions")()
+                .addHashPartitions(
+                    java("java.util.ArrayList")(table.keys[:1]), self._options.partitions_among(servers)
+                )
+                .setNumReplicas(self._options.replicas)
+            )
             try:
                 # It waits until all tablets run.
                 self._client.createTable(table.name, java("org.apache.kudu.Schema")(columns), options)

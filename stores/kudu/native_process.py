@@ -116,7 +116,8 @@ class _Client:
             builder.add_column(column.name, column.type, nullable=column.nullable)
         builder.set_primary_keys(list(table.keys))
         partitioning = self._kudu.client.Partitioning()
-        partitioning.add_hash_partitions(list(table.keys[:1]), self._options.partitions)
+        servers = len(self._client.list_tablet_servers())
+        partitioning.add_hash_partitions(list(table.keys[:1]), self._options.partitions_among(servers))
         try:
             self._client.create_table(table.name, builder.build(), partitioning, self._options.replicas)
         except self._kudu.KuduBadStatus as error:

@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
 from flumen.stores.kudu.driver import Driver, Write, open_driver
+from flumen.stores.kudu.jvm import JvmDriver
 from flumen.stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
 
 COLUMNS = (
@@ -102,6 +104,16 @@ def test_every_type_comes_back(driver: Driver, table: Table) -> None:
         assert batch.schema == table.arrow
     found = pa.Table.from_batches(batches).sort_by("id")
     assert found.equals(pa.Table.from_batches([rows(table, ROWS)]).sort_by("id"))
+
+
+@pytest.mark.parametrize("kudu_options", ["jvm"], indirect=True)
+def test_a_table_gets_two_partitions_for_each_server(kudu_options: KuduOptions) -> None:
+    driver = JvmDriver(replace(kudu_options, partitions=None))
+    name = f"{kudu_options.table_prefix}spread"
+    driver.create(Table(name, (TableColumn("id", "string", nullable=False, key=True),)))
+    servers = driver._client.listTabletServers().getTabletServersCount()
+    assert driver._client.openTable(name).getTabletsLocations(60_000).size() == 2 * servers
+    driver.close()
 
 
 def test_columns_come_in_the_order_asked_for(driver: Driver, table: Table) -> None:

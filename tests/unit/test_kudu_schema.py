@@ -153,5 +153,11 @@ def test_an_option_out_of_bounds_is_named(field: str, value: Any) -> None:
         KuduOptions(**({"masters": "localhost:7051"} | {field: value}))
 
 
+@pytest.mark.parametrize(("servers", "partitions"), [(0, 2), (1, 2), (3, 6), (30, 60), (31, 60), (500, 60)])
+def test_partitions_follow_the_servers_that_there_are(servers: int, partitions: int) -> None:
+    assert KuduOptions(masters="localhost").partitions_among(servers) == partitions
+    assert KuduOptions(masters="localhost", partitions=4).partitions_among(servers) == 4
+
+
 def test_masters_are_split() -> None:
     assert KuduOptions(masters="a:1, b:2,").addresses == ["a:1", "b:2"]
