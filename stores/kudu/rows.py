@@ -1,5 +1,6 @@
 """From the columns of a batch to rows that Kudu takes: converted, checked, and cut into flushes of bearable size."""
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,15 +48,31 @@ def build(
     failures: dict[int, str] = {}
     arrays = []
     for column in table.columns:
-        array, refused = _convert(values.get(column.name), column, count)
+        given = values.get(column.name)
+        if column.nullable and (given is None or _is_null(given)):
+            arrays.append(_nulls(column.type, count))
+            continue
+        array, refused = _convert(given, column, count)
         for row, reason in (*refused.items(), *_violations(array, column)):
             failures.setdefault(row, f"column {column.name!r} {reason}")
         arrays.append(array)
-    arrays.extend(pa.nulls(count, ARROW_TYPES[column.type]) for column in table.others)
+    arrays.extend(_nulls(column.type, count) for column in table.others)
     rows = pa.RecordBatch.from_arrays(arrays, schema=table.arrow)
     for row, reason in _long_keys(table, rows):
         failures.setdefault(row, reason)
     return rows, failures
+
+
+def _is_null(values: ColumnValues) -> bool:
+    """Say whether a column is null in every row, as most of what files say of themselves is in most batches."""
+    return (
+        isinstance(values, list) and (not values or values[0] is None) and values.count(None) == len(values)
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _nulls(kudu_type: str, count: int) -> pa.Array:
+    return pa.nulls(count, ARROW_TYPES[kudu_type])
 
 
 def _convert(
@@ -66,7 +83,8 @@ def _convert(
         return pa.nulls(count, kind), {}
     try:
         array = pa.array(values, kind, from_pandas=False)
-        array.validate(full=True)
+        if pa.types.is_string(kind):  # bytes are taken for a text, whatever they are
+            array.validate(full=True)
     except _CONVERSION_ERRORS:
         return _convert_one_by_one(values, kind)
     return array, {}

@@ -13,10 +13,20 @@ from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Predicate, Write, op
 from flumen.stores.kudu.lists import json_arrays
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
-from flumen.stores.kudu.schema import CHUNK_BYTES, Table, chunks_table, images_table, predictions_table
+from flumen.stores.kudu.schema import (
+    CHUNK_BYTES,
+    MAX_KEY_BYTES,
+    Table,
+    chunks_table,
+    images_table,
+    predictions_table,
+)
 from flumen.stores.kudu.superseded import keep_superseded
 from flumen.stores.kudu.writing import answer_columns, ensure_table, flush
 from flumen.stores.sink import Failure
+
+# Characters, of which each takes four bytes at the most: half of what a key may take, with the model's name.
+_SHORT_ID = MAX_KEY_BYTES // 8
 
 
 class KuduSink:
@@ -117,6 +127,8 @@ class KuduSink:
 
     def _long_answers(self, batch: Batch) -> dict[int, str]:
         """Return the reason for each answer whose key is too long for `predictions`, where it may have to go later."""
+        if max(len(image.id) for image in batch.images) <= _SHORT_ID:
+            return {}
         answered = _answered(batch)
         taken = batch.take(answered)
         columns = {**taken.columns, "id": [image.id for image in taken.images]}
