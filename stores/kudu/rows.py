@@ -65,9 +65,12 @@ def build(
 
 def _is_null(values: ColumnValues) -> bool:
     """Say whether a column is null in every row, as most of what files say of themselves is in most batches."""
-    return (
-        isinstance(values, list) and (not values or values[0] is None) and values.count(None) == len(values)
-    )
+    if not isinstance(values, list) or (values and values[0] is not None):
+        return False
+    try:
+        return values.count(None) == len(values)
+    except ValueError:  # an array among them does not say whether it equals None
+        return False
 
 
 @functools.lru_cache(maxsize=64)

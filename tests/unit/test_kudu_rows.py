@@ -83,6 +83,15 @@ def test_numpy_columns_are_taken_as_they_are() -> None:
     assert rows.column("text").null_count == 2
 
 
+def test_a_column_that_is_null_in_every_row_needs_no_conversion() -> None:
+    values = {"id": ["a", "b"], "text": [None, None], "number": [None, 3], "blob": [None, np.zeros(2)]}
+    rows, failures = build(TABLE, values, 2)
+    assert [rows.column(name).null_count for name in ("text", "number", "time")] == [2, 1, 2]
+    assert list(failures) == [1]
+    rows, _ = build(TABLE, {"id": []}, 0)
+    assert rows.num_rows == 0
+
+
 @given(
     st.lists(
         st.tuples(
