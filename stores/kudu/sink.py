@@ -6,27 +6,17 @@ from dataclasses import replace
 
 import pyarrow as pa
 
-from flumen.interceptor.batch import Batch, ColumnValues
+from flumen.interceptor.batch import Batch
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed
 from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Predicate, Write, open_driver
-from flumen.stores.kudu.lists import json_arrays
+from flumen.stores.kudu.encoding import chunk_parts, image_rows, long_answers, views
 from flumen.stores.kudu.options import KuduOptions
-from flumen.stores.kudu.rows import Part, build
-from flumen.stores.kudu.schema import (
-    CHUNK_BYTES,
-    MAX_KEY_BYTES,
-    Table,
-    chunks_table,
-    images_table,
-    predictions_table,
-)
+from flumen.stores.kudu.rows import Part
+from flumen.stores.kudu.schema import Table, chunks_table, images_table, predictions_table
 from flumen.stores.kudu.superseded import keep_superseded
-from flumen.stores.kudu.writing import answer_columns, ensure_table, flush
+from flumen.stores.kudu.writing import ensure_table, flush
 from flumen.stores.sink import Failure
-
-# Characters, of which each takes four bytes at the most: half of what a key may take, with the model's name.
-_SHORT_ID = MAX_KEY_BYTES // 8
 
 
 class KuduSink:
@@ -39,8 +29,6 @@ class KuduSink:
         self._chunks = chunks_table(options.table_prefix)
         self._view_chunks = chunks_table(options.table_prefix, "view_chunks")
         self._predictions = predictions_table(options.table_prefix)
-        keys = tuple(column for column in self._predictions.columns if column.key)
-        self._answer_keys = replace(self._predictions, columns=keys)
         self._lists = tuple(column.name for column in columns if column.kind is Kind.STRINGS)
         self._driver: Driver | None = None
 
@@ -73,8 +61,8 @@ class KuduSink:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
         if not len(batch):
             return ()
-        images, failures = build(self._images, self._image_columns(batch), len(batch))
-        reasons = self._long_answers(batch) | failures
+        images, failures = image_rows(self._images, self._lists, batch)
+        reasons = long_answers(self._predictions, batch) | failures
         reasons |= flush(self._driver, self._chunk_parts(batch, reasons))
         late = self._store(_good_part(self._images, images, range(len(batch)), reasons))
         if late:  # their chunks are there, and may have replaced those of a row that was there before
@@ -87,7 +75,7 @@ class KuduSink:
         if self._driver is None:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
         # What is refused is not there.
-        images, refused = build(self._images, self._image_columns(batch), len(batch))
+        images, refused = image_rows(self._images, self._lists, batch)
         good = _good_part(self._images, images, range(len(batch)), refused)
         keys = Write(self._images.name, good.write.rows.select(self._images.keys), "delete")
         flush(self._driver, [replace(good, write=keys)])
@@ -99,15 +87,11 @@ class KuduSink:
             driver, self._driver = self._driver, None
             driver.close()
 
-    def _image_columns(self, batch: Batch) -> dict[str, ColumnValues]:
-        lists = {name: json_arrays(batch.columns[name]) for name in self._lists if name in batch.columns}
-        return _image_columns(batch) | lists
-
     def _chunk_parts(self, batch: Batch, failures: Container[int]) -> Iterator[Part]:
         contents = [image.content for image in batch.images]
         return itertools.chain(
-            _chunk_parts(self._chunks, batch, contents, failures),
-            _chunk_parts(self._view_chunks, batch, _views(batch), failures),
+            chunk_parts(self._chunks, batch, contents, failures),
+            chunk_parts(self._view_chunks, batch, views(batch), failures),
         )
 
     def _store(self, images: Part) -> dict[int, str]:
@@ -125,16 +109,6 @@ class KuduSink:
         keep_superseded(self._driver, self._images, self._predictions, there.write.rows)
         return refused | flush(self._driver, [there])
 
-    def _long_answers(self, batch: Batch) -> dict[int, str]:
-        """Return the reason for each answer whose key is too long for `predictions`, where it may have to go later."""
-        if max(len(image.id) for image in batch.images) <= _SHORT_ID:
-            return {}
-        answered = _answered(batch)
-        taken = batch.take(answered)
-        columns = {**taken.columns, "id": [image.id for image in taken.images]}
-        _, refused = build(self._answer_keys, columns, len(taken))
-        return {answered[row]: reason for row, reason in refused.items()}
-
     def _stored_beside(self, batch: Batch, failures: Container[int]) -> Iterator[Part]:
         """Yield the deletion of all that belongs to these images, also of what earlier ones of their ids left."""
         assert self._driver is not None
@@ -145,63 +119,6 @@ class KuduSink:
                 found = list(self._driver.scan(table.name, table.keys, [Predicate("id", "=", (image.id,))]))
                 for keys in found:
                     yield Part(Write(table.name, keys, "delete"), [row] * keys.num_rows)
-
-
-def _image_columns(batch: Batch) -> dict[str, ColumnValues]:
-    contents = [image.content for image in batch.images]
-    views = _views(batch)
-    return {
-        **answer_columns(batch),
-        "image": _cells(contents),
-        "chunks": [len(_chunk_starts(content)) for content in contents],
-        "image_as_pgm": _cells(views),
-        "view_chunks": [len(_chunk_starts(view)) for view in views],
-    }
-
-
-def _views(batch: Batch) -> Sequence[bytes | None]:
-    """Return what the classifier saw of each image: nothing, where the chain does not decode."""
-    return batch.columns.get("image_as_pgm", [None] * len(batch))  # type: ignore[return-value]
-
-
-def _cells(values: Sequence[bytes | None]) -> list[bytes | None]:
-    return [value if value is not None and len(value) <= CHUNK_BYTES else None for value in values]
-
-
-def _answered(batch: Batch) -> Sequence[int]:
-    """Return the rows that a model has answered: none, where the chain does not classify."""
-    nobody = [None] * len(batch)
-    models = batch.columns.get("model", nobody)
-    versions = batch.columns.get("model_version", nobody)
-    return [
-        row
-        for row, (model, version) in enumerate(zip(models, versions, strict=True))
-        if model is not None and version is not None
-    ]
-
-
-def _chunk_starts(value: bytes | None) -> range:
-    """Return where each chunk of a value starts; nothing for one that is one cell."""
-    size = 0 if value is None else len(value)
-    return range(0, size if size > CHUNK_BYTES else 0, CHUNK_BYTES)
-
-
-def _chunk_parts(
-    table: Table, batch: Batch, values: Sequence[bytes | None], failures: Container[int]
-) -> Iterator[Part]:
-    for row, (image, value) in enumerate(zip(batch.images, values, strict=True)):
-        starts = _chunk_starts(value)
-        if row in failures or value is None or not starts:
-            continue
-        chunks = pa.RecordBatch.from_arrays(
-            [
-                pa.array([image.id] * len(starts), pa.string()),
-                pa.array(range(len(starts)), pa.int32()),
-                pa.array([value[start : start + CHUNK_BYTES] for start in starts], pa.binary()),
-            ],
-            schema=table.arrow,
-        )
-        yield Part(Write(table.name, chunks), [row] * len(starts))
 
 
 def _good_part(
