@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import threading
@@ -17,6 +18,8 @@ from flumen.stores.artifacts.folders import cache_root
 from flumen.stores.kudu.java import java
 from flumen.stores.kudu.packed import pack
 from flumen.stores.kudu.schema import Table, TableColumn
+
+log = logging.getLogger(__name__)
 
 # In the package of Kudu's client, and by its class loader: only there are the client's internals within reach.
 PACKAGE = "org.apache.kudu.client"
@@ -72,7 +75,12 @@ def direct_rows() -> Any:
     own methods do. That is tried once, on rows with every type.
     """
     defined("RowWriter")
-    return _tried("DirectRows")
+    filler = _tried("DirectRows")
+    if filler is None:
+        log.warning(
+            "this Kudu client keeps rows otherwise than the pinned one: setting cells takes three times as long"
+        )
+    return filler
 
 
 def _tried(name: str) -> Any:
