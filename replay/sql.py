@@ -14,6 +14,7 @@ from flumen.replay.memory import bytes_to_use, too_much
 from flumen.replay.pushdown import push_down
 from flumen.replay.readonly import check_read_only
 from flumen.replay.values import values_of
+from flumen.replay.views import views
 from flumen.stores.errors import StoreError
 from flumen.stores.kudu import KuduReader, Predicate
 
@@ -21,15 +22,6 @@ if TYPE_CHECKING:
     import duckdb
 
 TABLES = ("images", "predictions", "image_chunks", "view_chunks")
-# The article's table: the images that this model has answered, under the article's column names.
-ARTICLE_MODEL = "mnist"
-ARTICLE_COLUMNS = {
-    "id": "id",
-    "image_as_png": "image",
-    "image_as_pgm": "image_as_pgm",
-    "prediction": "prediction",
-    "knownlabel": "knownlabel",
-}
 # No files, no extensions, no Python variables. One thread: Kudu's drivers are used by one at a time.
 _DUCKDB_SETTINGS: Mapping[str, Any] = {
     "enable_external_access": False,
@@ -64,7 +56,7 @@ class Result:
 
 
 def query(reader: KuduReader, sql: str) -> Result:
-    """Run one read-only statement over the tables of `TABLES`, and `mnist`: what the model of that name answered.
+    """Run one read-only statement over the tables of `TABLES`, and the views `mnist` and `answers`.
 
     Args:
         reader: the Kudu to read.
@@ -128,10 +120,8 @@ def _present(reader: KuduReader) -> Sequence[str]:
 def _register(connection: "duckdb.DuckDBPyConnection", tables: Mapping[str, "_KuduTable"]) -> None:
     for name, table in tables.items():
         connection.register(name, table)
-    if _holds_the_articles(tables["images"].schema):
-        columns = ", ".join(f"{ours} AS {theirs}" for theirs, ours in ARTICLE_COLUMNS.items())
-        view = f"SELECT {columns} FROM images WHERE model = '{ARTICLE_MODEL}'"  # noqa: S608 - our own constants
-        connection.execute(f"CREATE VIEW mnist AS {view}")
+    for view in views({name: table.schema for name, table in tables.items()}):
+        connection.execute(f"CREATE VIEW {view.name} AS {view.sql}")
     connection.execute("SET lock_configuration = true")
 
 
@@ -176,10 +166,6 @@ class _KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
             raise
 
 
-def _holds_the_articles(images: pa.Schema) -> bool:
-    return {"model", *ARTICLE_COLUMNS.values()} <= set(images.names)
-
-
 class _Reading(Iterator[pa.RecordBatch]):
     """The batches of one scan, read ahead by a thread of Arrow's, which outlives the query and knows no end of it.
 
@@ -202,8 +188,7 @@ class _Reading(Iterator[pa.RecordBatch]):
 
 def _catalogue(schemas: Mapping[str, pa.Schema]) -> str:
     lines = [f"  {table}({', '.join(schema.names)})" for table, schema in schemas.items()]
-    if _holds_the_articles(schemas["images"]):
-        lines.append(f"  mnist({', '.join(ARTICLE_COLUMNS)})")
+    lines += [f"  {view.name}({', '.join(view.columns)})" for view in views(schemas)]
     return "\n".join(["There are these tables and columns:", *lines])
 
 

@@ -1,14 +1,16 @@
-package flumen;
+package org.apache.kudu.client;
 
+import com.stumbleupon.async.Deferred;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Iterator;
+import java.util.List;
+import org.apache.kudu.ColumnSchema;
 import org.apache.kudu.Schema;
 import org.apache.kudu.Type;
-import org.apache.kudu.client.KuduException;
-import org.apache.kudu.client.KuduScanner;
-import org.apache.kudu.client.RowResult;
-import org.apache.kudu.client.RowResultIterator;
 
 /**
  * Reads a scanner batch by batch into Arrow buffers, packed one after another: the mirror of RowWriter.
@@ -16,6 +18,8 @@ import org.apache.kudu.client.RowResultIterator;
  * After next() returned true, rows(), packed() and layout() hold until the following call of next().
  */
 public final class ScanReader {
+  private static final int LOOKED_UP_AT_ONCE = 32;
+
   private final KuduScanner scanner;
   private int rows;
   private ByteBuffer packed = ByteBuffer.allocateDirect(0);
@@ -26,12 +30,61 @@ public final class ScanReader {
     scanner.setReuseRowResult(true);
   }
 
+  /** Looks rows up by their keys, one or more, each for itself, so that it takes as long in a large table as in a small one. */
+  public ScanReader(KuduTable table, List columns, List keys) throws Exception {
+    scanner = null;
+    List found = new ArrayList();
+    Schema projection = null;
+    ArrayDeque waiting = new ArrayDeque();
+    for (Iterator each = keys.iterator(); each.hasNext() || !waiting.isEmpty();) {
+      while (each.hasNext() && waiting.size() < LOOKED_UP_AT_ONCE) {
+        waiting.add(new Lookup(table, columns, (String) each.next()));
+      }
+      Lookup lookup = (Lookup) waiting.remove();
+      lookup.collect(found);
+      projection = lookup.scanner.getProjectionSchema();
+    }
+    rows = found.size();
+    pack(read(found.iterator(), projection));
+  }
+
+  /** One row's way from the server. */
+  private static final class Lookup {
+    final AsyncKuduScanner scanner;
+    private Deferred answer;
+
+    Lookup(KuduTable table, List columns, String key) {
+      ColumnSchema column = table.getSchema().getColumnByIndex(0);
+      scanner =
+          ((AsyncKuduScanner.AsyncKuduScannerBuilder)
+                  ((AsyncKuduScanner.AsyncKuduScannerBuilder)
+                          table.getAsyncClient().newScannerBuilder(table).setProjectedColumnNames(columns))
+                      .addPredicate(
+                          KuduPredicate.newComparisonPredicate(column, KuduPredicate.ComparisonOp.EQUAL, key)))
+              .build();
+      answer = scanner.nextRows();
+    }
+
+    void collect(List found) throws Exception {
+      while (true) {
+        for (Iterator each = (Iterator) answer.join(); each != null && each.hasNext();) {
+          found.add(each.next());
+        }
+        if (!scanner.hasMoreRows()) {
+          return;
+        }
+        answer = scanner.nextRows();
+      }
+    }
+  }
+
   /** Reads on to the next rows; false at the end of the scan. */
   public boolean next() throws KuduException {
     while (scanner.hasMoreRows()) {
       RowResultIterator batch = scanner.nextRows();
       if (batch != null && batch.getNumRows() > 0) {
-        pack(read(batch));
+        rows = batch.getNumRows();
+        pack(read(batch, scanner.getProjectionSchema()));
         return true;
       }
     }
@@ -55,15 +108,13 @@ public final class ScanReader {
     scanner.close();
   }
 
-  private Cells[] read(RowResultIterator batch) {
-    rows = batch.getNumRows();
-    Schema schema = scanner.getProjectionSchema();
+  private Cells[] read(Iterator results, Schema schema) {
     Cells[] columns = new Cells[schema.getColumnCount()];
     for (int i = 0; i < columns.length; i++) {
       columns[i] = new Cells(schema.getColumnByIndex(i).getType(), rows);
     }
     for (int row = 0; row < rows; row++) {
-      RowResult result = (RowResult) batch.next();
+      RowResult result = (RowResult) results.next();
       for (int i = 0; i < columns.length; i++) {
         columns[i].add(result, i, row);
       }

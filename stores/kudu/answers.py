@@ -1,4 +1,4 @@
-"""Writing a challenger's answers into Kudu: a row each in `predictions`, beside the champion's."""
+"""Writing a challenger's answers into Kudu: a row each in `predictions`; the champion's stand with the images."""
 
 from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
@@ -6,7 +6,7 @@ from flumen.stores.kudu.driver import Driver, Write, open_driver
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import predictions_table
-from flumen.stores.kudu.writing import ensure_table, flush, prediction_columns
+from flumen.stores.kudu.writing import answer_columns, ensure_table, flush
 
 
 class KuduAnswers:
@@ -34,7 +34,7 @@ class KuduAnswers:
         """Upsert every row, under the id, the model and its version."""
         if self._driver is None:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
-        rows, refused = build(self._table, prediction_columns(batch), len(batch))
+        rows, refused = build(self._table, answer_columns(batch), len(batch))
         good = [row for row in range(len(batch)) if row not in refused]
         flush(self._driver, [Part(Write(self._table.name, rows.take(good)), good)] if good else [])
 

@@ -9,7 +9,7 @@ import socket
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -30,8 +30,9 @@ ROW_IS_TO_BLAME = (
     "Invalid argument: value too large for column",
     "Invalid argument: encoded primary key too large",
 )
-# The one of a row that was to be deleted and is not there.
+# The one of a row that was to be deleted and is not there, and that of one that was to be inserted and is there.
 ROW_IS_GONE = "Not found: key not found"
+ROW_IS_THERE = "Already present"
 # The statuses of a request that a retry does not change.
 REFUSALS = ("Invalid argument", "Not authorized", "Not found", "Not supported")
 # Those among them that come of a table that is not what it was when it was opened.
@@ -44,16 +45,20 @@ ENDS_CONNECTIONS = re.compile(r"Sent: \(master-[^)]*ConnectToMaster.*NETWORK_ERR
 STATUS_CHARACTERS = 200
 
 
+Change = Literal["insert", "upsert", "delete"]
+
+
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Rows to upsert into one table, by its columns' names; no array has an offset.
+    """Rows to be changed in one table, by its columns' names; no array has an offset.
 
-    With `delete` they are deleted: the key columns suffice then, and a key that is not there is no failure.
+    A row that is to be inserted and is there is refused with `ROW_IS_THERE`. To delete, the key columns suffice, and a
+    key that is not there is no failure.
     """
 
     table: str
     rows: pa.RecordBatch
-    delete: bool = False
+    change: Change = "upsert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Driver(Protocol):
         """Add a column that may be null to a table; it is null in every row. One of that name is left as it is."""
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Upsert all rows, in order, in one flush; at most about `FLUSH_BYTES`.
+        """Make all changes, in order, in one flush; at most about `FLUSH_BYTES`.
 
         Returns:
             One mapping for each write: row to reason, for the rows the server refused for good.
@@ -106,6 +111,13 @@ class Driver(Protocol):
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Read the columns of all rows that meet every predicate, batch by batch, in no particular order."""
+
+    def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
+        """Read the columns of the rows under these keys, one or more; the table's key is one STRING.
+
+        Each is looked up by itself, so that it takes as long in a large table as in a small one. Keys that are not
+        there are left out, and the order is no particular one.
+        """
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -217,6 +229,6 @@ def row_failures(
         failures.append({row: status for row, status in answers if status and not _is_gone(status)})
         start += count
     for status in (status for failed in failures for status in failed.values()):
-        if not status.startswith(ROW_IS_TO_BLAME):
+        if not status.startswith((*ROW_IS_TO_BLAME, ROW_IS_THERE)):
             raise status_error(status, options)
     return failures

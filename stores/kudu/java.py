@@ -1,7 +1,7 @@
 """The process's one JVM: started once, with Kudu's Java client on its class path, and one client for each cluster."""
 
-import atexit
 import functools
+import gc
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,19 +58,25 @@ def start(classpath: Sequence[Path]) -> None:
             )
         except (OSError, RuntimeError) as error:
             raise DriverMissing(f"the JVM at {library} does not start: {error}") from error
-        # Runs before JPype's own handler: the last registered is the first.
-        atexit.register(_stop_reference_queue)
+        _stop_following_collections()
 
 
-def _stop_reference_queue() -> None:
-    """End JPype's thread that follows Java's garbage collections into Python, in place of JPype's own shutdown.
+def _stop_following_collections() -> None:
+    """End what ties Python's garbage collections to Java's, which costs more than a third of a write.
 
-    One that waits for the GIL while the interpreter ends takes the process down: "FATAL: exception not rethrown".
-    JPype's shutdown would wait for it once more, 10 s, and for every Python thread that ever called Java, for ever.
+    JPype's reference queue calls `gc.collect()` at every collection of Java's, and gives back what Python has lent to
+    Java: a proxy's object, the memory under a direct buffer. Nothing is lent here (a test holds that), and what Python
+    holds of Java is let go by Python's own count. Its counterpart, called at every collection of Python's, would have
+    Java collect where the whole process has grown; Java keeps to its heap without that.
+
+    A thread of the queue that waits for the GIL while the interpreter ends takes the process down, too: "FATAL:
+    exception not rethrown". JPype's shutdown would wait for it, 10 s, and for every Python thread that ever called
+    Java, for ever.
     """
     import jpype.config
 
     java("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
+    gc.callbacks.remove(jpype._jpype._collect)
     jpype.config.onexit = False
 
 
@@ -81,21 +87,6 @@ def java(name: str) -> Any:
 
     with _classes:
         return jpype.JClass(name)
-
-
-@functools.cache
-def compiled(name: str) -> Any:
-    """Compile the Java file of that name beside this one, and return its class.
-
-    The JRE brings no compiler, so Janino does it: 0.3 s, and no build step or class file in the repository.
-    """
-    import jpype
-
-    compiler = java("org.codehaus.janino.SimpleCompiler")()
-    compiler.setParentClassLoader(java("org.apache.kudu.client.KuduClient").class_.getClassLoader())
-    compiler.cook(Path(__file__).with_name(f"{name}.java").read_text(encoding="utf-8"))
-    with _classes:
-        return jpype.JClass(compiler.getClassLoader().loadClass(f"flumen.{name}"))
 
 
 @dataclass(slots=True)

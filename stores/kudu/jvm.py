@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from flumen.interceptor.open_files import exhausted
 from flumen.stores.errors import StoreClosed
+from flumen.stores.kudu.classes import defined, direct_rows
 from flumen.stores.kudu.driver import (
     FLUSH_ROWS,
     Predicate,
@@ -22,7 +24,7 @@ from flumen.stores.kudu.driver import (
     status_error,
 )
 from flumen.stores.kudu.jars import client_jars
-from flumen.stores.kudu.java import acquire_client, compiled, java, release_client, start
+from flumen.stores.kudu.java import acquire_client, java, release_client, start
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.packed import pack, unpack
 from flumen.stores.kudu.schema import Table, TableColumn
@@ -57,6 +59,8 @@ class JvmDriver:
         check_listening(options)
         self._options = options
         self._opened: dict[str, Any] = {}
+        # By table and names: where these columns stand in it. What is opened anew is looked at anew.
+        self._positions: dict[str, dict[tuple[str, ...], NDArray[np.int32]]] = {}
         self._writer: Any = None
         with self._translated():
             self._shared: Any = acquire_client(options)
@@ -81,7 +85,7 @@ class JvmDriver:
 
     def describe(self, table: str) -> Table | None:
         """Return what a table looks like, or None where there is none of that name."""
-        self._opened.pop(table, None)
+        self._forget(table)
         with self._translated():
             if not self._client.tableExists(table):
                 return None
@@ -104,12 +108,15 @@ class JvmDriver:
         for column in table.columns:
             made = builder(column.name, getattr(types, column.type.upper()))
             columns.add(made.nullable(column.nullable).key(column.key).build())
-        options = (
-            java("org.apache.kudu.client.CreateTableOptions")()
-            .addHashPartitions(java("java.util.ArrayList")(table.keys[:1]), self._options.partitions)
-            .setNumReplicas(self._options.replicas)
-        )
         with self._translated():
+            servers = int(self._client.listTabletServers().getTabletServersCount())
+            options = (
+                java("org.apache.kudu.client.CreateTableOptions")()
+                .addHashPartitions(
+                    java("java.util.ArrayList")(table.keys[:1]), self._options.partitions_among(servers)
+                )
+                .setNumReplicas(self._options.replicas)
+            )
             try:
                 # It waits until all tablets run.
                 self._client.createTable(table.name, java("org.apache.kudu.Schema")(columns), options)
@@ -122,7 +129,7 @@ class JvmDriver:
         """Add a column that may be null to a table. One of that name is left as it is."""
         kind = getattr(java("org.apache.kudu.Type"), column.type.upper())
         change = java("org.apache.kudu.client.AlterTableOptions")().addNullableColumn(column.name, kind)
-        self._opened.pop(table, None)
+        self._forget(table)
         with self._translated():
             try:
                 # It waits until all tablets know of it.
@@ -133,9 +140,11 @@ class JvmDriver:
                     raise
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Upsert all rows, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
+        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
         if self._writer is None:
-            self._writer = compiled("RowWriter")(self._client, self._options.timeout_ms, FLUSH_ROWS)
+            self._writer = defined("RowWriter")(
+                self._client, self._options.timeout_ms, FLUSH_ROWS, direct_rows()
+            )
         with self._translated():
             try:
                 for write in writes:
@@ -151,13 +160,14 @@ class JvmDriver:
         return row_failures(statuses, [write.rows.num_rows for write in writes], self._options)
 
     def _stage(self, write: Write) -> None:
-        table = self._open(write.table)
-        schema = table.getSchema()
-        positions = [schema.getColumnIndex(name) for name in write.rows.schema.names]
-        packed, layout = pack(write.rows)
-        buffer = np.frombuffer(self._writer.reserve(len(packed)), np.uint8)
-        buffer[: len(packed)] = np.frombuffer(packed, np.uint8)
-        self._writer.stage(table, positions, layout, write.rows.num_rows, write.delete)
+        table, names = self._open(write.table), tuple(write.rows.schema.names)
+        known = self._positions.setdefault(write.table, {})
+        positions = known.get(names)
+        if positions is None:
+            schema = table.getSchema()
+            positions = known[names] = np.array([schema.getColumnIndex(name) for name in names], np.int32)
+        cells, layout = pack(write.rows)
+        self._writer.stage(table, positions, layout, cells, write.rows.num_rows, write.change)
 
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
@@ -173,18 +183,27 @@ class JvmDriver:
             builder.setProjectedColumnNames(java("java.util.ArrayList")(list(columns)))
             for predicate in predicates:
                 builder.addPredicate(_predicate(opened.getSchema().getColumn(predicate.column), predicate))
-            reader = compiled("ScanReader")(builder.build())
+            reader = defined("ScanReader")(builder.build())
         try:
             while True:
                 with self._translated():
                     if not reader.next():
                         return
-                    packed = bytes(memoryview(reader.packed()))
-                    layout, rows = [int(position) for position in reader.layout()], int(reader.rows())
-                yield unpack(packed, layout, rows, schema)
+                    rows = _rows(reader, schema)
+                yield rows
         finally:
             with self._translated():
                 reader.close()
+
+    def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
+        """Read the columns of the rows under these keys. See `flumen.stores.kudu.driver.Driver.find`."""
+        found = self.describe(table)
+        if found is None:
+            raise missing_table(table)
+        array = java("java.util.ArrayList")
+        with self._translated():
+            reader = defined("ScanReader")(self._open(table), array(list(columns)), array(list(keys)))
+            return _rows(reader, pa.schema([found.arrow.field(name) for name in columns]))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -200,6 +219,10 @@ class JvmDriver:
             self._opened[table] = self._client.openTable(table)
         return self._opened[table]
 
+    def _forget(self, table: str) -> None:
+        self._opened.pop(table, None)
+        self._positions.pop(table, None)
+
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
@@ -211,6 +234,12 @@ class JvmDriver:
             if exhausted(said := _whole(error)):
                 raise status_error(said, self._options) from error
             raise
+
+
+def _rows(reader: Any, schema: pa.Schema) -> pa.RecordBatch:
+    """Return the rows that a `ScanReader` holds."""
+    packed = bytes(memoryview(reader.packed()))
+    return unpack(packed, [int(position) for position in reader.layout()], int(reader.rows()), schema)
 
 
 def _status(error: Any) -> str:

@@ -71,7 +71,7 @@ class NativeDriver:
         self._call("add_column", table, column)
 
     def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Upsert all rows, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
+        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
         statuses: list[str | None] | None = self._call("upsert", list(writes))
         if statuses is None:
             return [{} for _ in writes]
@@ -92,6 +92,15 @@ class NativeDriver:
         finally:
             if self._child is not None:
                 self._call("close_scan", scan)
+
+    def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
+        """Read the columns of the rows under these keys. See `flumen.stores.kudu.driver.Driver.find`."""
+        found = self.describe(table)
+        if found is None:
+            raise missing_table(table)
+        schema = pa.schema([found.arrow.field(name) for name in columns])
+        rows: pa.RecordBatch = self._call("find", table, schema, list(keys))
+        return rows
 
     def close(self) -> None:
         """End the child. A second call does nothing."""

@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from flumen.stores.kudu.driver import ROW_IS_GONE, ROW_IS_TO_BLAME, Predicate, Write
+from flumen.stores.kudu.driver import ROW_IS_GONE, ROW_IS_THERE, ROW_IS_TO_BLAME, Predicate, Write
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.schema import Table, TableColumn
 
@@ -116,7 +116,8 @@ class _Client:
             builder.add_column(column.name, column.type, nullable=column.nullable)
         builder.set_primary_keys(list(table.keys))
         partitioning = self._kudu.client.Partitioning()
-        partitioning.add_hash_partitions(list(table.keys[:1]), self._options.partitions)
+        servers = len(self._client.list_tablet_servers())
+        partitioning.add_hash_partitions(list(table.keys[:1]), self._options.partitions_among(servers))
         try:
             self._client.create_table(table.name, builder.build(), partitioning, self._options.replicas)
         except self._kudu.KuduBadStatus as error:
@@ -143,11 +144,13 @@ class _Client:
         except self._kudu.KuduBadStatus:
             errors, overflowed = session.get_pending_errors()
             statuses = [_error_status(error) for error in errors]
-            foreign = [s for s in statuses if not s.startswith((*ROW_IS_TO_BLAME, ROW_IS_GONE))]
+            known = (*ROW_IS_TO_BLAME, ROW_IS_GONE, ROW_IS_THERE)
+            foreign = [status for status in statuses if not status.startswith(known)]
             if overflowed or foreign or not statuses:
                 reason = foreign[0] if foreign else "Incomplete: more errors than the client keeps"
                 raise self._kudu.KuduBadStatus(reason) from None
-            # An error does not say which row it is of. Upserts can be repeated, so ask row by row.
+            # An error does not say which row it is of. Changes can be repeated, so ask row by row; a row that has
+            # just been inserted is there then, as one that is called so may be.
             return [self._upsert_one(operation) for operation in self._operations(writes)]
         return None
 
@@ -170,11 +173,11 @@ class _Client:
         for write in writes:
             table = self._table(write.table)
             columns = [table.schema[position] for position in range(len(table.schema))]
-            if write.delete:  # just the key's, which stand first
+            if write.change == "delete":  # just the key's, which stand first
                 columns = [column for column in columns if column.name in write.rows.schema.names]
             cells = (_cells(write.rows, column.name) for column in columns)
             for row in zip(*cells, strict=True):
-                yield table.new_delete(row) if write.delete else table.new_upsert(row)
+                yield getattr(table, f"new_{write.change}")(row)
 
     def _table(self, name: str) -> Any:
         if name not in self._opened:
@@ -191,6 +194,18 @@ class _Client:
         self._scans[scan] = scanner, schema
         return scan
 
+    def find(self, table: str, schema: pa.Schema, keys: Sequence[str]) -> pa.RecordBatch:
+        (key,) = self._table(table).schema.primary_keys()
+        found: list[pa.RecordBatch] = []
+        for value in keys:
+            scan = self.open_scan(table, schema, [Predicate(key, "=", (value,))])
+            while (rows := self.next_rows(scan)) is not None:
+                found.append(rows)
+            self.close_scan(scan)
+        return (
+            pa.Table.from_batches(found, schema).combine_chunks().to_batches()[0] if found else _none(schema)
+        )
+
     def next_rows(self, scan: int) -> pa.RecordBatch | None:
         scanner, schema = self._scans[scan]
         while scanner.has_more_rows():
@@ -203,6 +218,10 @@ class _Client:
     def close_scan(self, scan: int) -> None:
         scanner, _ = self._scans.pop(scan)
         scanner.close()
+
+
+def _none(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.nulls(0, each) for each in schema.types], schema=schema)
 
 
 def _cells(rows: pa.RecordBatch, column: str) -> list[Any]:

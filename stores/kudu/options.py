@@ -19,7 +19,8 @@ class KuduOptions:
     `masters` is `host:port`, several separated by commas. `table_prefix` goes before every table name.
     `driver` is `jvm`, `native` or `auto` (native where it is installed). `classpath` holds the jars of the Java
     client, for `jvm` alone; without any, those that are pinned are taken, and downloaded if need be. `partitions` and
-    `replicas` count for tables that are created; `timeout_s`, in seconds, bounds one request.
+    `replicas` count for tables that are created; without `partitions`, there are two for each tablet server.
+    `timeout_s`, in seconds, bounds one request.
 
     Raises:
         StoreError: a value is out of bounds; the message names the field and what is allowed.
@@ -29,7 +30,7 @@ class KuduOptions:
     table_prefix: str = ""
     driver: str = "auto"
     classpath: tuple[Path, ...] = ()
-    partitions: int = 4
+    partitions: int | None = None
     replicas: int = 1
     timeout_s: float = 30.0
 
@@ -42,6 +43,13 @@ class KuduOptions:
     def addresses(self) -> list[str]:
         """The masters, one `host:port` each."""
         return [address.strip() for address in self.masters.split(",") if address.strip()]
+
+    def partitions_among(self, servers: int) -> int:
+        """Return how many hash partitions a table gets on so many tablet servers.
+
+        Each one costs every batch a request; two let a server write with two of its threads.
+        """
+        return self.partitions or max(MIN_PARTITIONS, min(2 * servers, MAX_PARTITIONS))
 
     @property
     def timeout_ms(self) -> int:
@@ -56,7 +64,7 @@ def _problem(options: KuduOptions) -> str | None:
         return f"masters={options.masters!r}: {error}"
     if options.driver not in DRIVERS:
         return f"driver={options.driver!r}: allowed are {', '.join(DRIVERS)}"
-    if not MIN_PARTITIONS <= options.partitions <= MAX_PARTITIONS:
+    if options.partitions is not None and not MIN_PARTITIONS <= options.partitions <= MAX_PARTITIONS:
         return f"partitions={options.partitions}: allowed are {MIN_PARTITIONS} to {MAX_PARTITIONS}"
     if options.replicas < 1 or options.replicas % 2 == 0:
         return f"replicas={options.replicas}: allowed are odd numbers from 1"

@@ -17,7 +17,7 @@ def pack(rows: pa.RecordBatch) -> tuple[bytes, NDArray[np.int32]]:
 
     Returns:
         The bytes, and int32 of three numbers a column: where in them its values, its offsets and its validity
-        bitmap start; -1 where it has none.
+        bitmap start; -1 where it has none. A column that is null in every row has nothing of the three.
     """
     parts: list[pa.Buffer | bytes] = []
     layout: list[int] = []
@@ -35,6 +35,9 @@ def pack(rows: pa.RecordBatch) -> tuple[bytes, NDArray[np.int32]]:
 
     for column in rows.columns:
         assert column.offset == 0
+        if column.null_count == len(column):
+            layout += (-1, -1, -1)
+            continue
         validity, *offsets, values = column.buffers()
         layout.append(append(values if values is not None else pa.py_buffer(b"")))
         layout.append(append(offsets[0] if offsets else None))

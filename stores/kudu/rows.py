@@ -1,8 +1,9 @@
 """From the columns of a batch to rows that Kudu takes: converted, checked, and cut into flushes of bearable size."""
 
+import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,15 +48,34 @@ def build(
     failures: dict[int, str] = {}
     arrays = []
     for column in table.columns:
-        array, refused = _convert(values.get(column.name), column, count)
+        given = values.get(column.name)
+        if column.nullable and (given is None or _is_null(given)):
+            arrays.append(_nulls(column.type, count))
+            continue
+        array, refused = _convert(given, column, count)
         for row, reason in (*refused.items(), *_violations(array, column)):
             failures.setdefault(row, f"column {column.name!r} {reason}")
         arrays.append(array)
-    arrays.extend(pa.nulls(count, ARROW_TYPES[column.type]) for column in table.others)
+    arrays.extend(_nulls(column.type, count) for column in table.others)
     rows = pa.RecordBatch.from_arrays(arrays, schema=table.arrow)
     for row, reason in _long_keys(table, rows):
         failures.setdefault(row, reason)
     return rows, failures
+
+
+def _is_null(values: ColumnValues) -> bool:
+    """Say whether a column is null in every row, as most of what files say of themselves is in most batches."""
+    if not isinstance(values, list) or (values and values[0] is not None):
+        return False
+    try:
+        return values.count(None) == len(values)
+    except ValueError:  # an array among them does not say whether it equals None
+        return False
+
+
+@functools.lru_cache(maxsize=64)
+def _nulls(kudu_type: str, count: int) -> pa.Array:
+    return pa.nulls(count, ARROW_TYPES[kudu_type])
 
 
 def _convert(
@@ -66,7 +86,8 @@ def _convert(
         return pa.nulls(count, kind), {}
     try:
         array = pa.array(values, kind, from_pandas=False)
-        array.validate(full=True)
+        if pa.types.is_string(kind):  # bytes are taken for a text, whatever they are
+            array.validate(full=True)
     except _CONVERSION_ERRORS:
         return _convert_one_by_one(values, kind)
     return array, {}
@@ -146,4 +167,4 @@ def _split(part: Part) -> Iterator[Part]:
     for start, stop in ((0, middle), (middle, rows.num_rows)):
         # take copies, where slice would keep the whole batch's buffers alive and shift every offset
         piece = rows.take(pa.array(range(start, stop), pa.int32()))
-        yield from _split(Part(Write(part.write.table, piece), part.positions[start:stop]))
+        yield from _split(Part(replace(part.write, rows=piece), part.positions[start:stop]))

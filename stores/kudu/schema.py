@@ -82,7 +82,10 @@ class Table:
 
 
 def images_table(prefix: str, columns: Sequence[Column]) -> Table:
-    """Return the table `images`: the id, the image itself, and every column the interceptors declare."""
+    """Return the table `images`: the id, the image itself, every column the interceptors declare, and the whole answer.
+
+    What the model said stands here as long as it is the image's answer; see `predictions_table`.
+    """
     declared = [
         TableColumn(column.name, KUDU_TYPES[column.kind], column.nullable)
         for column in columns
@@ -90,7 +93,9 @@ def images_table(prefix: str, columns: Sequence[Column]) -> Table:
     ]
     image = TableColumn("image", "binary")
     counts = (TableColumn(name, "int32", nullable=False) for name in ("chunks", "view_chunks"))
-    return Table(f"{prefix}images", (_key("id", "string"), *declared, image, *counts))
+    names = {column.name for column in columns}
+    answer = [TableColumn("probabilities", "binary")] if "probabilities" not in names else []
+    return Table(f"{prefix}images", (_key("id", "string"), *declared, image, *counts, *answer))
 
 
 def chunks_table(prefix: str, name: str = "image_chunks") -> Table:
@@ -105,7 +110,11 @@ def chunks_table(prefix: str, name: str = "image_chunks") -> Table:
 
 
 def predictions_table(prefix: str) -> Table:
-    """Return the table `predictions`: every model's answer for every image it saw."""
+    """Return the table `predictions`: the answers that are not their images' own.
+
+    They are those of challengers, and those that another model's answer has superseded. Rows that earlier versions
+    wrote may be of both tables.
+    """
     return Table(
         f"{prefix}predictions",
         (

@@ -36,8 +36,11 @@ class KuduSettings(BaseModel):
         json_schema_extra={"allowed": "letters, digits, dots, colons, _ and -, or nothing"},
         description="Put before each table's name.",
     )
-    kudu_partitions: int = Field(
-        4, ge=MIN_PARTITIONS, le=MAX_PARTITIONS, description="Hash partitions of a table to be created."
+    kudu_partitions: int | None = Field(
+        None,
+        ge=MIN_PARTITIONS,
+        le=MAX_PARTITIONS,
+        description="Hash partitions of a table to be created; if not set, two for each tablet server.",
     )
     kudu_replicas: OddCount = Field(1, ge=1, le=7, description="Replicas of a table to be created; odd.")
     kudu_timeout_s: float = Field(30, gt=0, le=600, description="Seconds for one operation.")

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Iterable
 
+import numpy as np
+
 from flumen.interceptor.batch import Batch, ColumnValues
 from flumen.stores.kudu.driver import Driver
 from flumen.stores.kudu.rows import Part, flushes
@@ -45,10 +47,13 @@ def flush(driver: Driver, parts: Iterable[Part]) -> dict[int, str]:
     return reasons
 
 
-def prediction_columns(batch: Batch) -> dict[str, ColumnValues]:
-    """Return the columns of `predictions`: probabilities become little-endian float32, one after another."""
+def answer_columns(batch: Batch) -> dict[str, ColumnValues]:
+    """Return a batch's columns with ids and probabilities as cells: little-endian float32, one after another."""
     columns = {**batch.columns, "id": [image.id for image in batch.images]}
     probabilities = batch.columns.get("probabilities")
-    if probabilities is not None:
-        columns["probabilities"] = [row.astype("<f4", copy=False).tobytes() for row in probabilities]
+    if isinstance(probabilities, np.ndarray):
+        cells = np.ascontiguousarray(probabilities, "<f4")
+        columns["probabilities"] = [row.tobytes() for row in cells]
+    elif probabilities is not None:
+        columns["probabilities"] = [np.asarray(row, "<f4").tobytes() for row in probabilities]
     return columns

@@ -1,6 +1,7 @@
 """Writing micro-batches into memory."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from flumen.interceptor.batch import Batch, plain
 from flumen.interceptor.columns import Column
@@ -55,13 +56,14 @@ class MemorySink:
             reason = next((text for text in (refusal(*cell) for cell in cells) if text), None)
             if reason is None:
                 stored = {column.name: value for column, value in cells}
+                self._keep_superseded(stored)
                 self._store.rows[stored["id"]] = {**stored, "image": image.content}
             else:
                 failures.append(Failure(row, reason))
         return failures
 
     def remove(self, batch: Batch) -> None:
-        """Forget the rows of these images.
+        """Forget the rows of these images, and all answers for them.
 
         Raises:
             StoreUnavailable: the store is switched off.
@@ -72,6 +74,17 @@ class MemorySink:
         self._store.ask()
         for image in batch.images:
             self._store.rows.pop(image.id, None)
+            for key in [key for key in self._store.answers if key[0] == image.id]:
+                del self._store.answers[key]
+
+    def _keep_superseded(self, stored: Mapping[str, Any]) -> None:
+        former = self._store.rows.get(stored["id"], {})
+        model, version = former.get("model"), former.get("model_version")
+        if model is None or version is None:
+            return
+        if (model, version) != (stored["model"], stored["model_version"]):
+            answer = {name: value for name, value in former.items() if name != "image"}
+            self._store.answers[stored["id"], model, version] = answer
 
     def close(self) -> None:
         """Forget the connection; the rows stay. A second call does nothing."""

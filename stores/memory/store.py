@@ -11,7 +11,7 @@ from flumen.stores.errors import StoreUnavailable
 class MemoryStore:
     """Rows by image id. The first sink that connects sets the columns, as it would create a table.
 
-    `answers` are those of challengers, by image id, model and version.
+    `answers` are those of challengers, and those that another model's has superseded, by image id, model and version.
 
     With `available` False it behaves as a server that is down.
     """

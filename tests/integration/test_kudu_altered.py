@@ -82,13 +82,13 @@ def retype(alteration: Any) -> Any:
     return drop(alteration).addNullableColumn("prediction", java("org.apache.kudu.Type").STRING)
 
 
-def batch_of(*contents: bytes) -> Batch:
+def batch_of(*contents: bytes, version: int = 3) -> Batch:
     images = [ImageMessage(f"image {row}", content, 0) for row, content in enumerate(contents)]
     columns = {
         "id": [image.id for image in images],
         "prediction": list(range(len(images))),
         "model": ["mnist"] * len(images),
-        "model_version": [3] * len(images),
+        "model_version": [version] * len(images),
     }
     return Batch(images, columns)
 
@@ -108,7 +108,7 @@ def test_an_altered_table_is_refused_and_its_rows_stay(
     before = stored(reader)
     admin.alter(table, change)
     with pytest.raises(StoreRefused, match=r"column '?prediction.*start again") as caught:
-        sink.write(batch_of(b"small", LARGE, b"one more"))
+        sink.write(batch_of(b"small", LARGE, b"one more", version=4))
     assert not caught.value.retriable
     assert set(stored(reader)) >= set(before) == {("image 0", b"small"), ("image 1", LARGE)}
     with pytest.raises(SchemaMismatch, match=f"{table}.*column 'prediction' is"):

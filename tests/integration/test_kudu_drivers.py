@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
 from flumen.stores.kudu.driver import Driver, Write, open_driver
+from flumen.stores.kudu.jvm import JvmDriver
 from flumen.stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
 
 COLUMNS = (
@@ -22,6 +24,7 @@ COLUMNS = (
     Column("prediction", Kind.INT32, ""),
     Column("model", Kind.STRING, ""),
     Column("model_version", Kind.INT32, ""),
+    Column("confidence", Kind.FLOAT, ""),
 )
 
 
@@ -101,6 +104,16 @@ def test_every_type_comes_back(driver: Driver, table: Table) -> None:
         assert batch.schema == table.arrow
     found = pa.Table.from_batches(batches).sort_by("id")
     assert found.equals(pa.Table.from_batches([rows(table, ROWS)]).sort_by("id"))
+
+
+@pytest.mark.parametrize("kudu_options", ["jvm"], indirect=True)
+def test_a_table_gets_two_partitions_for_each_server(kudu_options: KuduOptions) -> None:
+    driver = JvmDriver(replace(kudu_options, partitions=None))
+    name = f"{kudu_options.table_prefix}spread"
+    driver.create(Table(name, (TableColumn("id", "string", nullable=False, key=True),)))
+    servers = driver._client.listTabletServers().getTabletServersCount()
+    assert driver._client.openTable(name).getTabletsLocations(60_000).size() == 2 * servers
+    driver.close()
 
 
 def test_columns_come_in_the_order_asked_for(driver: Driver, table: Table) -> None:
@@ -233,25 +246,91 @@ def test_an_image_without_its_chunks_is_an_error(
         reader.read_image("nobody")
 
 
+def answers(reader: KuduReader, table: str) -> dict[tuple[str, str, int | None], dict[str, Any]]:
+    names = ["id", "model", "model_version", "prediction", "confidence", "probabilities"]
+    found = [row for part in reader.scan(table, names) for row in part.to_pylist()]
+    return {(row["id"], row["model"], row["model_version"]): row for row in found}
+
+
+def numbers(found: dict[tuple[str, str, int | None], dict[str, Any]]) -> dict[tuple[str, int | None], int]:
+    return {(image_id, version): row["prediction"] for (image_id, _, version), row in found.items()}
+
+
+def probabilities_of(row: dict[str, Any]) -> list[float]:
+    stored: list[float] = np.frombuffer(row["probabilities"], "<f4").tolist()
+    return stored
+
+
+PROBABILITIES = np.array([[0.25, 0.75], [1, 0]], dtype=np.float32)
+
+
+def answered(version: int | None = 3, **columns: Any) -> Batch:
+    return batch_of(
+        [b"a", b"b"],
+        model_version=[version] * 2,
+        **{"probabilities": PROBABILITIES, "confidence": PROBABILITIES.max(axis=1), **columns},
+    )
+
+
+def test_an_image_has_its_answer_beside_it_and_one_that_is_delivered_again_adds_none(
+    sink: KuduSink, reader: KuduReader
+) -> None:
+    for _ in range(2):
+        assert not sink.write(answered())
+    found = answers(reader, "images")
+    assert numbers(found) == {("image 0", 3): 0, ("image 1", 3): 1}
+    assert found["image 0", "mnist", 3]["confidence"] == 0.75
+    assert probabilities_of(found["image 0", "mnist", 3]) == [0.25, 0.75]
+    assert answers(reader, "predictions") == {}
+
+
 def test_every_answer_of_every_model_is_kept(sink: KuduSink, reader: KuduReader) -> None:
-    probabilities = np.array([[0.25, 0.75], [1, 0]], dtype=np.float32)
-    confidence = probabilities.max(axis=1)
-    sink.write(batch_of([b"a", b"b"], probabilities=probabilities, confidence=confidence))
-    sink.write(batch_of([b"a", b"b"], prediction=[5, 6], model_version=[4, None]))
-    found = [
-        row
-        for part in reader.scan("predictions", reader.schema("predictions").names)
-        for row in part.to_pylist()
-    ]
-    answers = {(row["id"], row["model"], row["model_version"]): row for row in found}
-    assert {key: row["prediction"] for key, row in answers.items()} == {
-        ("image 0", "mnist", 3): 0,
-        ("image 1", "mnist", 3): 1,
-        ("image 0", "mnist", 4): 5,
-    }
-    stored = answers["image 0", "mnist", 3]
-    assert stored["confidence"] == 0.75
-    assert np.frombuffer(stored["probabilities"], "<f4").tolist() == [0.25, 0.75]
+    sink.write(answered())
+    sink.write(answered(None, prediction=[5, 6]))  # by a chain that does not classify
+    sink.write(answered(4, prediction=[7, 8], probabilities=PROBABILITIES[::-1]))
+    sink.write(answered(3, prediction=[2, 3]).take([0]))  # rolled back, and another answer than before
+    assert numbers(answers(reader, "images")) == {("image 0", 3): 2, ("image 1", 4): 8}
+    kept = answers(reader, "predictions")
+    assert numbers(kept) == {("image 0", 3): 0, ("image 1", 3): 1, ("image 0", 4): 7}
+    assert kept["image 0", "mnist", 3]["confidence"] == 0.75
+    assert probabilities_of(kept["image 0", "mnist", 4]) == [1, 0]
+    sink.write(answered(5, prediction=[9, 9]).take([0]))
+    assert numbers(answers(reader, "predictions"))["image 0", 3] == 2, "what that version said last"
+    sink.remove(answered(5))
+    assert answers(reader, "predictions") == answers(reader, "images") == {}
+
+
+def test_an_answer_of_an_earlier_version_of_flumen_is_not_thinned(sink: KuduSink, reader: KuduReader) -> None:
+    """It stands in both tables, and its probabilities in `predictions` alone."""
+    sink.write(answered(3))
+    sink.write(answered(4))
+    sink.write(answered(3).without("probabilities"))
+    sink.write(answered(4))
+    kept = answers(reader, "predictions")
+    assert numbers(kept) == {(f"image {row}", version): row for row in (0, 1) for version in (3, 4)}
+    assert probabilities_of(kept["image 0", "mnist", 3]) == [0.25, 0.75]
+
+
+def test_one_id_twice_in_a_batch_is_one_image(sink: KuduSink, reader: KuduReader) -> None:
+    images = [ImageMessage("twice", content, 0) for content in (b"first", b"last")]
+    columns = {"id": ["twice"] * 2, "prediction": [1, 2], "model": ["mnist"] * 2, "model_version": [3] * 2}
+    assert not sink.write(Batch(images, columns))
+    assert reader.read_image("twice") == b"last"
+    assert answers(reader, "predictions") == {}
+
+
+def test_rows_are_found_by_their_keys(driver: Driver, kudu_options: KuduOptions) -> None:
+    table = Table(
+        f"{kudu_options.table_prefix}keys",
+        (TableColumn("id", "string", nullable=False, key=True), TableColumn("n", "int32")),
+    )
+    driver.create(table)
+    driver.upsert([Write(table.name, rows(table, [{"id": f"{n}", "n": n or None} for n in range(1_000)]))])
+    found = driver.find(table.name, ["n", "id"], ["0", "nobody", *map(str, range(300, 400)), "\0"])
+    assert found.schema.names == ["n", "id"]
+    expected = [{"id": "0", "n": None}, *({"id": str(n), "n": n} for n in range(300, 400))]
+    assert sorted(found.to_pylist(), key=lambda row: int(row["id"])) == expected
+    assert driver.find(table.name, ["id"], ["nobody"]).num_rows == 0
 
 
 def test_a_chain_that_does_not_classify_stores_no_answers(

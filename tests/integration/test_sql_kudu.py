@@ -25,7 +25,7 @@ from flumen.replay.errors import BadQuery
 from flumen.replay.memory import bounded_memory, bytes_to_use
 from flumen.replay.sql import query
 from flumen.stores.errors import StoreUnavailable
-from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu import KuduAnswers, KuduOptions, KuduReader, KuduSink
 
 ALL_PREDICTIONS = """select count(PREDICTION),PREDICTION as all_prediction
 from mnist group by prediction order by prediction;"""
@@ -153,7 +153,7 @@ def test_an_outer_join_keeps_the_rows_without_a_partner(reader: KuduReader) -> N
     result = query(
         reader,
         "select count(*), count(p.id) from images i "
-        "left join predictions p on i.id = p.id and p.prediction = 3 where p.prediction is null",
+        "left join answers p on i.id = p.id and p.prediction = 3 where p.prediction is null",
     )
     assert result.rows == [(COUNT - int((PREDICTIONS == 3).sum()), 0)]
 
@@ -235,7 +235,7 @@ def test_no_scan_goes_on_behind_a_query(reader: KuduReader, monkeypatch: pytest.
 
 def test_looking_around(reader: KuduReader) -> None:
     assert query(reader, "show tables").rows == [
-        (name,) for name in ("image_chunks", "images", "mnist", "predictions", "view_chunks")
+        (name,) for name in ("answers", "image_chunks", "images", "mnist", "predictions", "view_chunks")
     ]
     assert ("prediction", "INTEGER") in [row[:2] for row in query(reader, "describe mnist").rows]
     assert "prediction" in str(query(reader, "explain select id from images where prediction = 3").rows)
@@ -248,6 +248,7 @@ def test_an_error_names_the_tables_and_columns_there_are(reader: KuduReader, sql
         query(reader, sql)
     assert "images(id, knownlabel," in str(caught.value)
     assert "mnist(id, image_as_png," in str(caught.value)
+    assert "answers(id, model," in str(caught.value)
 
 
 def test_a_statement_of_very_many_terms_has_a_result_or_a_reason(reader: KuduReader) -> None:
@@ -314,6 +315,49 @@ def test_nothing_beyond_the_tables_can_be_read(reader: KuduReader, tmp_path: Pat
             query(reader, hostile)
     assert list(tmp_path.iterdir()) == [secret]
     assert rows.num_rows == 1
+
+
+def test_every_answer_is_seen_once_wherever_it_stands(options: KuduOptions) -> None:
+    """Also those that earlier versions of flumen wrote into both tables."""
+    ours = replace(options, table_prefix=f"{options.table_prefix}answers_")
+    sink, challenger, reader = KuduSink(ours, COLUMNS), KuduAnswers(ours), KuduReader(ours)
+    sink.connect()
+    challenger.connect()
+
+    def answered(version: int, *ids: str) -> Batch:
+        count = len(ids)
+        columns = {"id": list(ids), "model": ["mnist"] * count, "model_version": [version] * count}
+        columns |= {"prediction": [version] * count, "confidence": [0.5] * count}
+        probabilities = np.full((count, 2), version, np.float32)
+        return Batch([ImageMessage(image_id, b"x", 0) for image_id in ids], columns).with_columns(
+            probabilities=probabilities
+        )
+
+    sink.write(answered(1, "replaced", "new"))
+    sink.write(answered(2, "replaced"))
+    sink.write(answered(1, "early").without("probabilities"))
+    challenger.write(answered(1, "early"))
+    challenger.write(answered(3, "early", "new", "gone"))
+    sql = "select id, model_version, prediction, confidence, probabilities from answers order by id, model_version"
+    expected = [
+        ("early", 1),
+        ("early", 3),
+        ("gone", 3),
+        ("new", 1),
+        ("new", 3),
+        ("replaced", 1),
+        ("replaced", 2),
+    ]
+    assert query(reader, sql).rows == [
+        (image_id, version, version, 0.5, np.full(2, version, "<f4").tobytes())
+        for image_id, version in expected
+    ]
+    result = query(reader, "select model_version from answers where id = 'new' order by 1")
+    assert result.rows == [(1,), (3,)]
+    assert max(scan.rows for scan in result.scans) <= 2, "Kudu tests the id"
+    assert query(reader, "select count(*), max(classified_at) from answers").rows == [(len(expected), None)]
+    for closing in (sink, challenger, reader):
+        closing.close()
 
 
 def test_before_the_first_worker_there_are_no_tables(options: KuduOptions) -> None:

@@ -48,9 +48,13 @@ def test_what_was_packed_can_be_unpacked(rows: list[tuple[Any, ...]]) -> None:
     back = []
     for index, column in enumerate(columns):
         values, offsets, validity = (int(position) for position in layout[3 * index : 3 * index + 3])
+        if column.null_count == len(column):
+            assert (values, offsets, validity) == (-1, -1, -1)
+            continue
         end = len(packed) - len(all_valid(len(rows)))
         back += [values, offsets, validity if validity >= 0 else end, end - values]
         assert (validity >= 0) == (column.null_count > 0)
-    unpacked = unpack(packed, back, len(rows), SCHEMA)
+    there = batch.select([index for index, column in enumerate(columns) if column.null_count < len(column)])
+    unpacked = unpack(packed, back, len(rows), there.schema)
     unpacked.validate(full=True)
-    assert unpacked.to_pylist() == batch.to_pylist()
+    assert unpacked.to_pydict() == there.to_pydict()

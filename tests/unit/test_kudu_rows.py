@@ -1,5 +1,6 @@
 """Columns become rows that Kudu takes: what cannot be stored is found row by row, and flushes stay small."""
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -8,9 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.columns import Column, Kind
 from flumen.stores.kudu.driver import FLUSH_BYTES, FLUSH_ROWS, Write
+from flumen.stores.kudu.encoding import chunk_parts, image_rows, long_answers
+from flumen.stores.kudu.packed import pack
 from flumen.stores.kudu.rows import MAX_TIMESTAMP, MIN_TIMESTAMP, Part, build, flushes
-from flumen.stores.kudu.schema import MAX_CELL_BYTES, MAX_KEY_BYTES, Table, TableColumn, predictions_table
+from flumen.stores.kudu.schema import (
+    CHUNK_BYTES,
+    MAX_CELL_BYTES,
+    MAX_KEY_BYTES,
+    Table,
+    TableColumn,
+    chunks_table,
+    images_table,
+    predictions_table,
+)
 
 TABLE = Table(
     "t",
@@ -83,6 +97,15 @@ def test_numpy_columns_are_taken_as_they_are() -> None:
     assert rows.column("text").null_count == 2
 
 
+def test_a_column_that_is_null_in_every_row_needs_no_conversion() -> None:
+    values = {"id": ["a", "b"], "text": [None, None], "number": [None, 3], "blob": [None, np.zeros(2)]}
+    rows, failures = build(TABLE, values, 2)
+    assert [rows.column(name).null_count for name in ("text", "number", "time")] == [2, 1, 2]
+    assert list(failures) == [1]
+    rows, _ = build(TABLE, {"id": []}, 0)
+    assert rows.num_rows == 0
+
+
 @given(
     st.lists(
         st.tuples(
@@ -102,6 +125,37 @@ def test_any_values_are_rows_or_failures(values: list[tuple[Any, Any, Any, Any]]
     kept = rows.take(pa.array(good, pa.int64()))
     kept.validate(full=True)
     assert kept.column("id").to_pylist() == [values[row][0] for row in good]
+
+
+def test_rows_can_be_made_in_another_process_than_the_one_that_stores_them() -> None:
+    columns = (
+        Column("id", Kind.STRING, "", nullable=False),
+        Column("keywords", Kind.STRINGS, ""),
+        Column("model", Kind.STRING, ""),
+        Column("model_version", Kind.INT32, ""),
+    )
+    large = bytes(CHUNK_BYTES + 1)
+    images = [ImageMessage("a", b"x", 0), ImageMessage("b", large, 0), ImageMessage("c" * 16_375, b"y", 0)]
+    values = {"id": [image.id for image in images], "keywords": [["x", "y"], None, [5]]}
+    answers = {"model": ["mnist"] * 3, "model_version": np.array([1, 1, 1], np.int32)}
+    batch = Batch(images, {**values, **answers, "probabilities": np.ones((3, 2), np.float32)})
+    table, predictions, chunks = images_table("", columns), predictions_table(""), chunks_table("")
+
+    def encoded(table: Table, predictions: Table, chunks: Table, batch: Batch) -> Any:
+        rows, reasons = image_rows(table, ["keywords"], batch)
+        parts = list(chunk_parts(chunks, batch, [image.content for image in batch.images], reasons))
+        return rows, reasons, long_answers(predictions, batch), parts, pack(rows)[0]
+
+    there = pickle.loads(pickle.dumps((table, predictions, chunks, batch)))
+    found = pickle.loads(pickle.dumps(encoded(*there)))
+    assert found == encoded(table, predictions, chunks, batch)
+    rows, reasons, long, parts, _ = found
+    assert rows.column("image").to_pylist() == [b"x", None, b"y"]
+    assert rows.column("chunks").to_pylist() == [0, 2, 0]
+    assert rows.column("keywords").to_pylist()[:2] == ['["x","y"]', None]
+    assert rows.column("probabilities")[0].as_py() == np.ones(2, "<f4").tobytes()
+    assert (list(reasons), list(long)) == ([], [2])
+    assert [piece.write.rows.num_rows for piece in parts] == [2]
 
 
 def part(sizes: list[int]) -> Part:

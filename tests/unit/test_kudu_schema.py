@@ -43,6 +43,7 @@ def test_images_have_the_declared_columns_and_the_image() -> None:
         "image",
         "chunks",
         "view_chunks",
+        "probabilities",
     ]
     assert [str(column) for column in table.columns] == [
         "STRING key",
@@ -52,6 +53,7 @@ def test_images_have_the_declared_columns_and_the_image() -> None:
         "BINARY",
         "INT32 not null",
         "INT32 not null",
+        "BINARY",
     ]
 
 
@@ -149,6 +151,12 @@ def test_a_column_more_is_no_matter_where_it_may_be_null_and_is_written_as_null(
 def test_an_option_out_of_bounds_is_named(field: str, value: Any) -> None:
     with pytest.raises(StoreError, match=f"{field}=.*{value}"):
         KuduOptions(**({"masters": "localhost:7051"} | {field: value}))
+
+
+@pytest.mark.parametrize(("servers", "partitions"), [(0, 2), (1, 2), (3, 6), (30, 60), (31, 60), (500, 60)])
+def test_partitions_follow_the_servers_that_there_are(servers: int, partitions: int) -> None:
+    assert KuduOptions(masters="localhost").partitions_among(servers) == partitions
+    assert KuduOptions(masters="localhost", partitions=4).partitions_among(servers) == 4
 
 
 def test_masters_are_split() -> None:

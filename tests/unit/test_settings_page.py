@@ -61,7 +61,7 @@ def test_a_number_has_its_unit_and_nothing_else_has_one(name: str) -> None:
     """The unit is that of the setting's name, where that has one, and of what `flumen settings` says."""
     _, unit, meaning = ROWS[name]
     assert meaning
-    assert bool(unit) == (Settings.model_fields[name].annotation in (int, float))
+    assert bool(unit) == (Settings.model_fields[name].annotation in (int, float, int | None))
     for ending, named in ENDINGS.items():
         if name.endswith(ending) and unit:
             assert unit == named
