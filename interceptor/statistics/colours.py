@@ -1,6 +1,5 @@
 """Colour: how colourful an image is, which colours it is made of, and what people call them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,104 +7,144 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from flumen.interceptor.statistics.light import LEVELS
+from flumen.interceptor.statistics.light import Cumulated
+from flumen.interceptor.statistics.sums import blocks, sums_of_squares
 
 MAX_COLOURS = 5
 MIN_SHARE = 0.05
 """A colour of fewer pixels is none of the dominant ones, unless it is the most frequent."""
 
-_CELL_BITS = 3
-_CELLS = 1 << _CELL_BITS
-_WIDTH = LEVELS // _CELLS
+_CELLS = 8
+_CELLS_OF_CUBE = _CELLS**3
+_FIRST_BITS = np.uint8(0xE0)
+"""The bits of a channel that say in which of 8 cells it is."""
 
 _LINEAR_UP_TO = 0.04045
 
 
 @dataclass(frozen=True, slots=True)
-class Colour:
-    """One of an image's dominant colours: the nearest CSS name, red, green and blue as #rrggbb, the share of pixels."""
+class Palettes:
+    """The dominant colours of n images, the most frequent first, one image's after the other's.
 
-    name: str
-    code: str
-    share: float
+    `counts`: how many each image has; `codes` and `shares` of each colour: 0xrrggbb, and its share of the pixels.
+    """
+
+    counts: list[int]
+    codes: list[int]
+    shares: list[float]
 
 
-def colorfulness(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return how colourful n x height x width x 3 RGB images are: 0 for grey, above 109 extremely so.
+def colorfulness(channels: NDArray[np.uint8], totals: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return how colourful n images are: 0 for grey, above 109 extremely so.
+
+    `channels`: planes of red, green and blue, 3 x n x height x width; `totals`: the sums of their values, 3 x n.
+
 
     D. Hasler, S. Suesstrunk, "Measuring colourfulness in natural images", Proc. SPIE 5007 (2003), section 6:
     the standard deviations of rg = R - G and yb = (R + G) / 2 - B, and 0.3 times their means.
     """
-    red, green, blue = (
-        pixels[..., channel].astype(np.int32).reshape(len(pixels), -1) for channel in range(3)
-    )
-    rg_mean, rg_variance = _moments(red - green)
-    yb_mean, yb_variance = _moments(red + green - 2 * blue)  # twice yb: whole numbers
+    flat = channels.reshape(*channels.shape[:2], -1)
+    count, pixels = flat.shape[1:]
+    rg_squares, yb_squares = np.zeros((2, count), dtype=np.int64)
+    for block in blocks(pixels):
+        red, green, blue = flat[:, :, block]
+        rg_squares += sums_of_squares(np.subtract(red, green, dtype=np.int16))
+        yb = np.add(red, green, dtype=np.int16)  # twice yb: whole numbers
+        yb -= np.left_shift(blue, 1, dtype=np.int16)
+        yb_squares += sums_of_squares(yb)
+    red_total, green_total, blue_total = totals
+    rg_total, yb_total = red_total - green_total, red_total + green_total - 2 * blue_total
+    rg_variance = (pixels * rg_squares - rg_total**2) / pixels**2
+    yb_variance = (pixels * yb_squares - yb_total**2) / pixels**2
     deviation = np.sqrt(rg_variance + yb_variance / 4)
-    return (deviation + 0.3 * np.hypot(rg_mean, yb_mean / 2)).astype(np.float32)
+    means = np.hypot(rg_total / pixels, yb_total / pixels / 2)
+    return np.asarray(deviation + 0.3 * means, dtype=np.float32)
 
 
-def _moments(values: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    count = values.shape[1]
-    total = values.sum(axis=1, dtype=np.int64)
-    squares = np.einsum("ij,ij->i", values, values, dtype=np.int64)
-    return total / count, (count * squares - total**2) / count**2
-
-
-def dominant(pixels: NDArray[np.uint8]) -> list[list[Colour]]:
-    """Return the dominant colours of n x height x width x 3 RGB images, the most frequent first.
+def dominant(channels: NDArray[np.uint8]) -> Palettes:
+    """Return the dominant colours of images, from planes of red, green and blue, 3 x n x height x width.
 
     The popularity algorithm: P. Heckbert, "Color Image Quantization for Frame Buffer Display", SIGGRAPH 1982,
     section 3.1. The cube of colours is cut into 8 x 8 x 8 cells; the most populous give the colours, each the mean of
     its pixels. Heckbert's cells are smaller; these are as large as the differences between names.
     """
-    count, cells = len(pixels), _CELLS**3
-    channels = pixels.reshape(count, -1, 3)
-    cell = np.zeros(channels.shape[:2], dtype=np.int32)
-    for channel in range(3):
-        cell = cell << _CELL_BITS | channels[..., channel] >> (8 - _CELL_BITS)
-    places = (cell + np.arange(count, dtype=np.int32)[:, None] * cells).ravel()
-    size = count * cells
-    populations = np.bincount(places, minlength=size).reshape(count, cells)
-    sums = [
-        np.bincount(places, channels[..., channel].ravel(), size).reshape(count, cells)
-        for channel in range(3)
-    ]
-    return _named(populations, np.stack(sums, axis=-1))
+    flat = channels.reshape(*channels.shape[:2], -1)
+    count, pixels = flat.shape[1:]
+    cells = np.empty((count, pixels), dtype=np.uint16)
+    size = count * _CELLS_OF_CUBE
+    first = np.arange(0, size, _CELLS_OF_CUBE)[:, None]
+    populations = np.zeros(size, dtype=np.intp)
+    for block in blocks(pixels):
+        cells[:, block] = _cells(flat[:, :, block])
+        places = np.add(cells[:, block], first, dtype=np.intp)
+        populations += np.bincount(places.ravel(), minlength=size)
+    populations = populations.reshape(count, -1)
+    best, population, counts = _most_populous(populations, pixels)
+    widest = counts.max()
+    sums = _sums(flat, cells, best[:, :widest])
+    return _palettes(population[:, :widest], sums, counts, pixels)
 
 
-def dominant_greys(histogram: NDArray[np.int64]) -> list[list[Colour]]:
-    """Return the dominant colours of grey images from n x 256 histograms: as `dominant` of the same images in RGB."""
-    count = len(histogram)
-    populations = histogram.reshape(count, _CELLS, _WIDTH).sum(axis=2)
-    sums = (histogram * np.arange(LEVELS)).reshape(count, _CELLS, _WIDTH).sum(axis=2)
-    return _named(populations, np.repeat(sums[..., None], 3, axis=-1))
+def dominant_greys(of: Cumulated) -> Palettes:
+    """Return the dominant colours of n grey images: as `dominant` of the same images in RGB."""
+    populations, sums = of.ranges(_CELLS)
+    pixels = int(of.pixels[0, -1])
+    best, population, counts = _most_populous(populations, pixels)
+    sums_of_best = np.take_along_axis(sums, best, axis=1)
+    return _palettes(population, np.repeat(sums_of_best[..., None], 3, axis=-1), counts, pixels)
 
 
-def _named(populations: NDArray[np.int64], sums: NDArray[np.int64 | np.float64]) -> list[list[Colour]]:
-    """Return the most populous cells of n images: n x cells populations, n x cells x 3 sums of their pixels."""
-    shares = populations / populations.sum(axis=1, keepdims=True)
-    # Stable, so of two cells with as many pixels the darker one comes first, whatever the sorting is.
-    order = np.argsort(-populations, axis=1, kind="stable")[:, :MAX_COLOURS]
-    rows = np.arange(len(populations))[:, None]
-    best = shares[rows, order]
-    chosen = best >= MIN_SHARE
-    chosen[:, 0] = True
-    colours = np.floor(sums[rows, order] / np.maximum(populations[rows, order], 1)[..., None] + 0.5)
-    codes = (colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])).tolist()
-    return [
-        [Colour(colour_name(code), f"#{code:06x}", share) for code, share in zip(*row, strict=True)]
-        for row in _kept(codes, best.tolist(), chosen.sum(axis=1).tolist())
-    ]
+def _cells(channels: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return the cell of each pixel, 0 to 511: 3 x n x pixels in, n x pixels out."""
+    red, green, blue = channels
+    cells = (red & _FIRST_BITS).astype(np.uint16)
+    cells <<= 1
+    cells |= ((green & _FIRST_BITS) >> 2) | (blue >> 5)
+    return np.asarray(cells)
 
 
-def _kept(
-    codes: list[list[int]], shares: list[list[float]], counts: Sequence[int]
-) -> list[tuple[list[int], list[float]]]:
-    return [
-        (row_codes[:count], row_shares[:count])
-        for row_codes, row_shares, count in zip(codes, shares, counts, strict=True)
-    ]
+def _most_populous(
+    populations: NDArray[np.int64] | NDArray[np.float64], pixels: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+    """Return the five most populous cells of n images, their populations, and how many of them are dominant."""
+    left = populations.astype(np.float64)
+    rows = np.arange(len(left))
+    best = np.empty((len(left), MAX_COLOURS), dtype=np.intp)
+    population = np.empty(best.shape)
+    for place in range(MAX_COLOURS):
+        # Of two cells with as many pixels it is the first, the darker one.
+        best[:, place] = chosen = left.argmax(axis=1)
+        population[:, place] = left[rows, chosen]
+        left[rows, chosen] = -1
+    counts = (population / pixels >= MIN_SHARE).sum(axis=1)
+    return best, population, np.maximum(counts, 1)
+
+
+def _sums(
+    channels: NDArray[np.uint8], cells: NDArray[np.uint16], best: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the sums of red, green and blue of the pixels in these cells: n x cells x 3.
+
+    Products of 0 or 1 with the channels, by BLAS: for so few cells faster than adding up those of all. Exact: a
+    block's values add up to less than 2 ** 24.
+    """
+    sums = np.zeros((*best.shape, len(channels)))
+    sought = best.astype(np.uint16)[..., None]
+    for block in blocks(cells.shape[1]):
+        inside = (cells[:, None, block] == sought).astype(np.float32)
+        sums += inside @ channels[:, :, block].astype(np.float32).transpose(1, 2, 0)
+    return sums
+
+
+def _palettes(
+    population: NDArray[np.float64], sums: NDArray[np.float64], counts: NDArray[np.intp], pixels: int
+) -> Palettes:
+    """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours."""
+    dominant = np.arange(population.shape[1]) < counts[:, None]
+    colours = np.floor(sums[dominant] / population[dominant][:, None] + 0.5)
+    codes = colours @ np.array([1 << 16, 1 << 8, 1])
+    shares = population[dominant] / pixels
+    return Palettes(counts.tolist(), codes.astype(np.int64).tolist(), shares.tolist())
 
 
 @lru_cache(maxsize=65_536)

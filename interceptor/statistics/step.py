@@ -1,7 +1,6 @@
 """The interceptor `statistics`: groups of images of one shape, each group measured at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,13 @@ from flumen.interceptor.batch import Batch, ColumnValues, Intercepted, plain
 from flumen.interceptor.chain import Context
 from flumen.interceptor.columns import Column, Kind
 from flumen.interceptor.errors import InterceptorError
-from flumen.interceptor.statistics import colours, light, shapes
-from flumen.interceptor.statistics.colours import Colour
+from flumen.interceptor.statistics import colours, light, shapes, texts
+from flumen.interceptor.statistics.light import Cumulated
 
 _CHANNELS = ("red", "green", "blue")
 
-_GROUP_PIXELS = 2_000_000
-"""So many pixels are measured at once: what lies between takes up to 30 bytes a pixel."""
-
-_DECIMALS = 10_000
+_GROUP_PIXELS = 500_000
+"""So many pixels are measured at once: what lies between takes up to 60 bytes a pixel."""
 
 _OF_LUMINANCE = (
     Column("luminance_mean", Kind.FLOAT, "mean luminance, 0 to 255"),
@@ -98,39 +95,42 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
 
     A grey image has no values of channels: its colourfulness is 0 and its colours are greys.
     """
-    luminance = light.luminance(pixels)
+    channels = None if light.is_grey(pixels) else light.planes(pixels)
+    luminance = pixels if channels is None else light.luminance(channels)
     histogram = light.histograms(luminance)
+    cumulated = light.cumulated(histogram)
     of_light = light.levels(histogram)
-    standing_out = shapes.foreground(luminance, light.otsu(histogram))
+    standing_out = shapes.foreground(luminance, light.otsu(cumulated))
     return {
         **_level_columns("luminance", of_light),
-        "luminance_histogram": _json_rows(light.bins(histogram)),
+        "luminance_histogram": texts.shares_json(light.bins(cumulated)),
         "entropy": light.entropy(histogram),
         "contrast": light.contrast(of_light),
         "brightness": light.brightness(of_light),
-        "foreground": standing_out.reshape(len(pixels), -1).mean(axis=1).astype(np.float32),
+        "foreground": shapes.share(standing_out),
         "objects": shapes.count_objects(standing_out),
         "sharpness": shapes.sharpness(luminance),
-        **(_grey_columns(histogram) if light.is_grey(pixels) else _colour_columns(pixels)),
+        **(_grey_columns(cumulated) if channels is None else _colour_columns(channels)),
     }
 
 
-def _grey_columns(histogram: NDArray[np.int64]) -> Mapping[str, ColumnValues]:
+def _grey_columns(of: Cumulated) -> Mapping[str, ColumnValues]:
     return {
-        "colorfulness": np.zeros(len(histogram), dtype=np.float32),
-        **_palette_columns(colours.dominant_greys(histogram)),
+        "colorfulness": np.zeros(len(of.pixels), dtype=np.float32),
+        **texts.palette_columns(colours.dominant_greys(of)),
     }
 
 
-def _colour_columns(pixels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
-    of_channels: dict[str, ColumnValues] = {}
+def _colour_columns(channels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
+    count = channels.shape[1]
+    of_channels = light.levels(light.histograms(channels.reshape(-1, *channels.shape[2:])))
+    columns: dict[str, ColumnValues] = {}
     for position, name in enumerate(_CHANNELS):
-        histogram = light.histograms(np.ascontiguousarray(pixels[..., position]))
-        of_channels |= _level_columns(name, light.levels(histogram))
+        columns |= _level_columns(name, of_channels.part(slice(position * count, (position + 1) * count)))
     return {
-        **of_channels,
-        "colorfulness": colours.colorfulness(pixels),
-        **_palette_columns(colours.dominant(pixels)),
+        **columns,
+        "colorfulness": colours.colorfulness(channels, of_channels.total.reshape(-1, count)),
+        **texts.palette_columns(colours.dominant(channels)),
     }
 
 
@@ -141,30 +141,6 @@ def _level_columns(name: str, levels: light.Levels) -> Mapping[str, ColumnValues
         f"{name}_min": levels.least,
         f"{name}_max": levels.greatest,
     }
-
-
-def _palette_columns(palettes: Sequence[Sequence[Colour]]) -> Mapping[str, ColumnValues]:
-    return {
-        "dominant_color": [palette[0].name for palette in palettes],
-        "dominant_colors": [list(dict.fromkeys(colour.name for colour in palette)) for palette in palettes],
-        "palette": [f"[{','.join(map(_colour_json, palette))}]" for palette in palettes],
-    }
-
-
-def _colour_json(colour: Colour) -> str:
-    return f'{{"name":"{colour.name}","color":"{colour.code}","share":{colour.share:.4f}}}'
-
-
-def _json_rows(shares: NDArray[np.float64]) -> list[str]:
-    """Return each row as a JSON array, to four decimals: few enough to be written once and looked up."""
-    texts = _decimals()
-    places = np.round(shares * _DECIMALS).astype(np.intp).tolist()
-    return [f"[{','.join([texts[place] for place in row])}]" for row in places]
-
-
-@lru_cache(maxsize=1)
-def _decimals() -> list[str]:
-    return [f"{place / _DECIMALS:g}" for place in range(_DECIMALS + 1)]
 
 
 def _scatter(
