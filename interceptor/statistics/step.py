@@ -58,7 +58,7 @@ class Statistics:
     )
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
-        """Add the columns, and take `views` and `measured` away: they are large, and nothing is stored of them.
+        """Add the columns, but those of channels where all are grey; take `views` and `measured` away: they are large.
 
         Raises:
             InterceptorError: no interceptor before it made `views`.
@@ -68,20 +68,13 @@ class Statistics:
         views = batch.columns["views"]
         already = batch.columns.get("measured", [None] * len(batch))
         open_rows = [row for row in range(len(batch)) if already[row] is None]
-        columns: dict[str, ColumnValues] = {column.name: [None] * len(batch) for column in self.columns}
-        measured = [
-            (rows, measure(np.stack([views[row] for row in rows]))) for rows in _groups(views, open_rows)
-        ]
-        if len(measured) == 1 and len(open_rows) == len(
-            batch
-        ):  # all of one shape: the columns are there already
-            columns |= measured[0][1]
+        measured = [(rows, measure(_stacked(views, rows))) for rows in _groups(views, open_rows)]
+        if len(measured) == 1 and len(open_rows) == len(batch):
+            columns: Mapping[str, ColumnValues] = measured[0][
+                1
+            ]  # all of one shape: the columns are there already
         else:
-            for rows, values in measured:
-                _scatter(rows, values, columns)
-            for row, values_of_one in enumerate(already):
-                for name, value in (values_of_one or {}).items():
-                    columns[name][row] = value
+            columns = _scattered(len(batch), measured, already)
         return Intercepted(batch.without("views", "measured").with_columns(**columns), ())
 
 
@@ -143,13 +136,29 @@ def _level_columns(name: str, levels: light.Levels) -> Mapping[str, ColumnValues
     }
 
 
-def _scatter(
-    rows: Sequence[int], measured: Mapping[str, ColumnValues], columns: dict[str, ColumnValues]
-) -> None:
-    for name, values in measured.items():
-        column = columns[name]
-        for row, value in zip(rows, plain(values), strict=True):
-            column[row] = value
+def _scattered(
+    count: int, measured: Sequence[tuple[Sequence[int], Mapping[str, ColumnValues]]], already: ColumnValues
+) -> Mapping[str, ColumnValues]:
+    """Return columns of `count` rows: those of groups of rows, and those of rows that were measured one by one."""
+    columns: dict[str, list[Any]] = {}
+    for rows, values_of_rows in measured:
+        for name, values in values_of_rows.items():
+            column = columns.setdefault(name, [None] * count)
+            for row, value in zip(rows, plain(values), strict=True):
+                column[row] = value
+    for row, values_of_one in enumerate(already):
+        for name, value in (values_of_one or {}).items():
+            if name not in columns:
+                columns[name] = [None] * count
+            columns[name][row] = value
+    return columns
+
+
+def _stacked(views: ColumnValues, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the views of these rows in one piece: n x height x width [x 3]."""
+    if isinstance(views, np.ndarray):
+        return np.asarray(views if len(rows) == len(views) else views[list(rows)])
+    return np.stack([views[row] for row in rows])
 
 
 def _groups(views: ColumnValues, rows: Sequence[int]) -> Iterator[Sequence[int]]:
