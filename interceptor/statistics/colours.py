@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
+from flumen.interceptor.statistics import light
 from flumen.interceptor.statistics.light import Cumulated
-from flumen.interceptor.statistics.sums import blocks, sums_of_squares
+from flumen.interceptor.statistics.sums import blocks, sums, sums_of_squares
 
 MAX_COLOURS = 5
 MIN_SHARE = 0.05
@@ -20,6 +21,13 @@ _FIRST_BITS = np.uint8(0xE0)
 """The bits of a channel that say in which of 8 cells it is."""
 
 _LINEAR_UP_TO = 0.04045
+
+
+WHOLE_PIXELS = 256 * 256
+"""Of an image of more pixels, colours are measured on a quarter of them."""
+
+_CLEAR_SHARE = 0.06
+"""The least share of the most frequent colour in a quarter of the pixels that is trusted to be so in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,63 +42,94 @@ class Palettes:
     shares: list[float]
 
 
-def colorfulness(channels: NDArray[np.uint8], totals: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return how colourful n images are: 0 for grey, above 109 extremely so.
+def sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pixels of n x height x width x 3 RGB that colours are measured on, channel by channel.
 
-    `channels`: planes of red, green and blue, 3 x n x height x width; `totals`: the sums of their values, 3 x n.
+    That is 3 x n x pixels: of large images a quarter, of others all.
+    """
+    count, height, width, channels = pixels.shape
+    flat = pixels.reshape(count, -1, channels)
+    return light.planes(flat if height * width <= WHOLE_PIXELS else flat.take(_sample(height, width), axis=1))
 
+
+@lru_cache(maxsize=16)
+def _sample(height: int, width: int) -> NDArray[np.intp]:
+    """Return the places of one pixel of every two by two, drawn once for all: no pattern of an image is in step."""
+    rows, columns = np.indices((height // 2, width // 2))
+    down, right = np.random.default_rng(seed=0).integers(0, 2, (2, *rows.shape))
+    return np.asarray(((2 * rows + down) * width + 2 * columns + right).ravel())
+
+
+def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return how colourful n images are, from 3 x n x pixels: 0 for grey, above 109 extremely so.
 
     D. Hasler, S. Suesstrunk, "Measuring colourfulness in natural images", Proc. SPIE 5007 (2003), section 6:
     the standard deviations of rg = R - G and yb = (R + G) / 2 - B, and 0.3 times their means.
     """
-    flat = channels.reshape(*channels.shape[:2], -1)
-    count, pixels = flat.shape[1:]
-    rg_squares, yb_squares = np.zeros((2, count), dtype=np.int64)
-    for block in blocks(pixels):
-        red, green, blue = flat[:, :, block]
-        rg_squares += sums_of_squares(np.subtract(red, green, dtype=np.int16))
+    count, places = channels.shape[1:]
+    rg_squares, yb_squares, rg_total, yb_total = np.zeros((4, count), dtype=np.int64)
+    for block in blocks(places):
+        red, green, blue = channels[:, :, block]
+        rg = np.subtract(red, green, dtype=np.int16)
         yb = np.add(red, green, dtype=np.int16)  # twice yb: whole numbers
         yb -= np.left_shift(blue, 1, dtype=np.int16)
+        rg_squares += sums_of_squares(rg)
         yb_squares += sums_of_squares(yb)
-    red_total, green_total, blue_total = totals
-    rg_total, yb_total = red_total - green_total, red_total + green_total - 2 * blue_total
-    rg_variance = (pixels * rg_squares - rg_total**2) / pixels**2
-    yb_variance = (pixels * yb_squares - yb_total**2) / pixels**2
+        rg_total += sums(rg)
+        yb_total += sums(yb)
+    rg_variance = (places * rg_squares - rg_total**2) / places**2
+    yb_variance = (places * yb_squares - yb_total**2) / places**2
     deviation = np.sqrt(rg_variance + yb_variance / 4)
-    means = np.hypot(rg_total / pixels, yb_total / pixels / 2)
+    means = np.hypot(rg_total / places, yb_total / places / 2)
     return np.asarray(deviation + 0.3 * means, dtype=np.float32)
 
 
-def dominant(channels: NDArray[np.uint8]) -> Palettes:
-    """Return the dominant colours of images, from planes of red, green and blue, 3 x n x height x width.
+def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> Palettes:
+    """Return the dominant colours of n x height x width x 3 RGB images. `channels`: what was `sampled` of them.
 
     The popularity algorithm: P. Heckbert, "Color Image Quantization for Frame Buffer Display", SIGGRAPH 1982,
     section 3.1. The cube of colours is cut into 8 x 8 x 8 cells; the most populous give the colours, each the mean of
     its pixels. Heckbert's cells are smaller; these are as large as the differences between names.
     """
-    flat = channels.reshape(*channels.shape[:2], -1)
-    count, pixels = flat.shape[1:]
-    cells = np.empty((count, pixels), dtype=np.uint16)
+    flat = pixels.reshape(len(pixels), -1, pixels.shape[-1])
+    if flat.shape[1] == channels.shape[2]:
+        return _dominant(channels)
+    palettes = []
+    for row in range(len(pixels)):
+        palette = _dominant(channels[:, row : row + 1])
+        # Noise and the like: which of its many colours is the first, only all of its pixels can say.
+        is_clear = palette.shares[0] >= _CLEAR_SHARE
+        palettes.append(palette if is_clear else _dominant(light.planes(flat[row : row + 1])))
+    return Palettes(
+        [palette.counts[0] for palette in palettes],
+        [code for palette in palettes for code in palette.codes],
+        [share for palette in palettes for share in palette.shares],
+    )
+
+
+def _dominant(channels: NDArray[np.uint8]) -> Palettes:
+    """Return the dominant colours of 3 x n x pixels."""
+    count, places = channels.shape[1:]
+    cells = np.empty((count, places), dtype=np.uint16)
     size = count * _CELLS_OF_CUBE
     first = np.arange(0, size, _CELLS_OF_CUBE)[:, None]
     populations = np.zeros(size, dtype=np.intp)
-    for block in blocks(pixels):
-        cells[:, block] = _cells(flat[:, :, block])
-        places = np.add(cells[:, block], first, dtype=np.intp)
-        populations += np.bincount(places.ravel(), minlength=size)
-    populations = populations.reshape(count, -1)
-    best, population, counts = _most_populous(populations, pixels)
+    for block in blocks(places):
+        cells[:, block] = _cells(channels[:, :, block])
+        places_of_cells = np.add(cells[:, block], first, dtype=np.intp)
+        populations += np.bincount(places_of_cells.ravel(), minlength=size)
+    best, population, counts = _most_populous(populations.reshape(count, -1), places)
     widest = counts.max()
-    sums = _sums(flat, cells, best[:, :widest])
-    return _palettes(population[:, :widest], sums, counts, pixels)
+    sums_of_best = _sums(channels, cells, best[:, :widest])
+    return _palettes(population[:, :widest], sums_of_best, counts, places)
 
 
 def dominant_greys(of: Cumulated) -> Palettes:
     """Return the dominant colours of n grey images: as `dominant` of the same images in RGB."""
-    populations, sums = of.ranges(_CELLS)
+    populations, masses = of.ranges(_CELLS)
     pixels = int(of.pixels[0, -1])
     best, population, counts = _most_populous(populations, pixels)
-    sums_of_best = np.take_along_axis(sums, best, axis=1)
+    sums_of_best = np.take_along_axis(masses, best, axis=1)
     return _palettes(population, np.repeat(sums_of_best[..., None], 3, axis=-1), counts, pixels)
 
 
@@ -128,22 +167,22 @@ def _sums(
     Products of 0 or 1 with the channels, by BLAS: for so few cells faster than adding up those of all. Exact: a
     block's values add up to less than 2 ** 24.
     """
-    sums = np.zeros((*best.shape, len(channels)))
+    added = np.zeros((*best.shape, len(channels)))
     sought = best.astype(np.uint16)[..., None]
     for block in blocks(cells.shape[1]):
         inside = (cells[:, None, block] == sought).astype(np.float32)
-        sums += inside @ channels[:, :, block].astype(np.float32).transpose(1, 2, 0)
-    return sums
+        added += inside @ channels[:, :, block].astype(np.float32).transpose(1, 2, 0)
+    return added
 
 
 def _palettes(
-    population: NDArray[np.float64], sums: NDArray[np.float64], counts: NDArray[np.intp], pixels: int
+    population: NDArray[np.float64], added: NDArray[np.float64], counts: NDArray[np.intp], pixels: int
 ) -> Palettes:
     """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours."""
-    dominant = np.arange(population.shape[1]) < counts[:, None]
-    colours = np.floor(sums[dominant] / population[dominant][:, None] + 0.5)
+    chosen = np.arange(population.shape[1]) < counts[:, None]
+    colours = np.floor(added[chosen] / population[chosen][:, None] + 0.5)
     codes = colours @ np.array([1 << 16, 1 << 8, 1])
-    shares = population[dominant] / pixels
+    shares = population[chosen] / pixels
     return Palettes(counts.tolist(), codes.astype(np.int64).tolist(), shares.tolist())
 
 

@@ -7,14 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flumen.interceptor.statistics.sums import blocks
-
 LEVELS = 256
 BINS = 16
-
-# The weights of ITU-R BT.601 for red, green and blue in 65,536ths, as Pillow converts RGB to L; they add up to one,
-# so that grey stays what it is.
-_WEIGHTS = np.array([19_595, 38_470, 7_471], dtype=np.float32) / 65_536
 
 _PILLOW_FROM = 8_192
 """Pixels from which on Pillow counts faster than numpy, which makes 64-bit places of them first."""
@@ -61,21 +55,21 @@ def is_grey(pixels: NDArray[np.uint8]) -> bool:
     return pixels.ndim == len(("image", "row", "column"))
 
 
-def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return n x height x width x 3 RGB channel by channel, 3 x n x height x width: in one piece it is read faster."""
-    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+def luminance(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the luma (ITU-R BT.601) of n x height x width x 3 RGB, as Pillow has it; grey as it is.
 
-
-def luminance(channels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the luma (ITU-R BT.601) of 3 x ... planes of red, green and blue, as Pillow rounds it.
-
-    Exact: the products are whole 65,536ths, and float32 holds as many of them as there are.
+    Its weights are whole 65,536ths that add up to one, so grey stays what it is.
     """
-    flat = channels.reshape(len(channels), -1)
-    luma = np.empty(flat.shape[1], dtype=np.uint8)
-    for block in blocks(len(luma)):
-        luma[block] = _WEIGHTS @ flat[:, block].astype(np.float32) + np.float32(0.5)
-    return luma.reshape(channels.shape[1:])
+    if is_grey(pixels):
+        return pixels
+    # One above the other they are one picture.
+    luma = np.asarray(Image.fromarray(pixels.reshape(-1, *pixels.shape[2:])).convert("L"))
+    return luma.reshape(pixels.shape[:3])
+
+
+def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return ... x 3 RGB channel by channel, 3 x ...: in one piece each is read faster."""
+    return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
 
 
 def histograms(values: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -86,6 +80,15 @@ def histograms(values: NDArray[np.uint8]) -> NDArray[np.int64]:
         return np.array([Image.fromarray(image[None]).histogram() for image in flat])
     places = np.add(flat, np.arange(0, count * LEVELS, LEVELS)[:, None], dtype=np.intp)
     return np.bincount(places.ravel(), minlength=count * LEVELS).reshape(count, LEVELS)
+
+
+def channel_histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the histograms of n x height x width x 3 RGB: 3n x 256, those of red first, then green, then blue."""
+    count, height, width, channels = pixels.shape
+    if height * width < _PILLOW_FROM:
+        return histograms(planes(pixels).reshape(channels * count, -1))
+    counted = np.array([Image.fromarray(image).histogram() for image in pixels])
+    return counted.reshape(count, channels, LEVELS).swapaxes(0, 1).reshape(-1, LEVELS)
 
 
 def cumulated(histogram: NDArray[np.int64]) -> Cumulated:

@@ -88,8 +88,7 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
 
     A grey image has no values of channels: its colourfulness is 0 and its colours are greys.
     """
-    channels = None if light.is_grey(pixels) else light.planes(pixels)
-    luminance = pixels if channels is None else light.luminance(channels)
+    luminance = light.luminance(pixels)
     histogram = light.histograms(luminance)
     cumulated = light.cumulated(histogram)
     of_light = light.levels(histogram)
@@ -103,7 +102,7 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
         "foreground": shapes.share(standing_out),
         "objects": shapes.count_objects(standing_out),
         "sharpness": shapes.sharpness(luminance),
-        **(_grey_columns(cumulated) if channels is None else _colour_columns(channels)),
+        **(_grey_columns(cumulated) if light.is_grey(pixels) else _colour_columns(pixels)),
     }
 
 
@@ -114,16 +113,17 @@ def _grey_columns(of: Cumulated) -> Mapping[str, ColumnValues]:
     }
 
 
-def _colour_columns(channels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
-    count = channels.shape[1]
-    of_channels = light.levels(light.histograms(channels.reshape(-1, *channels.shape[2:])))
+def _colour_columns(pixels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
+    count = len(pixels)
+    of_channels = light.levels(light.channel_histograms(pixels))
     columns: dict[str, ColumnValues] = {}
     for position, name in enumerate(_CHANNELS):
         columns |= _level_columns(name, of_channels.part(slice(position * count, (position + 1) * count)))
+    channels = colours.sampled(pixels)
     return {
         **columns,
-        "colorfulness": colours.colorfulness(channels, of_channels.total.reshape(-1, count)),
-        **texts.palette_columns(colours.dominant(channels)),
+        "colorfulness": colours.colorfulness(channels),
+        **texts.palette_columns(colours.dominant(channels, pixels)),
     }
 
 
