@@ -51,7 +51,8 @@ class Reject:
 class Batch:
     """A micro-batch in columns: row i of every column belongs to `images[i]`.
 
-    Declared columns (`flumen.interceptor.columns.Column`) are stored. Others only serve later interceptors:
+    Declared columns (`flumen.interceptor.columns.Column`) are stored; one that is not there is null in every row, and
+    costs nothing. Others only serve later interceptors:
     `pixels` (uint8, n x height x width [x 3]), `tensor` (float32, the classifier's input shape) and
     `probabilities` (float32, n x labels).
     """
@@ -101,13 +102,15 @@ def _take(values: ColumnValues, rows: Sequence[int]) -> ColumnValues:
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Return one or more batches of the same columns as one, in order."""
-    first = batches[0]
+    """Return one or more batches as one, in order; a column that one of them lacks is null in its rows."""
     if len(batches) == 1:
-        return first
+        return batches[0]
     columns: dict[str, ColumnValues] = {}
-    for name in first.columns:
-        pieces = [batch.columns[name] for batch in batches]
+    for name in dict.fromkeys(name for batch in batches for name in batch.columns):
+        pieces = [batch.columns.get(name, [None] * len(batch)) for batch in batches if len(batch)]
+        if not pieces:
+            columns[name] = batches[0].columns.get(name, [])
+            continue
         arrays = [piece for piece in pieces if isinstance(piece, np.ndarray)]
         if len(arrays) == len(pieces):
             columns[name] = np.concatenate(arrays)

@@ -59,20 +59,20 @@ class Metadata:
     )
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
-        """Add the columns, and take `metadata` away: it holds the same.
+        """Add the columns that are not null in every row, and take `metadata` away: it holds the same.
 
         Raises:
             InterceptorError: no interceptor before it made `metadata`.
         """
         if "metadata" not in batch.columns:
             raise InterceptorError("metadata needs images; put decode before it in the setting interceptors")
-        found: Sequence[Mapping[str, Any]] = list(batch.columns["metadata"])
-        columns: dict[str, list[Any]] = {column.name: [None] * len(batch) for column in self.columns}
-        for name in _OF_EVERY_IMAGE:
-            columns[name] = [values[name] for values in found]
+        found: Sequence[Mapping[str, Any]] = batch.columns["metadata"]  # type: ignore[assignment]
+        columns: dict[str, list[Any]] = {name: [values[name] for values in found] for name in _OF_EVERY_IMAGE}
         for row, values in enumerate(found):
             if len(values) > len(_OF_EVERY_IMAGE):
                 for name, value in values.items():
+                    if name not in columns:
+                        columns[name] = [None] * len(batch)
                     columns[name][row] = value
         return Intercepted(batch.without("metadata").with_columns(**columns), ())
 

@@ -1,6 +1,5 @@
 """Colour: how colourful an image is, which colours it is made of, and what people call them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -8,104 +7,183 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageColor
 
-from flumen.interceptor.statistics.light import LEVELS
+from flumen.interceptor.statistics import light
+from flumen.interceptor.statistics.light import Cumulated
+from flumen.interceptor.statistics.sums import blocks, sums, sums_of_squares
 
 MAX_COLOURS = 5
 MIN_SHARE = 0.05
 """A colour of fewer pixels is none of the dominant ones, unless it is the most frequent."""
 
-_CELL_BITS = 3
-_CELLS = 1 << _CELL_BITS
-_WIDTH = LEVELS // _CELLS
+_CELLS = 8
+_CELLS_OF_CUBE = _CELLS**3
+_FIRST_BITS = np.uint8(0xE0)
+"""The bits of a channel that say in which of 8 cells it is."""
 
 _LINEAR_UP_TO = 0.04045
 
 
+WHOLE_PIXELS = 256 * 256
+"""Of an image of more pixels, colours are measured on a quarter of them."""
+
+_CLEAR_SHARE = 0.06
+"""The least share of the most frequent colour in a quarter of the pixels that is trusted to be so in all of them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Colour:
-    """One of an image's dominant colours: the nearest CSS name, red, green and blue as #rrggbb, the share of pixels."""
+class Palettes:
+    """The dominant colours of n images, the most frequent first, one image's after the other's.
 
-    name: str
-    code: str
-    share: float
+    `counts`: how many each image has; `codes` and `shares` of each colour: 0xrrggbb, and its share of the pixels.
+    """
+
+    counts: list[int]
+    codes: list[int]
+    shares: list[float]
 
 
-def colorfulness(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return how colourful n x height x width x 3 RGB images are: 0 for grey, above 109 extremely so.
+def sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the pixels of n x height x width x 3 RGB that colours are measured on, channel by channel.
+
+    That is 3 x n x pixels: of large images a quarter, of others all.
+    """
+    count, height, width, channels = pixels.shape
+    flat = pixels.reshape(count, -1, channels)
+    return light.planes(flat if height * width <= WHOLE_PIXELS else flat.take(_sample(height, width), axis=1))
+
+
+@lru_cache(maxsize=16)
+def _sample(height: int, width: int) -> NDArray[np.intp]:
+    """Return the places of one pixel of every two by two, drawn once for all: no pattern of an image is in step."""
+    rows, columns = np.indices((height // 2, width // 2))
+    down, right = np.random.default_rng(seed=0).integers(0, 2, (2, *rows.shape))
+    return np.asarray(((2 * rows + down) * width + 2 * columns + right).ravel())
+
+
+def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return how colourful n images are, from 3 x n x pixels: 0 for grey, above 109 extremely so.
 
     D. Hasler, S. Suesstrunk, "Measuring colourfulness in natural images", Proc. SPIE 5007 (2003), section 6:
     the standard deviations of rg = R - G and yb = (R + G) / 2 - B, and 0.3 times their means.
     """
-    red, green, blue = (
-        pixels[..., channel].astype(np.int32).reshape(len(pixels), -1) for channel in range(3)
-    )
-    rg_mean, rg_variance = _moments(red - green)
-    yb_mean, yb_variance = _moments(red + green - 2 * blue)  # twice yb: whole numbers
+    count, places = channels.shape[1:]
+    rg_squares, yb_squares, rg_total, yb_total = np.zeros((4, count), dtype=np.int64)
+    for block in blocks(places):
+        red, green, blue = channels[:, :, block]
+        rg = np.subtract(red, green, dtype=np.int16)
+        yb = np.add(red, green, dtype=np.int16)  # twice yb: whole numbers
+        yb -= np.left_shift(blue, 1, dtype=np.int16)
+        rg_squares += sums_of_squares(rg)
+        yb_squares += sums_of_squares(yb)
+        rg_total += sums(rg)
+        yb_total += sums(yb)
+    rg_variance = (places * rg_squares - rg_total**2) / places**2
+    yb_variance = (places * yb_squares - yb_total**2) / places**2
     deviation = np.sqrt(rg_variance + yb_variance / 4)
-    return (deviation + 0.3 * np.hypot(rg_mean, yb_mean / 2)).astype(np.float32)
+    means = np.hypot(rg_total / places, yb_total / places / 2)
+    return np.asarray(deviation + 0.3 * means, dtype=np.float32)
 
 
-def _moments(values: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    count = values.shape[1]
-    total = values.sum(axis=1, dtype=np.int64)
-    squares = np.einsum("ij,ij->i", values, values, dtype=np.int64)
-    return total / count, (count * squares - total**2) / count**2
-
-
-def dominant(pixels: NDArray[np.uint8]) -> list[list[Colour]]:
-    """Return the dominant colours of n x height x width x 3 RGB images, the most frequent first.
+def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> Palettes:
+    """Return the dominant colours of n x height x width x 3 RGB images. `channels`: what was `sampled` of them.
 
     The popularity algorithm: P. Heckbert, "Color Image Quantization for Frame Buffer Display", SIGGRAPH 1982,
     section 3.1. The cube of colours is cut into 8 x 8 x 8 cells; the most populous give the colours, each the mean of
     its pixels. Heckbert's cells are smaller; these are as large as the differences between names.
     """
-    count, cells = len(pixels), _CELLS**3
-    channels = pixels.reshape(count, -1, 3)
-    cell = np.zeros(channels.shape[:2], dtype=np.int32)
-    for channel in range(3):
-        cell = cell << _CELL_BITS | channels[..., channel] >> (8 - _CELL_BITS)
-    places = (cell + np.arange(count, dtype=np.int32)[:, None] * cells).ravel()
-    size = count * cells
-    populations = np.bincount(places, minlength=size).reshape(count, cells)
-    sums = [
-        np.bincount(places, channels[..., channel].ravel(), size).reshape(count, cells)
-        for channel in range(3)
-    ]
-    return _named(populations, np.stack(sums, axis=-1))
+    flat = pixels.reshape(len(pixels), -1, pixels.shape[-1])
+    if flat.shape[1] == channels.shape[2]:
+        return _dominant(channels)
+    palettes = []
+    for row in range(len(pixels)):
+        palette = _dominant(channels[:, row : row + 1])
+        # Noise and the like: which of its many colours is the first, only all of its pixels can say.
+        is_clear = palette.shares[0] >= _CLEAR_SHARE
+        palettes.append(palette if is_clear else _dominant(light.planes(flat[row : row + 1])))
+    return Palettes(
+        [palette.counts[0] for palette in palettes],
+        [code for palette in palettes for code in palette.codes],
+        [share for palette in palettes for share in palette.shares],
+    )
 
 
-def dominant_greys(histogram: NDArray[np.int64]) -> list[list[Colour]]:
-    """Return the dominant colours of grey images from n x 256 histograms: as `dominant` of the same images in RGB."""
-    count = len(histogram)
-    populations = histogram.reshape(count, _CELLS, _WIDTH).sum(axis=2)
-    sums = (histogram * np.arange(LEVELS)).reshape(count, _CELLS, _WIDTH).sum(axis=2)
-    return _named(populations, np.repeat(sums[..., None], 3, axis=-1))
+def _dominant(channels: NDArray[np.uint8]) -> Palettes:
+    """Return the dominant colours of 3 x n x pixels."""
+    count, places = channels.shape[1:]
+    cells = np.empty((count, places), dtype=np.uint16)
+    size = count * _CELLS_OF_CUBE
+    first = np.arange(0, size, _CELLS_OF_CUBE)[:, None]
+    populations = np.zeros(size, dtype=np.intp)
+    for block in blocks(places):
+        cells[:, block] = _cells(channels[:, :, block])
+        places_of_cells = np.add(cells[:, block], first, dtype=np.intp)
+        populations += np.bincount(places_of_cells.ravel(), minlength=size)
+    best, population, counts = _most_populous(populations.reshape(count, -1), places)
+    widest = counts.max()
+    sums_of_best = _sums(channels, cells, best[:, :widest])
+    return _palettes(population[:, :widest], sums_of_best, counts, places)
 
 
-def _named(populations: NDArray[np.int64], sums: NDArray[np.int64 | np.float64]) -> list[list[Colour]]:
-    """Return the most populous cells of n images: n x cells populations, n x cells x 3 sums of their pixels."""
-    shares = populations / populations.sum(axis=1, keepdims=True)
-    # Stable, so of two cells with as many pixels the darker one comes first, whatever the sorting is.
-    order = np.argsort(-populations, axis=1, kind="stable")[:, :MAX_COLOURS]
-    rows = np.arange(len(populations))[:, None]
-    best = shares[rows, order]
-    chosen = best >= MIN_SHARE
-    chosen[:, 0] = True
-    colours = np.floor(sums[rows, order] / np.maximum(populations[rows, order], 1)[..., None] + 0.5)
-    codes = (colours.astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])).tolist()
-    return [
-        [Colour(colour_name(code), f"#{code:06x}", share) for code, share in zip(*row, strict=True)]
-        for row in _kept(codes, best.tolist(), chosen.sum(axis=1).tolist())
-    ]
+def dominant_greys(of: Cumulated) -> Palettes:
+    """Return the dominant colours of n grey images: as `dominant` of the same images in RGB."""
+    populations, masses = of.ranges(_CELLS)
+    pixels = int(of.pixels[0, -1])
+    best, population, counts = _most_populous(populations, pixels)
+    sums_of_best = np.take_along_axis(masses, best, axis=1)
+    return _palettes(population, np.repeat(sums_of_best[..., None], 3, axis=-1), counts, pixels)
 
 
-def _kept(
-    codes: list[list[int]], shares: list[list[float]], counts: Sequence[int]
-) -> list[tuple[list[int], list[float]]]:
-    return [
-        (row_codes[:count], row_shares[:count])
-        for row_codes, row_shares, count in zip(codes, shares, counts, strict=True)
-    ]
+def _cells(channels: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """Return the cell of each pixel, 0 to 511: 3 x n x pixels in, n x pixels out."""
+    red, green, blue = channels
+    cells = (red & _FIRST_BITS).astype(np.uint16)
+    cells <<= 1
+    cells |= ((green & _FIRST_BITS) >> 2) | (blue >> 5)
+    return np.asarray(cells)
+
+
+def _most_populous(
+    populations: NDArray[np.int64] | NDArray[np.float64], pixels: int
+) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+    """Return the five most populous cells of n images, their populations, and how many of them are dominant."""
+    left = populations.astype(np.float64)
+    rows = np.arange(len(left))
+    best = np.empty((len(left), MAX_COLOURS), dtype=np.intp)
+    population = np.empty(best.shape)
+    for place in range(MAX_COLOURS):
+        # Of two cells with as many pixels it is the first, the darker one.
+        best[:, place] = chosen = left.argmax(axis=1)
+        population[:, place] = left[rows, chosen]
+        left[rows, chosen] = -1
+    counts = (population / pixels >= MIN_SHARE).sum(axis=1)
+    return best, population, np.maximum(counts, 1)
+
+
+def _sums(
+    channels: NDArray[np.uint8], cells: NDArray[np.uint16], best: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Return the sums of red, green and blue of the pixels in these cells: n x cells x 3.
+
+    Products of 0 or 1 with the channels, by BLAS: for so few cells faster than adding up those of all. Exact: a
+    block's values add up to less than 2 ** 24.
+    """
+    added = np.zeros((*best.shape, len(channels)))
+    sought = best.astype(np.uint16)[..., None]
+    for block in blocks(cells.shape[1]):
+        inside = (cells[:, None, block] == sought).astype(np.float32)
+        added += inside @ channels[:, :, block].astype(np.float32).transpose(1, 2, 0)
+    return added
+
+
+def _palettes(
+    population: NDArray[np.float64], added: NDArray[np.float64], counts: NDArray[np.intp], pixels: int
+) -> Palettes:
+    """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours."""
+    chosen = np.arange(population.shape[1]) < counts[:, None]
+    colours = np.floor(added[chosen] / population[chosen][:, None] + 0.5)
+    codes = colours @ np.array([1 << 16, 1 << 8, 1])
+    shares = population[chosen] / pixels
+    return Palettes(counts.tolist(), codes.astype(np.int64).tolist(), shares.tolist())
 
 
 @lru_cache(maxsize=65_536)

@@ -1,7 +1,6 @@
 """The interceptor `statistics`: groups of images of one shape, each group measured at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,15 +10,13 @@ from flumen.interceptor.batch import Batch, ColumnValues, Intercepted, plain
 from flumen.interceptor.chain import Context
 from flumen.interceptor.columns import Column, Kind
 from flumen.interceptor.errors import InterceptorError
-from flumen.interceptor.statistics import colours, light, shapes
-from flumen.interceptor.statistics.colours import Colour
+from flumen.interceptor.statistics import colours, light, shapes, texts
+from flumen.interceptor.statistics.light import Cumulated
 
 _CHANNELS = ("red", "green", "blue")
 
-_GROUP_PIXELS = 2_000_000
-"""So many pixels are measured at once: what lies between takes up to 30 bytes a pixel."""
-
-_DECIMALS = 10_000
+_GROUP_PIXELS = 500_000
+"""So many pixels are measured at once: what lies between takes up to 60 bytes a pixel."""
 
 _OF_LUMINANCE = (
     Column("luminance_mean", Kind.FLOAT, "mean luminance, 0 to 255"),
@@ -61,7 +58,7 @@ class Statistics:
     )
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
-        """Add the columns, and take `views` and `measured` away: they are large, and nothing is stored of them.
+        """Add the columns, but those of channels where all are grey; take `views` and `measured` away: they are large.
 
         Raises:
             InterceptorError: no interceptor before it made `views`.
@@ -71,20 +68,13 @@ class Statistics:
         views = batch.columns["views"]
         already = batch.columns.get("measured", [None] * len(batch))
         open_rows = [row for row in range(len(batch)) if already[row] is None]
-        columns: dict[str, ColumnValues] = {column.name: [None] * len(batch) for column in self.columns}
-        measured = [
-            (rows, measure(np.stack([views[row] for row in rows]))) for rows in _groups(views, open_rows)
-        ]
-        if len(measured) == 1 and len(open_rows) == len(
-            batch
-        ):  # all of one shape: the columns are there already
-            columns |= measured[0][1]
+        measured = [(rows, measure(_stacked(views, rows))) for rows in _groups(views, open_rows)]
+        if len(measured) == 1 and len(open_rows) == len(batch):
+            columns: Mapping[str, ColumnValues] = measured[0][
+                1
+            ]  # all of one shape: the columns are there already
         else:
-            for rows, values in measured:
-                _scatter(rows, values, columns)
-            for row, values_of_one in enumerate(already):
-                for name, value in (values_of_one or {}).items():
-                    columns[name][row] = value
+            columns = _scattered(len(batch), measured, already)
         return Intercepted(batch.without("views", "measured").with_columns(**columns), ())
 
 
@@ -100,37 +90,40 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
     """
     luminance = light.luminance(pixels)
     histogram = light.histograms(luminance)
+    cumulated = light.cumulated(histogram)
     of_light = light.levels(histogram)
-    standing_out = shapes.foreground(luminance, light.otsu(histogram))
+    standing_out = shapes.foreground(luminance, light.otsu(cumulated))
     return {
         **_level_columns("luminance", of_light),
-        "luminance_histogram": _json_rows(light.bins(histogram)),
+        "luminance_histogram": texts.shares_json(light.bins(cumulated)),
         "entropy": light.entropy(histogram),
         "contrast": light.contrast(of_light),
         "brightness": light.brightness(of_light),
-        "foreground": standing_out.reshape(len(pixels), -1).mean(axis=1).astype(np.float32),
+        "foreground": shapes.share(standing_out),
         "objects": shapes.count_objects(standing_out),
         "sharpness": shapes.sharpness(luminance),
-        **(_grey_columns(histogram) if light.is_grey(pixels) else _colour_columns(pixels)),
+        **(_grey_columns(cumulated) if light.is_grey(pixels) else _colour_columns(pixels)),
     }
 
 
-def _grey_columns(histogram: NDArray[np.int64]) -> Mapping[str, ColumnValues]:
+def _grey_columns(of: Cumulated) -> Mapping[str, ColumnValues]:
     return {
-        "colorfulness": np.zeros(len(histogram), dtype=np.float32),
-        **_palette_columns(colours.dominant_greys(histogram)),
+        "colorfulness": np.zeros(len(of.pixels), dtype=np.float32),
+        **texts.palette_columns(colours.dominant_greys(of)),
     }
 
 
 def _colour_columns(pixels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
-    of_channels: dict[str, ColumnValues] = {}
+    count = len(pixels)
+    of_channels = light.levels(light.channel_histograms(pixels))
+    columns: dict[str, ColumnValues] = {}
     for position, name in enumerate(_CHANNELS):
-        histogram = light.histograms(np.ascontiguousarray(pixels[..., position]))
-        of_channels |= _level_columns(name, light.levels(histogram))
+        columns |= _level_columns(name, of_channels.part(slice(position * count, (position + 1) * count)))
+    channels = colours.sampled(pixels)
     return {
-        **of_channels,
-        "colorfulness": colours.colorfulness(pixels),
-        **_palette_columns(colours.dominant(pixels)),
+        **columns,
+        "colorfulness": colours.colorfulness(channels),
+        **texts.palette_columns(colours.dominant(channels, pixels)),
     }
 
 
@@ -143,37 +136,29 @@ def _level_columns(name: str, levels: light.Levels) -> Mapping[str, ColumnValues
     }
 
 
-def _palette_columns(palettes: Sequence[Sequence[Colour]]) -> Mapping[str, ColumnValues]:
-    return {
-        "dominant_color": [palette[0].name for palette in palettes],
-        "dominant_colors": [list(dict.fromkeys(colour.name for colour in palette)) for palette in palettes],
-        "palette": [f"[{','.join(map(_colour_json, palette))}]" for palette in palettes],
-    }
+def _scattered(
+    count: int, measured: Sequence[tuple[Sequence[int], Mapping[str, ColumnValues]]], already: ColumnValues
+) -> Mapping[str, ColumnValues]:
+    """Return columns of `count` rows: those of groups of rows, and those of rows that were measured one by one."""
+    columns: dict[str, list[Any]] = {}
+    for rows, values_of_rows in measured:
+        for name, values in values_of_rows.items():
+            column = columns.setdefault(name, [None] * count)
+            for row, value in zip(rows, plain(values), strict=True):
+                column[row] = value
+    for row, values_of_one in enumerate(already):
+        for name, value in (values_of_one or {}).items():
+            if name not in columns:
+                columns[name] = [None] * count
+            columns[name][row] = value
+    return columns
 
 
-def _colour_json(colour: Colour) -> str:
-    return f'{{"name":"{colour.name}","color":"{colour.code}","share":{colour.share:.4f}}}'
-
-
-def _json_rows(shares: NDArray[np.float64]) -> list[str]:
-    """Return each row as a JSON array, to four decimals: few enough to be written once and looked up."""
-    texts = _decimals()
-    places = np.round(shares * _DECIMALS).astype(np.intp).tolist()
-    return [f"[{','.join([texts[place] for place in row])}]" for row in places]
-
-
-@lru_cache(maxsize=1)
-def _decimals() -> list[str]:
-    return [f"{place / _DECIMALS:g}" for place in range(_DECIMALS + 1)]
-
-
-def _scatter(
-    rows: Sequence[int], measured: Mapping[str, ColumnValues], columns: dict[str, ColumnValues]
-) -> None:
-    for name, values in measured.items():
-        column = columns[name]
-        for row, value in zip(rows, plain(values), strict=True):
-            column[row] = value
+def _stacked(views: ColumnValues, rows: Sequence[int]) -> NDArray[np.uint8]:
+    """Return the views of these rows in one piece: n x height x width [x 3]."""
+    if isinstance(views, np.ndarray):
+        return np.asarray(views if len(rows) == len(views) else views[list(rows)])
+    return np.stack([views[row] for row in rows])
 
 
 def _groups(views: ColumnValues, rows: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -98,8 +98,9 @@ def columns_of(content: bytes) -> dict[str, Any]:
     """What the interceptors make of one image: its row, without what is null."""
     step = Metadata().intercept(Decode().intercept(batch(content), context()).oks, context())
     assert len(step.oks) == 1, "metadata never rejects an image"
-    declared = [column.name for column in Metadata.columns]
-    return {name: step.oks.columns[name][0] for name in declared if step.oks.columns[name][0] is not None}
+    declared = {column.name for column in Metadata.columns}
+    found = {name: values[0] for name, values in step.oks.columns.items() if name in declared}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def read(directories: Mapping[int, Mapping[int, Raw]], order: str = "<") -> tuple[dict[str, Any], list[str]]:

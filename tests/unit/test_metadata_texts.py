@@ -38,8 +38,9 @@ def columns_of(content: bytes) -> dict[str, Any]:
     """What the interceptors make of one image: its row, without what is null."""
     step = Metadata().intercept(Decode().intercept(batch(content), context()).oks, context())
     assert len(step.oks) == 1
-    declared = [column.name for column in Metadata.columns]
-    return {name: step.oks.columns[name][0] for name in declared if step.oks.columns[name][0] is not None}
+    declared = {column.name for column in Metadata.columns}
+    found = {name: values[0] for name, values in step.oks.columns.items() if name in declared}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def xmp(packet: bytes) -> Findings:

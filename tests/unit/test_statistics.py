@@ -172,11 +172,16 @@ def test_a_batch_of_many_shapes_and_modes() -> None:
     assert "views" not in columns
 
 
-def test_an_empty_batch_has_every_column() -> None:
+def test_an_empty_batch_has_no_statistics() -> None:
     step = Statistics().intercept(Batch([]).with_columns(views=[]), context())
-    assert {name: len(values) for name, values in step.oks.columns.items()} == {
-        column.name: 0 for column in Statistics.columns
-    }
+    assert step.oks == Batch([])
+
+
+def test_grey_images_have_no_columns_of_channels() -> None:
+    columns = statistics_of(encoded(Image.fromarray(gradient(30, 20)))).columns
+    of_channels = {name for name in columns if name.startswith(("red_", "green_", "blue_"))}
+    assert not of_channels
+    assert columns.keys() >= {column.name for column in Statistics.columns if column.name[:4] == "lumi"}
 
 
 def test_statistics_need_decoded_images() -> None:

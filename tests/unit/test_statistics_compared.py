@@ -16,7 +16,7 @@ from skimage.filters import threshold_otsu
 from skimage.measure import label, shannon_entropy
 
 from flumen.interceptor.statistics.colours import colour_name
-from flumen.interceptor.statistics.light import histograms, luminance, otsu
+from flumen.interceptor.statistics.light import cumulated, histograms, luminance, otsu
 from flumen.interceptor.statistics.shapes import count_objects, foreground
 from flumen.interceptor.statistics.step import measure
 
@@ -57,7 +57,7 @@ def test_entropy_is_that_of_scikit_image(pixels: NDArray[np.uint8]) -> None:
 @given((greys | shapes).filter(lambda pixels: pixels.min() < pixels.max()))
 def test_otsu_is_that_of_scikit_image(pixels: NDArray[np.uint8]) -> None:
     """Where several thresholds are equally good both take the least; rounding may part ties, never classes."""
-    ours = int(otsu(histograms(pixels[None]))[0])
+    ours = int(otsu(cumulated(histograms(pixels[None])))[0])
     theirs = int(threshold_otsu(pixels))
     assert between(pixels, ours) == pytest.approx(between(pixels, theirs), rel=1e-9)
 
@@ -147,6 +147,6 @@ def test_an_image_is_measured_the_same_alone_and_in_a_batch(images: list[NDArray
 @without_deadline
 @given(shapes)
 def test_the_border_is_mostly_background(pixels: NDArray[np.uint8]) -> None:
-    found = foreground(pixels[None], otsu(histograms(pixels[None])))[0]
+    found = foreground(pixels[None], otsu(cumulated(histograms(pixels[None]))))[0]
     border = np.concatenate([found[0], found[-1], found[:, 0], found[:, -1]])
     assert 2 * border.sum() <= border.size

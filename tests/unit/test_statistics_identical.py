@@ -1,0 +1,148 @@
+"""Statistics of whole batches are those of the plain formulas, image by image, to the last bit.
+
+But for the colours of what has more than 65,536 pixels, and for a JPEG that is shrunk while it is decoded: these are
+within the tolerances of docs/metadata.md.
+"""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from images import batch, context, encoded
+from numpy.typing import NDArray
+from PIL import Image
+from plain_statistics import measured_plainly
+from skimage import data
+
+from flumen.interceptor.batch import plain
+from flumen.interceptor.decode import Decode
+from flumen.interceptor.statistics.colours import WHOLE_PIXELS
+from flumen.interceptor.statistics.step import measure
+from flumen.models.idx import read_idx
+
+DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
+
+without_deadline = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+Pixels = NDArray[np.uint8]
+
+COLOURS = ("colorfulness", "dominant_color", "dominant_colors", "palette")
+
+shades = st.one_of(st.just(st.integers(0, 255)), st.just(st.sampled_from([0, 31, 32, 200, 255])))
+batches = st.builds(
+    lambda count, height, width, channels: (count, height, width, *channels),
+    st.integers(1, 4),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from([(), (3,)]),
+).flatmap(lambda shape: shades.flatmap(lambda values: arrays(np.uint8, shape, elements=values)))
+
+
+def assert_the_same(images: Pixels) -> None:
+    rows = measure(images)
+    values = {name: plain(column) for name, column in rows.items()}
+    for position, image in enumerate(images):
+        expected = {name: plain(np.asarray(value)) for name, value in measured_plainly(image).items()}
+        found = {name: column[position] for name, column in values.items()}
+        if image.ndim == 3 and image[..., 0].size > WHOLE_PIXELS:
+            assert_colours_are_near(found, expected)
+            expected |= {name: found[name] for name in COLOURS}
+        assert found == expected
+    assert {rows[name].dtype for name in ("luminance_mean", "entropy", "sharpness")} == {np.dtype(np.float32)}
+    assert {rows[name].dtype for name in ("luminance_min", "objects")} == {np.dtype(np.int32)}
+
+
+def assert_colours_are_near(found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Colourfulness within a level and a fiftieth; shares within 0.02, and colours within two levels."""
+    assert found["colorfulness"] == pytest.approx(expected["colorfulness"], rel=0.02, abs=1)
+    for some, others in ((found, expected), (expected, found)):
+        listed = [(code_of(colour), colour["share"]) for colour in json.loads(others["palette"])]
+        for colour in json.loads(some["palette"])[:4]:
+            assert colour["share"] <= 0.07 or any(
+                abs(share - colour["share"]) <= 0.02 and np.abs(code - code_of(colour)).max() <= 2
+                for code, share in listed
+            ), (colour, others["palette"])
+
+
+def code_of(colour: Mapping[str, Any]) -> NDArray[np.int64]:
+    return np.array(list(bytes.fromhex(colour["color"][1:])), dtype=np.int64)
+
+
+@without_deadline
+@given(batches)
+def test_any_batch(images: Pixels) -> None:
+    assert_the_same(images)
+
+
+def test_digits_in_grey_and_in_colour() -> None:
+    digits = read_idx(DIGITS)[:1_000]
+    assert_the_same(digits[:500])
+    assert_the_same(np.stack([digits[500:600], 255 - digits[600:700], digits[700:800] // 2], axis=-1))
+
+
+def hostile(height: int, width: int) -> Iterable[Pixels]:
+    """Noise, a checkerboard, lines one pixel wide, steps, one shade, and a spiral that is one piece."""
+    random = np.random.default_rng(height)
+    rows, columns = np.mgrid[:height, :width]
+    yield random.integers(0, 256, (height, width), dtype=np.uint8)
+    yield ((rows + columns) % 2 * 255).astype(np.uint8)
+    yield (rows % 2 * 255).astype(np.uint8)
+    yield (columns % 3 // 2 * 255).astype(np.uint8)
+    yield (columns * 256 // width).astype(np.uint8)
+    yield np.full((height, width), 255, dtype=np.uint8)
+    rings = np.minimum.reduce([rows, columns, height - 1 - rows, width - 1 - columns]) % 4 < 2
+    rings[height // 2] = True
+    yield (rings * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(512, 512), (384, 512), (257, 1), (1, 512), (300, 401)])
+def test_hostile_pictures_of_a_views_size(size: tuple[int, int]) -> None:
+    """Larger than what is counted, converted and added up at once."""
+    pictures = list(hostile(*size))
+    for picture, other in zip(pictures, reversed(pictures), strict=True):
+        assert_the_same(picture[None])
+        assert_the_same(np.stack([picture, other, 255 - picture], axis=-1)[None])
+
+
+PHOTOS = (data.astronaut, data.coffee, data.chelsea, data.rocket, data.retina, data.page, data.text)
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_photos_and_scanned_pages(photo: Callable[[], Pixels]) -> None:
+    image = Image.fromarray(photo())
+    image.thumbnail((512, 512))
+    assert_the_same(np.asarray(image)[None])
+
+
+@pytest.mark.parametrize("photo", PHOTOS)
+def test_a_photo_that_is_shrunk_while_it_is_decoded(photo: Callable[[], Pixels]) -> None:
+    """Its figures beside those of all its pixels, averaged two by two."""
+    image = Image.fromarray(photo()).convert("RGB").resize((800, 600), Image.Resampling.BICUBIC)
+    content = encoded(image, "JPEG", quality=80)
+    (view,) = Decode().intercept(batch(content), context()).oks.columns["views"]
+    averaged = np.asarray(Image.open(io.BytesIO(content)).reduce(2))
+    assert view.shape == averaged.shape
+    found, expected = (
+        {name: plain(values)[0] for name, values in measure(pixels[None]).items()}
+        for pixels in (view, averaged)
+    )
+    assert_colours_are_near(found, expected)
+    for name in ("luminance", "red", "green", "blue"):
+        assert found[f"{name}_mean"] == pytest.approx(expected[f"{name}_mean"], abs=0.5)
+        assert found[f"{name}_std"] == pytest.approx(expected[f"{name}_std"], abs=0.5)
+        assert abs(found[f"{name}_min"] - expected[f"{name}_min"]) <= 8
+        assert abs(found[f"{name}_max"] - expected[f"{name}_max"]) <= 8
+    shares, expected_shares = (json.loads(row["luminance_histogram"]) for row in (found, expected))
+    assert shares == pytest.approx(expected_shares, abs=0.02)
+    assert found["entropy"] == pytest.approx(expected["entropy"], abs=0.05)
+    assert found["contrast"] == pytest.approx(expected["contrast"], abs=0.002)
+    assert found["foreground"] == pytest.approx(expected["foreground"], abs=0.02)
+    assert abs(found["objects"] - expected["objects"]) <= 3
+    assert found["sharpness"] == pytest.approx(expected["sharpness"], rel=0.05)
