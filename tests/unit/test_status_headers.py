@@ -1,6 +1,5 @@
 """The headers of a status: what is said comes back, and what is out of bounds says nothing."""
 
-
 import pytest
 from test_fleet_roster import HEARTBEAT_S, STATUS, message
 
