@@ -108,6 +108,8 @@ def _text_defect(text: str, limit: int) -> str | None:
     sources could become one. NUL and lone surrogates are stored by some drivers and then break every read; a line
     break makes two rows of one in whatever shows it.
     """
+    if text.isascii() and text.isprintable() and len(text) <= limit:
+        return None  # nearly all are so, and a look at that is all they cost
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

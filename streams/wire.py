@@ -57,15 +57,15 @@ def to_image(message: RawMessage, arrived_at: int, identity: Identity = "event")
     try:
         event = read_event(message.value, message.headers)
         return ImageMessage(
-            id=_id(message, event, identity),
-            content=event.content,
-            arrived_at=arrived_at,
-            source=event.source,
-            name=event.subject,
-            known_label=event.known_label,
-            event_time=event.time,
-            partition=message.partition,
-            offset=message.offset,
+            _id(message, event, identity),
+            event.content,
+            arrived_at,
+            event.source,
+            event.subject,
+            event.known_label,
+            event.time,
+            message.partition,
+            message.offset,
             origin=message,
         )
     except Malformed as malformed:

@@ -19,8 +19,8 @@ from flumen.streams.kafka.errors import (
 from flumen.streams.kafka.group import Member, Places
 from flumen.streams.kafka.message import Partition, RawMessage
 from flumen.streams.kafka.places import Positions
-from flumen.streams.kafka.polling import poll
-from flumen.streams.kafka.received import raw_message
+from flumen.streams.kafka.polling import Arrivals
+from flumen.streams.kafka.received import raw_messages
 
 
 class KafkaConsumer:
@@ -49,6 +49,9 @@ class KafkaConsumer:
             },
             logging.getLogger("librdkafka"),
         )
+        self._arrivals = Arrivals(self._client)
+        self._went: set[Partition] = set()
+        """What went to others, and did not come back, within the call of `take` that is being made."""
 
     def join(self, member: Member) -> None:
         """Join the group, and read what it assigns."""
@@ -60,13 +63,29 @@ class KafkaConsumer:
             on_lost=self._callback(partial(self._gone, member.on_lost)),
         )
 
-    def take(self, timeout_s: float, leaving: Callable[[float], bool] | None = None) -> RawMessage | None:
-        """Return the next message; see `GroupConsumer.take`."""
-        message = poll(self._client, timeout_s, leaving)
-        if message is None or self._brokers.is_error(message.error()):
-            return None
-        self._brokers.delivered()
-        return raw_message(message)
+    def take(self, most: int) -> list[RawMessage]:
+        """Return what has come; see `GroupConsumer.take`."""
+        self._went.clear()
+        come = self._client.consume(most, 0)
+        if not come:
+            return []
+        delivered = [message for message in come if not self._brokers.is_error(message.error())]
+        if delivered:
+            self._brokers.delivered()
+        raws = raw_messages(delivered)
+        if self._went:  # behind some of these messages, and before they were returned
+            raws = [raw for raw in raws if (raw.topic, raw.partition) not in self._went]
+        if len(raws) < len(come):
+            self._arrivals.wake()  # there may be more
+        return raws
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something has come; see `GroupConsumer.wait`."""
+        self._arrivals.wait(timeout_s)
+
+    def wake(self) -> None:
+        """End a wait; see `GroupConsumer.wake`."""
+        self._arrivals.wake()
 
     def commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
         """Commit where reading goes on; see `GroupConsumer.commit`."""
@@ -106,6 +125,7 @@ class KafkaConsumer:
     def close(self) -> None:
         """Leave the group."""
         self._client.close()
+        self._arrivals.close()
 
     def _callback(self, function: Callable[[Sequence[Partition]], None]) -> Callable[..., None]:
         return callback(lambda _consumer, places: function(_partitions(places)), self._end_translated)
@@ -115,11 +135,13 @@ class KafkaConsumer:
 
     def _on_assign(self, partitions: Sequence[Partition]) -> None:
         self._brokers.delivered()
+        self._went.difference_update(partitions)
         assert self._member is not None
         self._member.on_assign(partitions)
 
     def _gone(self, tell: Callable[[Sequence[Partition]], None], partitions: Sequence[Partition]) -> None:
         tell(partitions)
+        self._went.update(partitions)
         self._positions.forget(partitions)
 
     def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:

@@ -1,6 +1,6 @@
 """A member of a consumer group, as the live path sees it: over Kafka, or in memory for tests."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,20 +35,26 @@ class Member(Protocol):
 
 
 class GroupConsumer(Protocol):
-    """Reads one topic as a member of a group. All calls come from one thread."""
+    """Reads one topic as a member of a group. All calls but `wake` come from one thread."""
 
     def join(self, member: Member) -> None:
         """Join the group, and read what it assigns."""
 
-    def take(self, timeout_s: float, leaving: Callable[[float], bool] | None = None) -> RawMessage | None:
-        """Return the next message; None if none came in time, or an error that passes came in its place.
+    def take(self, most: int) -> list[RawMessage]:
+        """Return what has come, at most so many messages, those of a partition in order. It never waits.
 
-        `leaving` waits for at most so many seconds, and returns whether there is no point in waiting any more.
+        An error that passes is left out. What the group does, and how commits went, `Member` is told within this call.
 
         Raises:
             TopicMissing: the topic is gone.
             ClientFailed: reading cannot go on.
         """
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for at most so many seconds, until there may be something for `take`, whose last call left nothing."""
+
+    def wake(self) -> None:
+        """End the wait that is, or else the next one. Any thread may call it, at any time."""
 
     def commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
         """Commit where reading goes on, a partition; with `wait`, until the broker has answered.

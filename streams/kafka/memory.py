@@ -76,20 +76,20 @@ class MemoryConsumer:
         """See `GroupConsumer.join`. Partitions come by `assign`."""
         self._member = member
 
-    def take(
-        self,
-        timeout_s: float,  # noqa: ARG002 - what is there is there
-        leaving: Callable[[float], bool] | None = None,  # noqa: ARG002
-    ) -> RawMessage | None:
-        """Return the next message of the partition that has the most left; it never waits."""
+    def take(self, most: int) -> list[RawMessage]:
+        """See `GroupConsumer.take`. Of the partitions, the one that has the most left comes first."""
         self._serve()
-        left = {p: self._left(p) for p in sorted(self._positions) if p not in self._paused and self._left(p)}
-        if not left:
-            return None
-        partition = max(left, key=lambda p: left[p])
-        message = self._topic.messages[partition][self._positions[partition]]
-        self._positions[partition] += 1
-        return message
+        taken: list[RawMessage] = []
+        while len(taken) < most and (raw := self._next()) is not None:
+            taken.append(raw)
+        return taken
+
+    def wait(self, timeout_s: float) -> None:  # noqa: ARG002 - what is there is there
+        """See `GroupConsumer.wait`; it never waits."""
+        self._meanwhile()
+
+    def wake(self) -> None:
+        """See `GroupConsumer.wake`: nobody waits."""
 
     def commit(self, offsets: Mapping[Partition, int], *, wait: bool) -> None:
         """See `GroupConsumer.commit`. Without `wait` it is answered within a later call."""
@@ -118,6 +118,15 @@ class MemoryConsumer:
         """Leave the group; what was sent before is answered."""
         self._serve()
         self.is_closed = True
+
+    def _next(self) -> RawMessage | None:
+        left = {p: self._left(p) for p in sorted(self._positions) if p not in self._paused and self._left(p)}
+        if not left:
+            return None
+        partition = max(left, key=lambda p: left[p])
+        message = self._topic.messages[partition][self._positions[partition]]
+        self._positions[partition] += 1
+        return message
 
     def _serve(self) -> None:
         assert not self.is_closed, "closed"

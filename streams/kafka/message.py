@@ -1,6 +1,7 @@
 """Messages as values of our own, free of any Kafka client: what was delivered, and what is to be sent."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 _MESSAGE_BYTES = 400
 _HEADER_BYTES = 170
@@ -19,8 +20,7 @@ SentHeaders = list[tuple[str, str | bytes | None]]
 """As Kafka's client takes them."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(NamedTuple):
     """One message as Kafka delivered it.
 
     `timestamp_ms` is milliseconds since the epoch: the producer's or the broker's, as the topic says.
@@ -47,6 +47,8 @@ class Outgoing:
 
 def size_of(raw: RawMessage) -> int:
     """Return about how many bytes a message keeps in memory: what it carries, and the objects that carry it."""
-    carried = len(raw.value or b"") + len(raw.key or b"")
-    headers = sum(len(name) + len(value or b"") + _HEADER_BYTES for name, value in raw.headers)
-    return carried + headers + _MESSAGE_BYTES
+    _, _, _, key, value, headers, _ = raw
+    size = _MESSAGE_BYTES + len(value or b"") + len(key or b"") + len(headers) * _HEADER_BYTES
+    for name, content in headers:
+        size += len(name) + len(content or b"")
+    return size

@@ -6,7 +6,8 @@ its place; and the list has holes, which end the process if they are touched. Ne
 """
 
 import logging
-from functools import partial
+from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import cast
 
 from confluent_kafka import Message
@@ -19,19 +20,28 @@ _told: set[str] = set()
 
 
 def raw_message(message: Message) -> RawMessage:
+    """Return what a consumer delivered; see `raw_messages`."""
+    (raw,) = raw_messages((message,))
+    return raw
+
+
+def raw_messages(messages: Sequence[Message]) -> list[RawMessage]:
     """Return what a consumer delivered; nothing is copied. Headers that the client cannot return are marked as such.
 
     To be called once for a message: the client keeps the list with the holes, and returns it without an exception.
     """
     # What a consumer delivers has a place; the types also allow for a producer's messages.
-    return RawMessage(
-        cast(str, message.topic()),
-        cast(int, message.partition()),
-        cast(int, message.offset()),
-        message.key(),
-        message.value(),
-        _headers(message),
-        message.timestamp()[1],
+    return list(
+        map(
+            RawMessage,
+            cast(Iterable[str], map(Message.topic, messages)),
+            cast(Iterable[int], map(Message.partition, messages)),
+            cast(Iterable[int], map(Message.offset, messages)),
+            map(Message.key, messages),
+            map(Message.value, messages),
+            _headers(messages),
+            map(itemgetter(1), map(Message.timestamp, messages)),
+        )
     )
 
 
@@ -50,9 +60,14 @@ def is_readable(raw: RawMessage) -> bool:
     return False
 
 
-def _headers(message: Message) -> Headers:
-    try:
-        # `partial` calls from C, where the result of every call is checked, however often it was made before.
-        return tuple(cast(Headers, partial(Message.headers, message)() or ()))
-    except (SystemError, UnicodeDecodeError):
-        return UNREADABLE_HEADERS
+def _headers(messages: Sequence[Message]) -> list[Headers]:
+    # `map` calls from C, where the result of every call is checked, however often it was made before.
+    calls = map(Message.headers, messages)
+    found: list[Headers] = []
+    while len(found) < len(messages):
+        try:
+            for headers in calls:
+                found.append(tuple(cast(Headers, headers or ())))  # noqa: PERF401 - what was found before one that raises stays
+        except (SystemError, UnicodeDecodeError):
+            found.append(UNREADABLE_HEADERS)
+    return found

@@ -14,7 +14,7 @@ from flumen.streams.errors import KafkaUnavailable, TopicMissing
 from flumen.streams.kafka.connection import Connection, refusal
 from flumen.streams.kafka.errors import UNREADABLE, failed_for_good, is_fatal, kafka_error, make_consumer
 from flumen.streams.kafka.message import Partition, RawMessage
-from flumen.streams.kafka.polling import poll
+from flumen.streams.kafka.polling import Arrivals, poll
 from flumen.streams.kafka.received import raw_message
 from flumen.streams.settings import Settings
 
@@ -82,6 +82,7 @@ class TopicReader:
             },
             logging.getLogger("librdkafka"),
         )
+        self._arrivals = Arrivals(self._consumer)
 
     def read(self, topic: str) -> Iterator[RawMessage]:
         """Read a topic from its beginning to the end it has now, one partition after the other.
@@ -136,7 +137,7 @@ class TopicReader:
             ClientFailed: Kafka's client has failed for good.
         """
         wait_s = timeout_s
-        while (message := poll(self._consumer, wait_s)) is not None:
+        while (message := poll(self._consumer, self._arrivals.wait, wait_s)) is not None:
             wait_s = 0.0
             error = message.error()
             if error is None:
@@ -162,6 +163,7 @@ class TopicReader:
     def close(self) -> None:
         """Release the connection."""
         self._consumer.close()
+        self._arrivals.close()
 
     def _read_span(self, start: TopicPartition, end: int) -> Iterator[RawMessage]:
         """Read one partition up to an offset. The last offsets may be gaps, so that its end counts as well."""
@@ -188,7 +190,7 @@ class TopicReader:
         """
         reason, heard_at = _BROKE_OFF, self._clock()
         while self._clock() - heard_at <= _TIMEOUT_S:
-            message = poll(self._consumer, _POLL_S)
+            message = poll(self._consumer, self._arrivals.wait, _POLL_S)
             if message is None:
                 continue
             error = message.error()

@@ -1,9 +1,10 @@
 """Taking images from Kafka, a micro-batch at a time, and committing what is acknowledged: one thread's work.
 
-The thread does everything with the consumer: it polls, commits and leaves the group. (From any other thread a commit
-waits for the poll to end.) Batches are handed over one after another. While nobody takes them, or while more bytes are
-in hand than allowed, the thread goes on polling a paused consumer, so that a worker that waits for a store stays a
-member of its consumer group.
+The thread does everything with the consumer: it polls, commits and leaves the group. Batches are handed over one after
+another. What has come is handed over at once while nothing is in hand; while something is, the next batch fills, so
+that batches are as large as the load needs and no image waits longer than that. While nobody takes them, or while more
+bytes are in hand than allowed, the thread goes on polling a paused consumer, so that a worker that waits for a store
+stays a member of its consumer group.
 """
 
 import threading
@@ -17,9 +18,10 @@ from functools import partial
 import structlog
 
 from flumen.streams.kafka.group import GroupConsumer
-from flumen.streams.kafka.message import Partition, RawMessage, size_of
+from flumen.streams.kafka.message import Partition, RawMessage
 from flumen.streams.live.commits import Commits
 from flumen.streams.live.concurrency import LIVE
+from flumen.streams.live.filling import Bounds, Filling
 from flumen.streams.live.health import Pulse
 from flumen.streams.live.ledger import OffsetLedger, Receipt
 
@@ -39,15 +41,17 @@ class MicroBatch:
 class IntakeOptions:
     """When a micro-batch is full, how much may be in hand, and how long things may take, in seconds.
 
-    `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes` is the size of one.
-    `pause_after_s` is how long the thread waits for somebody to take a batch before it polls, paused, for its group's
-    sake; `decoded_bytes` says what is kept of an image beside its message, for the model that is served now: what it
-    sees of the image and what it answers; `revoke_timeout_s` how long it finishes what is in hand of partitions that
-    are taken away.
+    `max_batch_time_s` is how long a batch fills at most while others are in hand; every `take_every_s` meanwhile it
+    takes what has come. `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes`
+    is the size of one. `pause_after_s` is how long the thread waits for somebody to take a batch before it polls,
+    paused, for its group's sake; `decoded_bytes` says what is kept of an image beside its message, for the model that
+    is served now: what it sees of the image and what it answers; `revoke_timeout_s` how long it finishes what is in
+    hand of partitions that are taken away.
     """
 
     max_batch_size: int = 500
     max_batch_time_s: float = 0.05
+    take_every_s: float = 0.01
     max_in_flight_bytes: int = 256 * 1024 * 1024
     max_message_bytes: int = 17 * 1024 * 1024
     revoke_timeout_s: float = 60
@@ -77,10 +81,11 @@ class Intake:
         self._clock = clock
         self._ledger = ledger or OffsetLedger()
         self._commits = Commits(self._ledger)
-        self._filling: list[RawMessage] = []
+        self._filling = Filling()
         self._joined: GroupConsumer | None = None
         self._leaving = threading.Event()
         self._leave_by = float("inf")
+        self._commit_at = 0.0
         self._look_at = 0.0
 
     @property
@@ -92,11 +97,13 @@ class Intake:
         """Let a batch that is in every store be committed, as soon as all before it on its partitions are as well."""
         self._commits.acknowledge(batch.receipt)
         self._pulse.progressed()
+        self._wake()
 
     def leave(self, within_s: float) -> None:
         """Let `run` take nothing more, and wait at most so long for what was taken to be finished."""
         self._leave_by = min(self._leave_by, self._clock() + within_s)
         self._leaving.set()
+        self._wake()
 
     def abandon(self) -> None:
         """Let it not wait for what is in hand: nobody will finish it any more."""
@@ -122,7 +129,7 @@ class Intake:
         consumer.join(self)
 
     def turn(self) -> None:
-        """Take one batch, if there is room and something comes in time, and commit what may be."""
+        """Take one batch, if there is room and something comes, and commit what may be."""
         if self._has_room(0) or self._stay(self._has_room, self._leaving.is_set):
             self._consumer.resume()
             batch = self._fill()
@@ -130,7 +137,7 @@ class Intake:
                 taken = self._hand_over(batch)
                 if not self._stay(partial(_done_within, taken), self._is_late):
                     taken.cancel()
-        self._commits.commit(self._consumer, wait=False)
+        self._commit()
         self._look_at_lag()
 
     def finish(self) -> None:
@@ -174,7 +181,7 @@ class Intake:
     def _forget(self, partitions: Sequence[Partition]) -> None:
         """Drop, unacknowledged, what is in hand of partitions that are another worker's now."""
         self._commits.forget(partitions)
-        self._filling = [raw for raw in self._filling if (raw.topic, raw.partition) not in partitions]
+        self._filling.drop(partitions)
 
     def _has_room(self, timeout_s: float) -> bool:
         """Say whether one more message may be taken, however large; wait for it at most so long."""
@@ -182,24 +189,59 @@ class Intake:
         return self._ledger.wait_until_below(room, timeout_s)
 
     def _fill(self) -> MicroBatch | None:
-        """Take messages until the batch is full: by count, by bytes, or by time."""
-        options = self._options
-        room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
-        max_bytes = min(room, options.max_in_flight_bytes // LIVE.batches_in_hand)
-        until = self._clock() + options.max_batch_time_s
-        decoded = options.decoded_bytes()
-        size = sum(size_of(raw) + decoded for raw in self._filling)
-        while len(self._filling) < options.max_batch_size and size <= max_bytes:
-            raw = self._consumer.take(until - self._clock(), self._leaving.wait)
-            if raw is None:
+        """Wait for something to take. While batches are in hand, take more: until it is full, or for so long."""
+        bounds = self._bounds()
+        self._take(bounds)
+        if not self._filling:
+            self._consumer.wait(self._until_next_work_s())
+            self._take(bounds)
+        until = self._clock() + self._options.max_batch_time_s
+        while self._filling and not self._filling.is_full(bounds) and not self._leaving.is_set():
+            left_s = until - self._clock()
+            is_idle = self._ledger.wait_until_done(max(0.0, min(left_s, self._options.take_every_s)))
+            self._take(bounds)
+            if is_idle or left_s <= 0:
                 break
-            self._filling.append(raw)
-            size += size_of(raw) + decoded
-        raws, self._filling = self._filling, []
+        raws, size = self._filling.cut(bounds)
         if not raws:
             return None
         last_offsets = {(raw.topic, raw.partition): raw.offset for raw in raws}
         return MicroBatch(raws, self._ledger.take(last_offsets, size), self._clock())
+
+    def _bounds(self) -> Bounds:
+        """Return what the next batch may hold, however large the last message of it is."""
+        options = self._options
+        room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
+        most_bytes = min(room, options.max_in_flight_bytes // LIVE.batches_in_hand)
+        return Bounds(options.max_batch_size, most_bytes, options.decoded_bytes())
+
+    def _take(self, bounds: Bounds) -> None:
+        """Take what has come, as much as there is room for however large it is: the first one in any case."""
+        options = self._options
+        while not self._filling.is_full(bounds):
+            in_hand = self._ledger.open_bytes() + self._filling.size(bounds.decoded)
+            room_for = (options.max_in_flight_bytes - in_hand) // (options.max_message_bytes + bounds.decoded)
+            most = min(bounds.most - len(self._filling), max(room_for, 0 if self._filling else 1))
+            taken = self._consumer.take(most) if most > 0 else []
+            self._filling.add(taken)
+            if len(taken) < most or not taken:
+                break
+
+    def _commit(self) -> None:
+        """Commit what is acknowledged, at most so often."""
+        now = self._clock()
+        if now >= self._commit_at and self._commits.uncommitted():
+            self._commit_at = now + self._options.commit_every_s
+            self._commits.commit(self._consumer, wait=False)
+
+    def _until_next_work_s(self) -> float:
+        """Return after how many seconds there is something to do if nothing happens."""
+        at = self._commit_at if self._commits.uncommitted() else self._look_at
+        return max(0.0, at - self._clock())
+
+    def _wake(self) -> None:
+        if self._joined is not None:
+            self._joined.wake()
 
     def _is_late(self) -> bool:
         return self._clock() > self._leave_by
@@ -213,13 +255,11 @@ class Intake:
         while not ready(self._options.commit_every_s):
             if give_up():
                 return False
-            self._commits.commit(self._consumer, wait=False)
+            self._commit()
             self._look_at_lag()
             if self._clock() - waiting_since > self._options.pause_after_s:
                 self._consumer.pause()
-                stray = self._consumer.take(0)
-                if stray is not None:
-                    self._filling.append(stray)  # of a partition that has just been assigned
+                self._filling.add(self._consumer.take(1))  # of a partition that has just been assigned
         return True
 
     def _commit_the_last(self) -> None:
@@ -228,7 +268,8 @@ class Intake:
         until = self._clock() + self._options.last_commit_s
         self._commits.commit(self._consumer, wait=True)
         while (left := self._commits.uncommitted()) and self._clock() < until:
-            self._consumer.take(self._options.commit_every_s)
+            self._consumer.wait(self._options.commit_every_s)
+            self._consumer.take(1)
             self._commits.commit(self._consumer, wait=True)
         if left:
             # Nothing is lost by it: what is not committed is delivered again.
@@ -240,7 +281,8 @@ class Intake:
             return
         self._look_at = now + self._options.look_every_s
         places = self._consumer.look()
-        self._pulse.observe(places.lag, self._ledger.open_spans(), places.waiting)
+        lag = places.lag + len(self._filling)
+        self._pulse.observe(lag, self._ledger.open_spans(), places.waiting)
 
 
 def _done_within(future: "Future[None]", timeout_s: float) -> bool:

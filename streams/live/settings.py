@@ -15,7 +15,11 @@ class ReadingSettings(BaseModel):
 
     max_batch_size: int = Field(500, ge=1, le=100_000, description="Images a micro-batch.")
     max_batch_time_ms: int = Field(
-        50, ge=1, le=60_000, description="Milliseconds to wait for a micro-batch to fill."
+        50,
+        ge=1,
+        le=60_000,
+        description="Milliseconds that a micro-batch fills at most while others are in hand; what has come goes at "
+        "once while none is.",
     )
     max_in_flight_bytes: int = Field(
         256 * 1024 * 1024, ge=1024 * 1024, description="Bytes of messages taken and not yet acknowledged."

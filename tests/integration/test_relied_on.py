@@ -4,6 +4,7 @@ Pinned: faust-streaming and its mode (agents, channels, supervision), confluent-
 """
 
 import asyncio
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,11 +14,15 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from mode import CrashingSupervisor
 
+from flumen.streams.kafka import polling
 from flumen.streams.kafka.brokers import group_config
+from flumen.streams.kafka.polling import Arrivals
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.live.app import batch_channel, build_app
 from flumen.streams.live.concurrency import LIVE
 from flumen.streams.settings import Settings
+
+NEVER_S = 60
 
 
 def run(settings: Settings, scenario: Callable[[faust.App], Any]) -> Any:
@@ -232,3 +237,41 @@ def test_offsets_need_not_be_without_gaps(settings: Settings, topic: str) -> Non
     offsets = [message.offset() for message in (consumer.poll(60) for _ in range(4)) if message is not None]
     assert offsets == [499, 500, 502, 504]
     consumer.close()
+
+
+def test_a_consumer_tells_of_all_that_comes_by_a_file_descriptor(
+    settings: Settings, wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of messages, one or many, and of callbacks: who waits for them is woken."""
+    monkeypatch.setattr(polling, "_LOOK_ANYHOW_S", NEVER_S)
+    ensure_topics(settings)
+    committed: list[object] = []
+    own = {"on_commit": lambda *_: committed.append(1), "group.id": uuid.uuid4().hex}
+    consumer = Consumer({**settings.consumer_config(), **own})
+    arrivals = Arrivals(consumer)
+    assert arrivals.is_told
+    consumer.subscribe([settings.images_topic])
+    wait_until(lambda: consumer.poll(0) or consumer.assignment(), "the assignment")
+    producer = Producer(settings.producer_config())
+
+    def wait() -> None:
+        began = time.monotonic()
+        arrivals.wait(NEVER_S)
+        assert time.monotonic() - began < NEVER_S, "nobody told"
+
+    for count in (1, 1000, 1):
+        for number in range(count):
+            producer.produce(settings.images_topic, b"%d" % number, partition=0)
+        producer.flush()
+        taken = 0
+        while taken < count:
+            come = consumer.consume(500, 0)
+            taken += len(come)
+            if len(come) < 500 and taken < count:
+                wait()
+    consumer.commit(offsets=[TopicPartition(settings.images_topic, 0, 1)], asynchronous=True)
+    while not committed:
+        if not consumer.consume(1, 0) and not committed:
+            wait()
+    consumer.close()
+    arrivals.close()

@@ -28,6 +28,7 @@ OPTIONS = IntakeOptions(
     max_message_bytes=LARGEST,
     revoke_timeout_s=0,
     commit_every_s=0,
+    take_every_s=0,
     pause_after_s=0.5,
     look_every_s=0,
 )
@@ -59,7 +60,8 @@ class Deliveries(RuleBasedStateMachine):
         self.calls_alone = 0
         self.consumer = MemoryConsumer(self.topic, self.meanwhile)
         self.consumer.assign(PARTITIONS)
-        self.intake = Intake(OPTIONS, self.hand_over, Pulse(60, self.clock), type(self).ledger(), self.clock)
+        self.pulse = Pulse(60, self.clock)
+        self.intake = Intake(OPTIONS, self.hand_over, self.pulse, type(self).ledger(), self.clock)
         self.intake.join(self.consumer)
 
     def hand_over(self, batch: MicroBatch) -> "Future[None]":
@@ -172,7 +174,7 @@ class Deliveries(RuleBasedStateMachine):
         while lag:
             self.calls_alone = 0
             self.intake.turn()
-            lag = self.consumer.look().lag
+            lag = self.pulse.lag
         self.calls_alone = 0
         self.end([], set(), within_s=1e9)
         for partition, messages in self.topic.messages.items():

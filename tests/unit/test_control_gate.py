@@ -63,8 +63,8 @@ def signed(tmp_path: Path) -> tuple[str, Sign]:
     pair = new_key_pair()
     (tmp_path / "key").write_bytes(pair.private)
     private = read_private_key(tmp_path / "key")
-    return pair.public, lambda raw: replace(
-        raw, headers=tuple(sign(private, raw.topic, raw.key or b"", raw.value or b""))
+    return pair.public, lambda raw: raw._replace(
+        headers=tuple(sign(private, raw.topic, raw.key or b"", raw.value or b""))
     )
 
 

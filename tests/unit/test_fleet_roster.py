@@ -118,9 +118,9 @@ def test_of_a_worker_that_is_gone_nothing_is_kept(roster: Roster) -> None:
     def kept() -> list[str]:
         return [name for name, value in vars(roster).items() if isinstance(value, Sized) and len(value)]
 
-    roster.hear(replace(message(STATUS), headers=(("flumen.group", b"flumen"),)), is_news=True)
+    roster.hear(message(STATUS)._replace(headers=(("flumen.group", b"flumen"),)), is_news=True)
     later = b'{"schema": 2, "worker": "w2", "model": "mnist"}'
-    roster.hear(replace(message(STATUS, "w2"), value=later), is_news=True)
+    roster.hear(message(STATUS, "w2")._replace(value=later), is_news=True)
     assert (len(roster.workers("mnist")), len(kept())) == (2, 1)
     for worker in ("w1", "w2"):
         roster.hear(message(None, worker), is_news=True)

@@ -126,7 +126,7 @@ class CountsNoBytes(OffsetLedger):
 @pytest.mark.parametrize(
     ("ledger", "why"),
     [
-        (CommitsTooFar, "committed before it is settled"),
+        (CommitsTooFar, "committed before it is settled|committed behind"),
         (ForgetsNothing, "twice in hand|committed b"),
         (CountsNoBytes, "more in hand than allowed"),
     ],

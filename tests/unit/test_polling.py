@@ -1,9 +1,17 @@
 """Waiting for messages by the monotonic clock."""
 
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any, cast
 
-from flumen.streams.kafka.polling import poll
+import confluent_kafka
+import pytest
+from confluent_kafka import Consumer
+
+from flumen.streams.kafka.polling import KNOWN_CLIENTS, Arrivals, poll
+
+LONG_S = 60
 
 
 class Queue:
@@ -21,27 +29,70 @@ class Queue:
 
 def test_what_is_there_is_returned_at_once() -> None:
     waits: list[float] = []
-    assert poll(cast(Any, Queue(1)), 60, lambda s: bool(waits.append(s))) == "message"
+    assert poll(cast(Any, Queue(1)), waits.append, LONG_S) == "message"
     assert not waits
 
 
 def test_what_comes_is_waited_for() -> None:
+    waits: list[float] = []
     queue = Queue(10)
-    assert poll(cast(Any, queue), 60) == "message"
-    assert queue.polls == 10
+    assert poll(cast(Any, queue), waits.append, LONG_S) == "message"
+    assert (queue.polls, len(waits)) == (10, 9)
+    assert all(0 < wait <= LONG_S for wait in waits)
 
 
 def test_nothing_comes_in_time() -> None:
     started = time.monotonic()
-    assert poll(cast(Any, Queue(10**9)), 0.02) is None
+    assert poll(cast(Any, Queue(10**9)), lambda _: None, 0.02) is None
     assert time.monotonic() - started >= 0.02
     queue = Queue(2)
-    assert (poll(cast(Any, queue), 0), poll(cast(Any, queue), -1)) == (None, "message"), (
-        "looked at once, anyhow"
-    )
+    waits: list[float] = []
+    assert [poll(cast(Any, queue), waits.append, s) for s in (0, -1)] == [None, "message"], "looked at once"
+    assert not waits
 
 
-def test_who_leaves_does_not_wait() -> None:
-    queue = Queue(10**9)
-    assert poll(cast(Any, queue), 60, lambda _: True) is None
-    assert queue.polls == 1
+@pytest.fixture
+def arrivals() -> Iterator[Arrivals]:
+    """Those of a consumer that reads nothing."""
+    consumer = Consumer({"group.id": "nobody"})
+    arrivals = Arrivals(consumer)
+    yield arrivals
+    consumer.close()
+    arrivals.close()
+
+
+def test_the_binding_is_known(arrivals: Arrivals) -> None:
+    """A newer one: does librdkafka's handle stand at the same place? Then `KNOWN_CLIENTS` may name it.
+
+    tests/integration/test_relied_on.py says whether it tells of what comes.
+    """
+    assert cast(str, confluent_kafka.version()) in KNOWN_CLIENTS
+    assert arrivals.is_told
+
+
+def test_a_binding_that_is_not_known_is_looked_at_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flumen.streams.kafka.polling.KNOWN_CLIENTS", ())
+    consumer = Consumer({"group.id": "nobody"})
+    arrivals = Arrivals(consumer)
+    assert not arrivals.is_told
+    for _ in range(3):
+        arrivals.wait(LONG_S)  # each ends at once
+    consumer.close()
+    arrivals.close()
+
+
+def test_whoever_wakes_ends_the_wait_that_is_or_the_next_one(arrivals: Arrivals) -> None:
+    waiting = threading.Thread(target=lambda: [arrivals.wait(LONG_S) for _ in range(2 * LONG_S)])
+    waiting.start()
+    while waiting.is_alive():  # it goes on far sooner than by its own time
+        arrivals.wake()
+        waiting.join(0.001)
+
+
+def test_behind_its_end_nobody_is_woken() -> None:
+    consumer = Consumer({"group.id": "nobody"})
+    arrivals = Arrivals(consumer)
+    consumer.close()
+    arrivals.close()
+    arrivals.close()
+    arrivals.wake()

@@ -7,7 +7,6 @@ import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -203,7 +202,7 @@ def test_nobody_unsigned_blocks_a_model_with_a_newer_schema(tmp_path: Path) -> N
     tested = gate(pair.public)
 
     def signed(raw: RawMessage) -> RawMessage:
-        return replace(raw, headers=tuple(sign(private, raw.topic, raw.key or b"", raw.value or b"")))
+        return raw._replace(headers=tuple(sign(private, raw.topic, raw.key or b"", raw.value or b"")))
 
     for raw in (record(change(newer(1)), AUDIT), record(newer(1))):
         with pytest.raises(RecordForged):
@@ -272,7 +271,7 @@ def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
     later = {"schema": 2, "worker": name, "model": "mnist", "state": "warming"}
     headers = tuple(StatusHeaders("flumen").sent())
     roster.hear(
-        replace(record(later, SETTINGS.status_topic), key=name.encode(), headers=headers), is_news=True
+        record(later, SETTINGS.status_topic)._replace(key=name.encode(), headers=headers), is_news=True
     )
     (seen,) = roster.workers("mnist")
     assert (seen.is_too_new, seen.is_live, seen.status.state) == (True, True, WorkerState.REFUSED)
@@ -289,7 +288,7 @@ def test_a_worker_that_says_what_is_too_new_holds_a_rollout_up() -> None:
         FleetView("mnist", None, (seen,)), None, ref(1)
     )
     assert nobodys.state is None, "who takes no images may say what he likes"
-    roster.hear(replace(record(status, SETTINGS.status_topic), key=name.encode()), is_news=True)
+    roster.hear(record(status, SETTINGS.status_topic)._replace(key=name.encode()), is_news=True)
     assert not roster.workers("mnist")[0].is_too_new
 
 

@@ -1,7 +1,5 @@
 """The headers of a status: what is said comes back, and what is out of bounds says nothing."""
 
-from dataclasses import replace
-
 import pytest
 from test_fleet_roster import HEARTBEAT_S, STATUS, message
 
@@ -46,7 +44,7 @@ def test_the_fleet_keeps_a_workers_headers_with_its_status() -> None:
     roster, said = Roster(HEARTBEAT_S), StatusHeaders("flumen", 3)
     roster.hear(message(STATUS), is_news=True)
     assert [seen.group for seen in roster.workers("mnist")] == [None]
-    roster.hear(replace(message(STATUS), headers=arrived(said)), is_news=True)
+    roster.hear(message(STATUS)._replace(headers=arrived(said)), is_news=True)
     (seen,) = roster.workers("mnist")
     assert (seen.group, seen.headers.steps) == ("flumen", 3)
 

@@ -1,7 +1,6 @@
 """Each row of the tables in docs/messages.md."""
 
 import base64
-from dataclasses import replace
 from hashlib import sha256
 
 import orjson
@@ -200,7 +199,7 @@ def test_headers_that_are_tolerated(headers: list[Header]) -> None:
         (message(value=None), "k", "no value (a tombstone)"),
         (message(key=None, value=None), "images/3/42", "no value (a tombstone)"),
         (
-            replace(message(), headers=UNREADABLE_HEADERS),
+            message()._replace(headers=UNREADABLE_HEADERS),
             "k",
             "headers cannot be read: the name of one is not UTF-8",
         ),
