@@ -18,6 +18,8 @@ _FALSE, _TRUE = 0xF4, 0xF5
 _FOUR_BYTES, _EIGHT_BYTES, _NEGATIVE = 0x1A, 0x1B, 0x20
 _FLOAT, _DOUBLE = 0xFA, 0xFB
 _SHORT = 24
+_LONGEST = 1 << 20
+"""Bytes of a text. Solr takes 32,766, and says so; over 20,000,000 characters it fails as if it were at fault."""
 _LENGTHS = ((0x18, 1), (0x19, 2), (0x1A, 4))
 
 
@@ -58,9 +60,11 @@ def text_cell(value: str) -> bytes:
     """Encode a text.
 
     Raises:
-        UnicodeEncodeError: a ValueError: it is not valid Unicode.
+        ValueError: it is not valid Unicode, or far longer than Solr takes.
     """
     content = value.encode()
+    if len(content) > _LONGEST:
+        raise ValueError(f"it has {len(content):,} bytes, and Solr takes 32,766")
     return _text_head(len(content)) + content
 
 
@@ -88,7 +92,7 @@ def _alike(values: ColumnValues) -> FixedCells | None:
         length, joined = len(texts[0]), "".join(texts)
     except TypeError:
         return None
-    if not length or not joined.isascii() or set(map(len, texts)) != {length}:
+    if not 0 < length <= _LONGEST or not joined.isascii() or set(map(len, texts)) != {length}:
         return None
     return FixedCells(_text_head(length), np.frombuffer(joined.encode(), np.uint8).reshape(-1, length))
 

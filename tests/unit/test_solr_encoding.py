@@ -141,6 +141,7 @@ def test_an_int_that_needs_more_than_32_bits_refuses_its_row(as_array: bool) -> 
         ("label", "\ud800", "label is no string: 'utf-8' codec can't encode"),
         ("label", 7, "label is no string: "),
         ("id", "\udfff", "id is no string: "),
+        ("label", "x" * 2_000_000, "label is no string: it has 2,000,000 bytes, and Solr takes 32,766"),
         ("keywords", ["a", "\ud800"], "keywords is no strings: "),
         ("keywords", [["a"]], "keywords is no strings: "),
         ("confidence", "low", "confidence is no float: "),
