@@ -27,6 +27,9 @@ def main(home: str, port: int) -> None:
         f"-Dsolr.log.dir={home}",
         classpath=os.environ["CLASSPATH"].split(os.pathsep),
     )
+    # It would collect in Python at every collection of Java's. What it gives back is what Python has lent to Java, and
+    # nothing is.
+    jpype.JClass("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
     config = (
         jpype.JClass("org.apache.solr.embedded.JettyConfig")
         .builder()

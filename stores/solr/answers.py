@@ -8,6 +8,7 @@ import orjson
 from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
 from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 _MUST_EXIST = 1
@@ -26,6 +27,7 @@ class SolrAnswers:
     def __init__(self, options: SolrOptions) -> None:
         self._options = options
         self._server: SolrServer | None = None
+        self._pace = CommitPace(options.commit_within_ms, options.commit_under_load_ms)
 
     def connect(self) -> None:
         """Make the client; the images' sink has looked after the index."""
@@ -41,7 +43,7 @@ class SolrAnswers:
             for image, differs in zip(batch.images, batch.columns["disagreement"], strict=True)
         ]
         params: dict[str, str | int] = {
-            "commitWithin": self._options.commit_within_ms,
+            "commitWithin": self._pace.within_ms(len(updates)),
             # Leave out the documents that are gone, and not the rest of the request.
             "failOnVersionConflicts": "false",
         }

@@ -15,6 +15,9 @@ _APPEARS_WITHIN_S = 30.0
 _REFUSED_FOR_ANOTHER_S = 2.0
 """A creation may be refused because another worker is at it, in many words; then the index appears."""
 _POLL_S = 0.1
+_PROPERTIES = {"property.flumen.points": "false"}
+"""What the schema file asks a core for. One that was made without keeps the points that it has: a field's documents all
+have them, or none."""
 
 
 def prepare_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
@@ -70,7 +73,7 @@ def _look(server: SolrServer) -> tuple[dict[str, Any] | None, StoreError]:
 
 def _create_core(server: SolrServer) -> Any:
     options = server.options
-    params = {"action": "CREATE", "name": options.core, "configSet": options.config_set}
+    params = {"action": "CREATE", "name": options.core, "configSet": options.config_set, **_PROPERTIES}
     return server.ask(f"{server.url}/admin/cores", params)
 
 
@@ -85,6 +88,7 @@ def _create_collection(server: SolrServer) -> Any:
         "name": options.core,
         "numShards": 1,
         "collection.configName": options.config_set,
+        **_PROPERTIES,
     }
     return server.ask(f"{server.url}/admin/collections", create)
 

@@ -12,14 +12,16 @@ from flumen.stores.errors import StoreError
 class SolrOptions:
     """Where the index is: `url` ends in `/solr`, without the core; on SolrCloud `core` names a collection.
 
-    A document is visible to queries at most `commit_within_ms` after it was written. `config_set` is the name
-    of the config set on the server. `ca_file` holds the authority to trust for https, in PEM.
+    A document is visible to queries at most `commit_within_ms` after it was written; under load, where more than a
+    thousand come a second, `commit_under_load_ms`. `config_set` is the name of the config set on the server. `ca_file`
+    holds the authority to trust for https, in PEM.
     """
 
     url: str
     core: str = "images"
     config_set: str = "flumen"
     commit_within_ms: int = 1000
+    commit_under_load_ms: int = 5000
     timeout_s: float = 60
     username: str | None = None
     password: str | None = field(default=None, repr=False)

@@ -19,10 +19,11 @@ UNIQUE_KEY = "id"
 
 @dataclass(frozen=True, slots=True)
 class IndexField:
-    """A column and the Solr field that holds it."""
+    """A column and the Solr field that holds it. `made_from`: the columns that one which no batch has is made from."""
 
     column: Column
     name: str
+    made_from: tuple[str, ...] = ()
 
 
 CORRECT = Column("correct", Kind.BOOL, "Whether the prediction is the known label; null where none is known.")
@@ -116,7 +117,7 @@ def index_fields(columns: Sequence[Column]) -> tuple[IndexField, ...]:
                 "rename one of them in its interceptor"
             )
         taken[name] = column
-    return tuple(IndexField(column, name) for name, column in taken.items())
+    return tuple(IndexField(column, name, DERIVED.get(column, ())) for name, column in taken.items())
 
 
 def check_schema(schema: Mapping[str, Any], fields: Sequence[IndexField], index: str) -> None:

@@ -72,21 +72,29 @@ class SolrServer:
         """Return pysolr's client of the index. Nothing is asked of the server yet."""
         return pysolr.Solr(
             self.index_url,
-            encoder=_OrjsonEncoder(),
             decoder=_OrjsonDecoder(),
             timeout=self._timeout,
             auth=self._session.auth,
             session=self._session,
         )
 
-    def ask(self, url: str, params: Mapping[str, str | int] | None = None, body: bytes | None = None) -> Any:
+    def ask(
+        self,
+        url: str,
+        params: Mapping[str, str | int] | None = None,
+        body: bytes | None = None,
+        content_type: str | None = None,
+    ) -> Any:
         """Send a request that pysolr has none for, and return the JSON that came back, or an `ErrorResponse`.
 
         It is a POST where there is a body.
         """
         method = "GET" if body is None else "POST"
+        headers = {"Content-Type": content_type}
         try:
-            answer = self._session.request(method, url, params=params, data=body, timeout=self._timeout)
+            answer = self._session.request(
+                method, url, params=params, data=body, headers=headers, timeout=self._timeout
+            )
         except OSError as error:  # what requests raises, and what it lets through
             return read_error(error)
         try:
@@ -211,22 +219,6 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:
         return "no reason given"
-
-
-class _Json(bytes):
-    """JSON in UTF-8 that passes through pysolr's `.encode("utf-8")` as it is."""
-
-    __slots__ = ()
-
-    def encode(self, _encoding: str) -> bytes:
-        return self
-
-
-class _OrjsonEncoder:
-    """What pysolr asks of an encoder. orjson escapes control characters; pysolr would drop them."""
-
-    def encode(self, documents: object) -> _Json:
-        return _Json(orjson.dumps(documents, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 class _OrjsonDecoder:

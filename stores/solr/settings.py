@@ -39,6 +39,9 @@ class SolrSettings(BaseModel):
     solr_url: SolrUrl = Field("http://127.0.0.1:8983/solr", description="Solr's URL, without the core.")
     solr_core: CoreName = Field("images", description="Core or collection.")
     solr_commit_within_ms: int = Field(1000, ge=1, description="Milliseconds until a document is visible.")
+    solr_commit_under_load_ms: int = Field(
+        5000, ge=1, description="Milliseconds until then where over 1,000 documents come a second, at most."
+    )
     solr_timeout_s: float = Field(60, gt=0, le=600, description="Seconds until a whole answer is there.")
     solr_username: str | None = Field(None, description="User for basic authentication.")
     solr_password: SecretStr | None = Field(None, description="That user's password.")

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Any
 
 import orjson
-import pysolr
 
 from flumen.interceptor.batch import Batch
 from flumen.interceptor.columns import Column
 from flumen.stores.errors import StoreClosed
 from flumen.stores.sink import Failure
 from flumen.stores.solr.creation import check_index, prepare_index
-from flumen.stores.solr.documents import build_documents, int32_overflows
+from flumen.stores.solr.encoding import CONTENT_TYPE, encode, request_body
 from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.schema import index_fields
-from flumen.stores.solr.server import ErrorResponse, SolrServer, read_error, shorten
+from flumen.stores.solr.server import ErrorResponse, SolrServer, shorten
 
 # Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
 _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
@@ -31,7 +30,7 @@ class SolrSink:
         self._options = options
         self._fields = index_fields(columns)
         self._server: SolrServer | None = None
-        self._index: pysolr.Solr | None = None
+        self._pace = CommitPace(options.commit_within_ms, options.commit_under_load_ms)
         # After an error of Solr's own, a full disk above all, its update log may be torn. Replayed after a crash, it
         # ends at the tear, and what was acknowledged behind it would be gone. A hard commit begins a new log. Whether
         # there was such an error before this sink came, nobody knows: so the first write is in doubt as well.
@@ -52,7 +51,7 @@ class SolrSink:
         except BaseException:
             server.close()
             raise
-        self._server, self._index, self._log_in_doubt = server, server.open_index(), True
+        self._server, self._log_in_doubt = server, True
 
     def write(self, batch: Batch) -> Sequence[Failure]:
         """Upsert every row and return those refused for good, in order of rows.
@@ -63,15 +62,14 @@ class SolrSink:
             StoreRefused: the index is gone, or access is refused.
             StoreClosed: not connected.
         """
-        if self._index is None:
+        if self._server is None:
             raise StoreClosed("the Solr sink is not connected: call connect() first")
         if not len(batch):
             return ()
-        overflows = int32_overflows(batch, self._fields)
-        documents = build_documents(batch, self._fields)
-        rows = [row for row in range(len(batch)) if row not in overflows]
-        failures = [Failure(row, reason) for row, reason in overflows.items()]
-        failures.extend(self._store(rows, documents))
+        encoded = encode(batch, self._fields)
+        rows = [row for row in range(len(batch)) if row not in encoded.refused]
+        failures = [Failure(row, reason) for row, reason in encoded.refused.items()]
+        failures.extend(self._store(rows, encoded.documents))
         if self._log_in_doubt:
             self._begin_new_log()
         return sorted(failures, key=lambda failure: failure.row)
@@ -84,7 +82,7 @@ class SolrSink:
             StoreRefused: the index is gone, or access is refused.
             StoreClosed: not connected.
         """
-        if self._server is None or self._index is None:
+        if self._server is None:
             raise StoreClosed("the Solr sink is not connected: call connect() first")
         if len(batch):
             # Not by pysolr: it deletes in XML, which cannot carry every id.
@@ -98,22 +96,23 @@ class SolrSink:
         """Close the connections. A second call does nothing."""
         if self._server is not None:
             self._server.close()
-        self._server = self._index = None
+        self._server = None
 
-    def _store(self, rows: Sequence[int], documents: Sequence[dict[str, Any]]) -> list[Failure]:
+    def _store(self, rows: Sequence[int], documents: Sequence[bytes]) -> list[Failure]:
         """Send these rows in one request; where it is refused by an index as it was, find the bad documents."""
         if not rows:
             return []
-        reason = self._add([documents[row] for row in rows])
+        within_ms = self._pace.within_ms(len(rows))
+        reason = self._add([documents[row] for row in rows], within_ms)
         if reason is None:
             return []
         assert self._server is not None
         # All documents have the same fields: where the index has others by now, none of them is to blame.
         check_index(self._server, self._fields)
-        return self._find_bad(rows, documents, reason)
+        return self._find_bad(rows, documents, reason, within_ms)
 
     def _find_bad(
-        self, rows: Sequence[int], documents: Sequence[dict[str, Any]], reason: str
+        self, rows: Sequence[int], documents: Sequence[bytes], reason: str, within_ms: int
     ) -> list[Failure]:
         """Halve a request that was refused until bad documents stand alone; the others are stored on the way."""
         if len(rows) == 1:
@@ -121,9 +120,9 @@ class SolrSink:
         failures: list[Failure] = []
         middle = len(rows) // 2
         for half in (rows[:middle], rows[middle:]):
-            refused = self._add([documents[row] for row in half])
+            refused = self._add([documents[row] for row in half], within_ms)
             if refused is not None:
-                failures += self._find_bad(half, documents, refused)
+                failures += self._find_bad(half, documents, refused, within_ms)
         return failures
 
     def _doubt_log(self, response: ErrorResponse) -> None:
@@ -137,21 +136,18 @@ class SolrSink:
             raise self._server.store_error(answer)
         self._log_in_doubt = False
 
-    def _add(self, documents: list[dict[str, Any]]) -> str | None:
+    def _add(self, documents: Sequence[bytes], within_ms: int) -> str | None:
         """Send one request. Return None when all are stored, else why at least one of them is refused."""
         assert self._server is not None
-        assert self._index is not None
-        try:
-            # An empty `fieldUpdates` saves pysolr's look at each cell for nulls: Solr drops them as well.
-            self._index.add(
-                documents, commitWithin=self._options.commit_within_ms, overwrite=True, fieldUpdates={}
-            )
-        except orjson.JSONEncodeError as error:
-            return str(error)
-        except (pysolr.SolrError, OSError) as error:
-            response = read_error(error)
-            self._doubt_log(response)
-            if response.status not in _SPLIT:
-                raise self._server.store_error(response) from error
-            return shorten(response.reason)
-        return None
+        answer = self._server.ask(
+            f"{self._server.index_url}/update",
+            {"commitWithin": within_ms, "overwrite": "true", "wt": "json"},
+            request_body(documents),
+            CONTENT_TYPE,
+        )
+        if not isinstance(answer, ErrorResponse):
+            return None
+        self._doubt_log(answer)
+        if answer.status not in _SPLIT:
+            raise self._server.store_error(answer)
+        return shorten(answer.reason)

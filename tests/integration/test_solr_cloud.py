@@ -91,7 +91,7 @@ def batch_of(*ids: str) -> Batch:
     return Batch([ImageMessage(image_id, b"", 0) for image_id in ids]).with_columns(**columns)
 
 
-WIDTH = '<field name="width" type="pint"/>'
+WIDTH = '<field name="width" type="pint" indexed="${flumen.points:true}"/>'
 
 
 def upload_with(options: SolrOptions, width: str) -> None:
