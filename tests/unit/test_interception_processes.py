@@ -23,6 +23,8 @@ from flumen.models.processes import restarted
 from flumen.models.processes.interception import InterceptionProcesses, usable_cores
 from flumen.models.processes.interception_tasks import leading
 from flumen.models.processes.pieces import share_out
+from flumen.streams.live.interception import InProcesses
+from flumen.streams.live.metrics import Metrics
 
 NAMES = ("envelope", "decode", "statistics", "metadata")
 MEGABYTES = 1024 * 1024
@@ -112,6 +114,11 @@ def test_every_step_says_what_it_took(processes: InterceptionProcesses) -> None:
     _, seconds = processes.intercept(of(*DIGITS * 30), context(), NAMES)
     assert set(seconds) == set(NAMES)
     assert all(taken > 0 for taken in seconds.values())
+    metrics = Metrics()
+    InProcesses(NAMES, processes, metrics).intercept(of(*DIGITS * 30), context())
+    for name in NAMES:
+        assert metrics.registry.get_sample_value("flumen_stage_seconds_count", {"stage": name}) == 1
+        assert metrics.registry.get_sample_value("flumen_stage_seconds_sum", {"stage": name})
 
 
 def test_an_image_that_takes_too_long_is_the_only_one_that_is_blamed(
