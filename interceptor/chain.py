@@ -26,6 +26,7 @@ _SAMPLE_BYTES = _KEPT_SAMPLE_BYTES + 4
 _PROBABILITY_BYTES = 4
 _RGB = 3
 _LARGEST_VIEW = (VIEW_SIDE, VIEW_SIDE)
+_DECODED = (0, 0)
 
 DEFAULT_CHAIN = ("envelope", "decode", "statistics", "metadata", "classify")
 
@@ -110,13 +111,15 @@ def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> I
 
     Images go in parts of some MiB, of the files' bytes and of what is made of them, so that this does not pile up: a
     photo's pixels take ten times what its file takes, those of one shade thousands of times. What only serves
-    interceptors and is large ends with its part.
+    interceptors and is large ends with its part. A batch may have the columns `small`, and `pixels` already.
     """
     errs: list[Reject] = []
     parts = []
-    sizes = [small_size(image.content) for image in batch.images]
+    sizes = _sizes(batch)
     for rows in _parts(batch, sizes, context.classifier.preprocess):
-        part = batch.take(rows).with_columns(small=sizes[rows.start : rows.stop])
+        part = batch.take(rows)
+        if not _is_decoded(batch):
+            part = part.with_columns(small=sizes[rows.start : rows.stop])
         parts.append(_through(chain, part, context, errs))
     return Intercepted(joined(parts), errs)
 
@@ -139,6 +142,18 @@ def kept_bytes(classifier: Classifier) -> int:
     preprocess = classifier.preprocess
     seen = preprocess.width * preprocess.height * preprocess.channels * _KEPT_SAMPLE_BYTES
     return seen + len(classifier.labels) * _PROBABILITY_BYTES
+
+
+def _sizes(batch: Batch) -> list[Size | None]:
+    """Return the sizes of those images that are small. Where all are decoded already, no view is made of any."""
+    if _is_decoded(batch):
+        return [_DECODED] * len(batch)
+    small = batch.columns.get("small")
+    return [small_size(image.content) for image in batch.images] if small is None else list(small)
+
+
+def _is_decoded(batch: Batch) -> bool:
+    return "pixels" in batch.columns
 
 
 def _parts(batch: Batch, sizes: Sequence[Size | None], preprocess: Preprocess) -> Iterator[range]:

@@ -7,6 +7,7 @@ its environment, be it a setting of ours or one of somebody else's, such as the 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from typing import IO
@@ -16,7 +17,9 @@ SILENT_S = 30.0
 """A helper's limit is processor time, so a machine that is short of it costs no file. One that is silent for ten times
 as long and half a minute hangs; it is ended."""
 
-_START_S = 120.0
+START_S = 120.0
+"""What a process may take until it is ready."""
+
 _END_S = 5.0
 _INHERITED = frozenset(
     [
@@ -37,7 +40,7 @@ _INHERITED = frozenset(
 )
 """What this interpreter and its packages are found by, and what texts, times and temporary files go by."""
 # More threads and arenas are of no use to it, and would take address space from its work.
-_OURS = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+_OURS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
 
 
 class NotStarted(Exception):
@@ -58,7 +61,7 @@ class ChildProcess:
             NotStarted: it has not said so in time, or has ended; there is nothing left to end.
         """
         try:
-            if self.connection.poll(_START_S):
+            if self.connection.poll(START_S):
                 self.connection.recv()
                 return
         except (EOFError, OSError):
@@ -89,26 +92,28 @@ def _environment() -> dict[str, str]:
     return inherited | _OURS
 
 
-def start_child(module: str, output: IO[bytes] | None = None) -> ChildProcess:
+def start_child(module: str, output: IO[bytes] | None = None, files: Sequence[int] = ()) -> ChildProcess:
     """Start a module; it is of use once `ChildProcess.await_ready` has returned.
 
     Args:
-        module: run with the number of its end of the connection as its argument.
+        module: run with the number of its end of the connection as its argument, and those of `files` behind it.
         output: takes what it writes on both its outputs; this process's own, if None.
+        files: file descriptors that it gets beside the connection.
 
     Raises:
         NotStarted: it does not start.
     """
     ours, theirs = Pipe()
     # -P: no module is taken from the folder that this process was started in.
-    command = [sys.executable, "-P", "-m", module, str(theirs.fileno())]
+    passed = [theirs.fileno(), *files]
+    command = [sys.executable, "-P", "-m", module, *map(str, passed)]
     try:
-        process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours, and a number
+        process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours, and numbers
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=[theirs.fileno()],
+            pass_fds=passed,
             env=_environment(),
         )
     except OSError as error:

@@ -8,27 +8,23 @@ taken.
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import faust
 from mode import CrashingSupervisor
 
-from flumen.interceptor import Batch, Classifier, Context, Intercepted, Interceptor, Limits, Reject, intercept
-from flumen.models.processes.decoder import GuardedDecoder
-from flumen.models.slot import Serving
+from flumen.interceptor import Batch, Classifier, Reject
 from flumen.streams.control.worker.following import Control
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.live.concurrency import LIVE
 from flumen.streams.live.delivery import Delivery, Lost, rows_of_ours
 from flumen.streams.live.intake import MicroBatch
+from flumen.streams.live.interception import Interception
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.reader import Reader
-from flumen.streams.live.repeats import Repeats
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
-from flumen.streams.wire import Identity, to_images
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +33,7 @@ class Steps:
 
     control: Control
     shadow: Shadow
-    interception: "Interception"
+    interception: Interception
     delivery: Delivery
     dead_letters: DeadLetterWriter
     retry: Retry
@@ -67,46 +63,6 @@ async def finish(batch: MicroBatch, acknowledge: Callable[[MicroBatch], None], s
     count(steps.metrics, batch, len(stored), model)  # before others can see that it is done
     acknowledge(batch)  # 5. and only now is it done
     steps.shadow.offer(stored, model)
-
-
-class Interception:
-    """Runs the interceptors off the event loop, in one thread, so that batches leave in the order they came."""
-
-    def __init__(
-        self,
-        chain: Sequence[Interceptor],
-        limits: Limits,
-        decoder: GuardedDecoder,
-        metrics: Metrics,
-        identity: Identity = "event",
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._chain = chain
-        self._limits = limits
-        self._decoder = decoder
-        self._metrics = metrics
-        self._identity = identity
-        self._repeats = Repeats(metrics.images_replaced)
-        self._clock = clock
-        self._thread = ThreadPoolExecutor(1, "intercept")
-
-    async def run(self, batch: MicroBatch, serving: Serving) -> Intercepted:
-        """Classify one micro-batch by one model from end to end."""
-        self._metrics.queue_seconds.observe(time.monotonic() - batch.taken_at)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._intercept, batch, serving)
-
-    def _intercept(self, batch: MicroBatch, serving: Serving) -> Intercepted:
-        now = int(self._clock() * 1_000_000)
-        images = to_images(batch.messages, now, self._identity)
-        context = Context(serving.classifier, now, self._limits, serving.revision, self._decoder)
-        intercepted = intercept(Batch(images), context, self._chain)
-        self._repeats.look(intercepted.oks)
-        return intercepted
-
-    def close(self) -> None:
-        """End the thread, and what it may be waiting for."""
-        self._decoder.close()
-        self._thread.shutdown(wait=True)
 
 
 async def dead_letter(steps: Steps, rejects: Sequence[Reject], model: Classifier, lost: Lost) -> None:

@@ -56,6 +56,11 @@ class Metrics:
             ("reason",),
             registry=registry,
         )
+        self.processes_restarted = Counter(
+            "flumen_processes_restarted",
+            "Processes of interception that ended and were started anew.",
+            registry=registry,
+        )
         self.queue_seconds = seconds("queue", "From taken to intercepted.")
         self.stage_seconds = seconds("stage", "One interceptor, one micro-batch.", "stage")
         self.sink_seconds = seconds("sink", "One write of one micro-batch.", "store")

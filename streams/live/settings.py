@@ -45,6 +45,12 @@ class DecodingSettings(BaseModel):
     image_id: Identity = Field(
         "event", description="What tells images apart: a CloudEvent's source and id, the key, or the content."
     )
+    interception_processes: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Processes in which images are decoded and measured; as many as cores, 16 at most, unless set.",
+    )
     max_image_bytes: int = Field(
         _LIMITS.max_image_bytes, ge=1, le=900 * 1024 * 1024, description="Bytes of one image."
     )
@@ -62,7 +68,7 @@ class DecodingSettings(BaseModel):
     max_decode_memory_bytes: int = Field(
         _LIMITS.max_decode_memory_bytes,
         ge=32 * 1024 * 1024,
-        description="Bytes of memory to decode one image in, in the helper process that decodes all but small ones.",
+        description="Bytes of memory to decode one image in, where it is not small.",
     )
     max_decode_time_s: float = Field(
         _LIMITS.max_decode_time_s, gt=0, le=600, description="Seconds of processor time, likewise."

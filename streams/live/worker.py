@@ -13,18 +13,18 @@ import structlog
 from flumen.interceptor import Interceptor, load_chain, merge_columns
 from flumen.interceptor.chain import kept_bytes
 from flumen.interceptor.formats import formats
-from flumen.models.processes.decoder import GuardedDecoder
 from flumen.streams.control.worker.following import Control, following
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.kafka.brokers import KAFKA
 from flumen.streams.kafka.consumer import KafkaConsumer
 from flumen.streams.kafka.topics import ensure_topics, packed_topics
-from flumen.streams.live.agent import Interception, Steps, add_agent
+from flumen.streams.live.agent import Steps, add_agent
 from flumen.streams.live.app import batch_channel, build_app
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
-from flumen.streams.live.metrics import Metrics, Timed
+from flumen.streams.live.interception import start_interception
+from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.reader import Reader
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
@@ -88,6 +88,8 @@ class _Start:
     async def steps(self, opened: AsyncExitStack) -> Steps:
         """Wait for Kafka, make its topics, load the model to serve, and open the stores; they close with `opened`."""
         settings, metrics = self.settings, self.metrics
+        interception = start_interception(settings, self.chain, metrics, self.pulse)
+        opened.callback(interception.close)
         retry = Retry(metrics, self.pulse)
         await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, settings))
         packed = await retry.until_done(KAFKA, lambda: asyncio.to_thread(packed_topics, settings))
@@ -106,13 +108,6 @@ class _Start:
 
         control = await retry.until_done(KAFKA, follow)
         columns = merge_columns(interceptor.columns for interceptor in self.chain)
-        timed = [
-            Timed(name, interceptor, metrics)
-            for name, interceptor in zip(settings.interceptors, self.chain, strict=True)
-        ]
-        decoder = GuardedDecoder(self.pulse.progressed)
-        interception = Interception(timed, settings.limits(), decoder, metrics, settings.image_id)
-        opened.callback(interception.close)
         delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
         opened.push_async_callback(delivery.close)
         await delivery.connect()

@@ -21,7 +21,6 @@ from step_loop import StepLoop
 from flumen.interceptor import Batch, Column, Context, Intercepted, Kind, Limits, Preprocess, partition
 from flumen.interceptor.classify import Classify
 from flumen.interceptor.errors import Unclassifiable
-from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.slot import CurrentSlot, Serving
 from flumen.stores import Failure, StoreClosed, StoreUnavailable
 from flumen.stores.memory import MemorySink, MemoryStore
@@ -30,9 +29,10 @@ from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.kafka.memory import MemoryProducer, MemoryTopic
 from flumen.streams.kafka.message import Outgoing, Partition, RawMessage
 from flumen.streams.kafka.producer import Undelivered
-from flumen.streams.live.agent import Interception, Steps, finish
+from flumen.streams.live.agent import Steps, finish
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.intake import MicroBatch
+from flumen.streams.live.interception import Interception
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
@@ -162,7 +162,7 @@ class ByTheAgent(Deliveries):
         return Steps(
             Control(CurrentSlot(Serving(self.model, "sha256")), cast(Any, Reporter()), Future()),
             Shadow([], Limits(), METRICS, 0),
-            Interception([Looked(), Classify()], Limits(), GuardedDecoder(), METRICS, clock=self.clock),
+            Interception([Looked(), Classify()], Limits(), METRICS, clock=self.clock),
             Delivery(self.sinks, METRICS, retry),
             DeadLetterWriter("images.dead", {}, producer),
             retry,

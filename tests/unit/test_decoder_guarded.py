@@ -31,7 +31,7 @@ from flumen.interceptor.errors import (
 )
 from flumen.interceptor.small import SMALL_BYTES, SMALL_PIXELS
 from flumen.models.errors import DecoderUnavailable
-from flumen.models.processes import decoder as guarded
+from flumen.models.processes import restarted
 from flumen.models.processes.decoder import GuardedDecoder
 
 COLOUR = Preprocess(width=32, height=24, channels=3)
@@ -215,8 +215,8 @@ def test_an_image_that_ends_two_helpers_is_refused(
 
 
 def test_a_helper_that_hangs_is_ended(decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guarded, "TIMES_SILENT", 0.0)
-    monkeypatch.setattr(guarded, "SILENT_S", 0.0)
+    monkeypatch.setattr(restarted, "TIMES_SILENT", 0.0)
+    monkeypatch.setattr(restarted, "SILENT_S", 0.0)
     with pytest.raises(DecoderDied, match="exit code -9"):
         decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
     assert decoder.helper_pid is None
@@ -264,10 +264,9 @@ def test_the_helper_outlives_signals_to_the_group_and_not_its_worker(
     os.kill(pid, signal.SIGINT)
     assert_same(decoder(content, Limits(), COLOUR), expected)
     assert decoder.helper_pid == pid
-    helper, decoder._helper = decoder._helper, None
-    assert helper is not None
-    helper.connection.close()  # what the kernel does where a worker is killed
-    assert helper.process.wait(120) == 0
+    process = decoder._process.started()
+    process.child.connection.close()  # what the kernel does where a worker is killed
+    assert process.child.process.wait(120) == 0
 
 
 def test_progress_is_told_of_every_image_the_helper_was_busy_with() -> None:

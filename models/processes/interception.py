@@ -1,0 +1,197 @@
+"""Interceptors in processes of their own: they share each batch, and one that an image ends is started anew.
+
+This side cuts a batch into pieces (models/processes/pieces.py), hands them out, and joins what comes back in order. A
+process that ends, or that is silent for too long, costs the image that it was at, and no other
+(models/processes/interception_process.py).
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from flumen.interceptor import Batch, Context, Intercepted
+from flumen.models.errors import DecoderUnavailable
+from flumen.models.processes import restarted
+from flumen.models.processes.child_process import START_S
+from flumen.models.processes.exchange import NOTHING
+from flumen.models.processes.pieces import Piece, Work, share_out
+from flumen.models.processes.restarted import Intercepting, Restarted
+
+log = structlog.get_logger(__name__)
+
+MOST_BY_ITSELF = 16
+"""So many are started at most where nobody says how many: each takes memory, too."""
+
+_LOOK_S = 1.0
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+@dataclass(slots=True)
+class _InHand:
+    """A piece and the process that has it, which is at `noted` since `since`."""
+
+    piece: Piece
+    process: Intercepting
+    noted: int
+    since: float
+
+
+@dataclass(slots=True)
+class _Seat:
+    """A place for one process after another, and what it has in hand."""
+
+    process: Restarted
+    in_hand: _InHand | None = None
+
+
+class InterceptionProcesses:
+    """So many processes that intercept. One thread uses them; `close` may be called from any other.
+
+    `on_progress` is called whenever one is done with something, `on_restart` when one has ended that nobody ended.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        on_progress: Callable[[], None] = lambda: None,
+        on_restart: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._seats = [_Seat(Restarted()) for _ in range(count)]
+        self._on_progress = on_progress
+        self._on_restart = on_restart
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of those that were started and have not ended."""
+        return [pid for seat in self._seats if (pid := seat.process.pid) is not None]
+
+    def start(self) -> None:
+        """Start all of them, and wait for none.
+
+        Raises:
+            DecoderUnavailable: one does not start, or this is closed.
+        """
+        for seat in self._seats:
+            seat.process.started()
+
+    def intercept(
+        self, batch: Batch, context: Context, names: tuple[str, ...]
+    ) -> tuple[Intercepted, Mapping[str, float]]:
+        """Send a batch through interceptors by name, and return the seconds that each took, of all processes together.
+
+        Raises:
+            DecoderUnavailable: a process does not start or ends again and again, or this is closed.
+            InterceptorError: a setting of them is wrong.
+        """
+        work = share_out(batch, context, names, len(self._seats))
+        try:
+            while self._hand_out(work):
+                self._collect(work)
+        except BaseException:  # also Ctrl-C: nobody waits for the others' answers any more
+            self._end_busy()
+            raise
+        return work.result(), work.seconds
+
+    def close(self) -> None:
+        """End all of them, also those that are busy. A second call does nothing."""
+        for seat in self._seats:
+            seat.process.close()
+
+    def _hand_out(self, work: Work) -> bool:
+        """Give what waits to those that are idle and ready. Whether anything is left to wait for."""
+        for seat in self._seats:
+            if seat.in_hand is not None:
+                continue
+            process = seat.process.started()
+            if not process.is_ready or not work.waiting:
+                continue
+            piece = work.waiting.popleft()
+            try:
+                process.ask(*work.request(piece))
+            except OSError:  # it ended while it had nothing to do, and is no fault of this piece
+                work.waiting.appendleft(piece)
+                self._ended(seat, process)
+            else:
+                seat.in_hand = _InHand(piece, process, NOTHING, time.monotonic())
+        return bool(work.waiting) or any(seat.in_hand is not None for seat in self._seats)
+
+    def _collect(self, work: Work) -> None:
+        """Wait until something has come from one of them, or for a second."""
+        awaited: dict[Any, _Seat] = {}
+        for seat in self._seats:
+            if seat.in_hand is not None:
+                awaited[seat.in_hand.process.child.connection] = seat
+            elif work.waiting and not (starting := seat.process.started()).is_ready:
+                awaited[starting.child.connection] = seat
+        for connection in wait(list(awaited), _LOOK_S):
+            seat = awaited[connection]
+            if seat.in_hand is None:
+                seat.process.ready()
+            else:
+                self._take(seat, seat.in_hand, work)
+        for seat in awaited.values():
+            self._look(seat, work)
+
+    def _take(self, seat: _Seat, in_hand: _InHand, work: Work) -> None:
+        seat.in_hand = None
+        try:
+            answer = in_hand.process.take()
+        except (EOFError, OSError):
+            self._do_again(seat, in_hand, work)
+            return
+        self._on_progress()
+        if isinstance(answer, Exception):
+            raise answer
+        work.finish(in_hand.piece, answer)
+
+    def _look(self, seat: _Seat, work: Work) -> None:
+        """End a process that is silent for too long."""
+        in_hand, now = seat.in_hand, time.monotonic()
+        if in_hand is None:
+            starting = seat.process.started()
+            if not starting.is_ready and now - starting.started_at > START_S:
+                starting.child.process.kill()
+        elif (noted := in_hand.process.exchange.noted()) != in_hand.noted:
+            in_hand.noted, in_hand.since = noted, now
+            self._on_progress()
+        elif now - in_hand.since > restarted.silent_s(work.limits):
+            in_hand.process.child.process.kill()
+
+    def _do_again(self, seat: _Seat, in_hand: _InHand, work: Work) -> None:
+        noted = in_hand.process.exchange.noted()
+        code = self._ended(seat, in_hand.process)
+        work.again(in_hand.piece, code, noted)
+        if in_hand.piece.is_hopeless:
+            raise DecoderUnavailable(
+                f"a process that intercepts has ended {in_hand.piece.ended} times with the same images (exit code "
+                f"{code}), and none of them is to blame; see its message above, if it has left one"
+            )
+
+    def _ended(self, seat: _Seat, process: Intercepting) -> int:
+        code = seat.process.forget(process)
+        if not seat.process.closed:
+            self._on_restart()
+            log.warning("a process that intercepts ended; another one is started", exit_code=code)
+        return code
+
+    def _end_busy(self) -> None:
+        for seat in self._seats:
+            if seat.in_hand is not None:
+                seat.process.end(seat.in_hand.process)
+                seat.in_hand = None
+
+
+def usable_cores() -> int:
+    """Return how many cores this process may use, by its affinity and its control group, at least 1."""
+    cores = len(os.sched_getaffinity(0))
+    with suppress(OSError, ValueError):  # no control group of the second version, or no quota
+        quota, period = _CPU_QUOTA.read_text().split()
+        cores = min(cores, round(int(quota) / int(period)))
+    return max(1, cores)
