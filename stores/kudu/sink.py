@@ -46,6 +46,7 @@ class KuduSink:
                 ensure_table(driver, table)
             self._images = ensure_table(driver, images_table(self._options.table_prefix, self._columns))
             self._predictions = ensure_table(driver, predictions_table(self._options.table_prefix))
+            _get_ready(driver, (self._predictions, self._images))
         except BaseException:
             driver.close()
             raise
@@ -119,6 +120,11 @@ class KuduSink:
                 found = list(self._driver.scan(table.name, table.keys, [Predicate("id", "=", (image.id,))]))
                 for keys in found:
                     yield Part(Write(table.name, keys, delete=True), [row] * keys.num_rows)
+
+
+def _get_ready(driver: Driver, tables: Sequence[Table]) -> None:
+    """Write no rows: it compiles what writes, and looks up the tables, before there is an image that waits."""
+    driver.upsert([Write(table.name, build(table, {}, 0)[0]) for table in tables])
 
 
 def _deletion(part: Part, table: Table) -> Part:
