@@ -52,7 +52,7 @@ def imported_by(*arguments: str) -> tuple[set[str], str]:
     return set(done.stderr.split()), done.stdout
 
 
-HEAVY = {"duckdb", "faust", "jpype", "onnx", "onnxruntime", "pandas", "scipy", "sklearn", "skl2onnx"}
+HEAVY = {"duckdb", "faust", "jpype", "onnx", "onnxruntime", "pandas", "pyarrow", "pysolr", "scipy", "sklearn"}
 """What takes long to import, and few commands need."""
 
 
