@@ -121,8 +121,8 @@ class _Start:
         decoder = GuardedDecoder(self.pulse.progressed)
         interception = Interception(timed, settings.limits(), decoder, metrics, settings.image_id)
         opened.callback(interception.close)
-        dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
         await connecting
+        dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
         return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
 
     async def _make_topics(self, retry: Retry) -> None:
