@@ -169,11 +169,14 @@ def test_process_1_is_ended_by_sigterm_before_a_command_listens_as_well() -> Non
 def test_what_is_wrong_ends_the_start_and_is_named(
     settings: Settings, port: int, start_worker: Callable[..., Any], setting: str, value: str, named: str
 ) -> None:
-    """Also where a server is down, and waited for, at the same time."""
+    """Also where a server is down, and waited for, at the same time; and the model before what a store refuses."""
     ensure_topics(settings)
     value = value.format(solr_url=settings.solr_url)
-    down = {"kudu_masters": "127.0.0.1:1"} if setting == "solr_url" else {}
-    worker = start_worker(**{"http_port": port, setting: value} | down)
+    beside = {
+        "solr_url": {"kudu_masters": "127.0.0.1:1"},
+        "model_name": {"solr_url": f"{settings.solr_url}/elsewhere"},
+    }
+    worker = start_worker(**{"http_port": port, setting: value} | beside.get(setting, {}))
     assert worker.process.wait(120) == 1
     said = worker.log.read_text()
     assert named in said
