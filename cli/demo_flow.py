@@ -1,8 +1,8 @@
 """How the demo's images flow, as it is shown: published, and done, by the offsets that Kafka has of them."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -71,7 +71,7 @@ def send(images: Iterable[SourceImage], count: int, settings: Settings, worker: 
     """Publish images, `count` of them, from a thread, and show how they go through until every one is done.
 
     Raises:
-        StreamError: one was not published, the worker has ended, or none was finished for 120 s.
+        StreamError: one was not published, the worker has ended, or nothing moved for 120 s.
     """
     observer = TopicReader(settings)
     try:
@@ -84,35 +84,33 @@ def send(images: Iterable[SourceImage], count: int, settings: Settings, worker: 
                 publish, images, settings.producer_config(), settings.images_topic, None, lambda _: None
             )
             looks: list[Look] = []
-            moved_at = time.monotonic()
-            while not (looks and _is_over(publishing, looks[-1])):
+            reached, moved_at = (False, 0), time.monotonic()
+            while True:
                 worker.check()
-                if looks:
-                    time.sleep(_LOOK_EVERY_S)
+                all_sent = publishing.done()  # asked before the look, which then sees all of it
                 now = observer.progress(settings.images_topic)
                 done = now.acknowledged - before.acknowledged
-                if looks and done != looks[-1].done:
-                    moved_at = time.monotonic()
+                if reached != (here := (worker.is_ready(), done)):
+                    reached, moved_at = here, time.monotonic()
                 looks.append(Look(time.monotonic(), now.published - before.acknowledged, done))
-                live.update(picture(looks, count, worker.is_ready), refresh=True)
+                live.update(picture(looks, count, is_ready=reached[0]), refresh=True)
+                if all_sent and _is_over(publishing.result(), looks[-1]):
+                    return Flow(publishing.result(), looks)
                 if time.monotonic() - moved_at > _TIMEOUT_S:
                     raise StreamError(f"no image was finished for {_TIMEOUT_S:.0f} s; look at {worker.log}")
-            return Flow(publishing.result(), looks)
+                time.sleep(_LOOK_EVERY_S)
     finally:
         observer.close()
 
 
-def _is_over(publishing: "Future[PublishReport]", last: Look) -> bool:
-    if not publishing.done():
-        return False
-    report = publishing.result()
+def _is_over(report: PublishReport, last: Look) -> bool:
     if report.failed:
         raise StreamError(f"{report.failed} images were not published: {report.failures[0]}")
     return last.done >= last.published
 
 
-def picture(looks: Sequence[Look], count: int, is_ready: Callable[[], bool]) -> RenderableType:
-    """Return two bars, and how the rate went."""
+def picture(looks: Sequence[Look], count: int, *, is_ready: bool) -> RenderableType:
+    """Return two bars, and how the rate went; `is_ready` is whether the worker is."""
     last, rate_of = looks[-1], rates(looks)
     bars = Table.grid(padding=(0, 1), expand=True)
     bars.add_column(min_width=15)
@@ -121,7 +119,7 @@ def picture(looks: Sequence[Look], count: int, is_ready: Callable[[], bool]) -> 
     total = max(count, last.published)
     for name, number in (("in Kafka", last.published), ("in Kudu and Solr", last.done)):
         bars.add_row(name, ProgressBar(total=total, completed=number), f"{number:,} of {total:,}")
-    if not last.done and not is_ready():
+    if not last.done and not is_ready:
         return Group(bars, Text("the worker starts", style="dim"))
     now = f"{rate_of[-1] if rate_of else 0:,.0f} a second (last {RATE_OVER_S:.0f} s)"
     return Group(bars, Text.assemble(("images a second  ", ""), (curve(rate_of), "cyan"), f"  {now}"))

@@ -25,6 +25,7 @@ DIGITS = 5
 def test_what_the_demo_says_at_its_end(
     settings: Settings,
     start_worker: Callable[..., Any],
+    wait_until: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     png: bytes,
     tmp_path: Path,
@@ -41,6 +42,7 @@ def test_what_the_demo_says_at_its_end(
             for row in range(DIGITS)
         ]
         publish(digits, settings.producer_config(), settings.images_topic, None, lambda _: None)
+        wait_until(photographer.is_ready, "the worker of photos")
         sent = send_photos(photos, photographer)
         assert sent.looks[-1].done == sent.report.sent
         assert show_photos(photos, sent.report.sent) == []

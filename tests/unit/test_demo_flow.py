@@ -44,7 +44,7 @@ def test_the_curve_is_as_high_as_what_it_shows() -> None:
 @pytest.mark.parametrize("width", [80, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     flowing = looks(0, *range(0, 60_000, 1000))
-    lines = shown(picture(flowing, 70_001, lambda: True), width)
+    lines = shown(picture(flowing, 70_001, is_ready=True), width)
     assert len(lines) == 3
     assert "59,000 of 70,001" in lines[1]
     assert lines[2].endswith("2,000 a second (last 2 s)")
@@ -52,5 +52,5 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_a_worker_that_is_not_ready_is_no_slow_one() -> None:
-    assert shown(picture(looks(0, 0), 10, lambda: False), 80)[-1].strip() == "the worker starts"
-    assert "a second" in shown(picture(looks(0, 0), 10, lambda: True), 80)[-1]
+    assert shown(picture(looks(0, 0), 10, is_ready=False), 80)[-1].strip() == "the worker starts"
+    assert "a second" in shown(picture(looks(0, 0), 10, is_ready=True), 80)[-1]
