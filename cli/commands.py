@@ -101,8 +101,11 @@ class Commands(TyperGroup):
 
 def load(entry: Entry) -> Any:
     """Import an entry's module and return its command."""
+    from flumen.streams.importing import without_collections
+
     module, name = entry.place.split(":")
-    found: typer.Typer | Callable[..., Any] = getattr(import_module(f"flumen.cli.{module}"), name)
+    with without_collections():
+        found: typer.Typer | Callable[..., Any] = getattr(import_module(f"flumen.cli.{module}"), name)
     if isinstance(found, typer.Typer):
         group = get_group(found)
         group.name = entry.name

@@ -1,8 +1,8 @@
 """`flumen demo`: the whole thing, once, on real images."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.live import Live
+from rich.rule import Rule
 
-from flumen.cli.background import BackgroundWorker, background_worker
-from flumen.cli.demo_photos import photo_settings, photo_worker, show_photos
-from flumen.cli.demo_report import Left, Run, Snapshot, farewell, live_table, show_dead_letter, show_results
+from flumen.cli.background import background_worker
+from flumen.cli.demo_flow import Flow, send
+from flumen.cli.demo_photos import photo_settings, photo_worker, send_photos, show_photos
+from flumen.cli.demo_report import Left, Run, farewell, show_dead_letter, show_results
 from flumen.cli.interruption import signals_end
 from flumen.cli.output import console, errors
 from flumen.cli.stack import start_stack
@@ -28,19 +29,22 @@ from flumen.stores.solr import SolrReader
 from flumen.streams.errors import BadSetting, SourceUnreadable, StreamError
 from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
-from flumen.streams.publishing.publisher import PublishReport, publish
 from flumen.streams.publishing.sources import SourceOptions, find_files, read_images
 from flumen.streams.settings import Settings, load_settings
 from flumen.streams.wire import SourceImage
 
-IMAGES = Path(__file__).resolve().parent.parent / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
-_TIMEOUT_S = 120.0
-"""Without a single image more for so long, something is broken."""
-_REFRESH_S = 0.3
+_MNIST = Path(__file__).resolve().parent.parent / "data" / "mnist"
+IMAGES = _MNIST / "t10k-images-idx3-ubyte.gz"
+_MORE_IMAGES = _MNIST / "train-images-idx3-ubyte.gz"
+_COUNTS = {IMAGES: 10_000, _MORE_IMAGES: 60_000}
+_STAGES = ("Servers", "Digits", "Photos", "What came of it: digits", "What came of it: photos")
 
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the servers and the workers running.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Classify the 60,000 training images of MNIST as well.")
+    ] = False,
 ) -> None:
     """Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it.
 
@@ -56,7 +60,7 @@ def demo(
         if not keep:
             closing.callback(local.stop_others, home, ran)
         with _telling_what_is_stopped():
-            shown = _show(home, keep, closing)
+            shown = _show(home, keep, [IMAGES, *([_MORE_IMAGES] if everything else [])], closing)
     left = Left(servers=keep or local.is_running(home), workers=shown.workers_are_left)
     ending = farewell(shown.photos, IMAGES, left, time.monotonic() - began)
     console.print(ending, markup=False, highlight=False, soft_wrap=True)
@@ -73,22 +77,57 @@ class _Shown:
     problems: list[str]
 
 
-def _show(home: Path, keep: bool, closing: ExitStack) -> _Shown:
-    start_stack(home)
+def _show(home: Path, keep: bool, files: Sequence[Path], closing: ExitStack) -> _Shown:
+    stages = iter(_STAGES)
+    _begin(next(stages))
+    endpoints = start_stack(home)
+    console.print(_servers(endpoints), highlight=False, soft_wrap=True)
     settings = load_settings()
     seed(Repository(settings.model_repository, limits=settings.verify_limits()))
     ensure_topics(settings)
-    worker = closing.enter_context(background_worker(home, keep, settings.stop_timeout_s + 10))
-    _wait(worker.is_ready, "the worker to start")
     photos = photo_settings(settings)
-    photographer = closing.enter_context(photo_worker(photos, keep, settings.stop_timeout_s + 10))
     run = _open_run(settings, closing)
-    report = _classify(settings, run, worker)
-    problems = show_results(run, expected=report.sent - 1)
+    grace_s = settings.stop_timeout_s + 10
+    worker = closing.enter_context(background_worker(home, keep, grace_s))
+    photographer = closing.enter_context(photo_worker(photos, keep, grace_s))
+
+    _begin(next(stages))
+    digits = send(_digits(files, settings), sum(_COUNTS[file] for file in files) + 1, settings, worker)
+    console.print(_went(digits, settings), highlight=False)
+    # It connects meanwhile, with a JVM in this process.
+    connecting = closing.enter_context(ThreadPoolExecutor(1, "connect")).submit(run.kudu.tables)
+    _begin(next(stages))
+    pictures = send_photos(photos, photographer)
+    console.print(_went(pictures, photos), highlight=False)
+
+    _begin(next(stages))
+    connecting.result()
+    run.solr.commit()
+    problems = show_results(run, expected=digits.report.sent - 1)
     show_dead_letter(run)
-    _wait(photographer.is_ready, "the worker of photos to start")
-    problems += show_photos(photos, photographer)
+    _begin(next(stages))
+    problems += show_photos(photos, pictures.report.sent)
     return _Shown(photos, worker.is_left and photographer.is_left, problems)
+
+
+def _begin(stage: str) -> None:
+    console.print()
+    console.print(Rule(f"[bold]{_STAGES.index(stage) + 1}  {stage}[/]", align="left", style="cyan"))
+
+
+def _servers(endpoints: Endpoints) -> str:
+    return f"Kafka {endpoints.kafka} · Kudu {endpoints.kudu_masters} · Solr {endpoints.solr_url}"
+
+
+def _went(flow: Flow, settings: Settings) -> str:
+    """Say how fast a flow was, and where its images are."""
+    rate = flow.report.sent / flow.seconds
+    return (
+        f"[bold]{flow.report.sent:,} images in {flow.seconds:.1f} s[/]: {rate:,.0f} a second, "
+        f"{flow.best_rate:,.0f} at best.\n"
+        f"They are in Kudu's table {settings.kudu_table_prefix}images and Solr's index {settings.solr_core}; "
+        f"what was broken is in the topic {settings.dead_topic}."
+    )
 
 
 def _require_own_servers(settings: Settings, recorded: Endpoints | None) -> None:
@@ -128,61 +167,19 @@ def _open_run(settings: Settings, closing: ExitStack) -> Run:
     closing.callback(kudu.close)
     solr = SolrReader(settings.solr_options())
     closing.callback(solr.close)
-    kudu.tables()  # connects, so that the first look at the images is not slow
-    already = {topic: observer.progress(topic) for topic in (settings.images_topic, settings.dead_topic)}
-    return Run(settings, observer, kudu, solr, datetime.now(UTC), already)
+    return Run(settings, observer, kudu, solr, datetime.now(UTC))
 
 
-def _wait(done: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _TIMEOUT_S
-    while not done():
-        if time.monotonic() > deadline:
-            raise StreamError(
-                f"waited {_TIMEOUT_S:.0f} s for {what}. Look at `flumen status` and `flumen doctor`"
-            )
-        time.sleep(0.05)
+def _digits(files: Sequence[Path], settings: Settings) -> Iterator[SourceImage]:
+    """Yield the images of IDX files, and one that is broken on purpose."""
 
-
-def _classify(settings: Settings, run: Run, worker: BackgroundWorker) -> PublishReport:
-    """Publish the images from a thread, and show how they go through until every one is done."""
-    with ThreadPoolExecutor(1, "publish") as background, Live(console=console, refresh_per_second=8) as live:
-        publishing = background.submit(_publish, settings)
-        before, moved_at = run.snapshot(), time.monotonic()
-        while True:
-            worker.check()
-            now = run.snapshot()
-            live.update(live_table(now))
-            if _is_done(publishing, now):
-                run.solr.commit()
-                live.update(live_table(run.snapshot()))
-                return publishing.result()
-            if now.acknowledged != before.acknowledged:
-                before, moved_at = now, time.monotonic()
-            if time.monotonic() - moved_at > _TIMEOUT_S:
-                raise StreamError(
-                    f"no image was finished for {_TIMEOUT_S:.0f} s; look at {settings.home}/logs"
-                )
-            time.sleep(_REFRESH_S)
-
-
-def _is_done(publishing: "Future[PublishReport]", now: Snapshot) -> bool:
-    if not publishing.done():
-        return False
-    report = publishing.result()
-    if report.failed:
-        raise StreamError(f"{report.failed} images were not published: {report.failures[0]}")
-    return now.acknowledged == now.published
-
-
-def _publish(settings: Settings) -> PublishReport:
     def unreadable(error: SourceUnreadable) -> None:
         raise error
 
     options = SourceOptions(None, False, settings.max_image_bytes)
-    images = read_images(find_files([IMAGES], unreadable), options, unreadable)
+    images = read_images(find_files(files, unreadable), options, unreadable)
     first = next(images)
-    everything = chain([first], images, [_broken(first)])
-    return publish(everything, settings.producer_config(), settings.images_topic, None, lambda _: None)
+    return chain([first, _broken(first)], images)
 
 
 def _broken(image: SourceImage) -> SourceImage:

@@ -5,7 +5,6 @@ an index of their own: the article's table holds the article's images alone.
 """
 
 import io
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -14,15 +13,13 @@ import numpy as np
 from PIL import Image
 
 from flumen.cli.background import BackgroundWorker, background_worker
+from flumen.cli.demo_flow import Flow, send
 from flumen.cli.invocation import as_typed
 from flumen.cli.output import console, print_rows
 from flumen.models.shapes import LABELS, draw_photo
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.search import Search, parse_near
-from flumen.streams.errors import StreamError
-from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_topics
-from flumen.streams.publishing.publisher import PublishReport, publish
 from flumen.streams.settings import Settings
 from flumen.streams.wire import SourceImage
 
@@ -33,7 +30,6 @@ NEAR = "52.5,13.4,10km"
 _TOPICS = ("images_topic", "dead_topic", "resolutions_topic", "parked_topic")
 _COUNT = 50
 _SIZE = (640, 480)
-_TIMEOUT_S = 120.0
 _CAMERAS = (("flumen", "Demo One"), ("flumen", "Demo Two"))
 _PLACES = ((52.52, 13.4), (52.5, 13.35), (45.46, 9.19))
 _MAKE, _MODEL, _EXIF, _GPS = 0x010F, 0x0110, 0x8769, 0x8825
@@ -61,38 +57,26 @@ def photo_worker(settings: Settings, keep: bool, grace_s: float) -> AbstractCont
     return background_worker(settings.home, keep, grace_s, name="worker-photos", settings=environment)
 
 
-def show_photos(settings: Settings, worker: BackgroundWorker) -> list[str]:
-    """Publish photos, wait until they are stored, and show what can be asked; return what is not as it must be."""
-    report = _classify(settings, worker)
+def send_photos(settings: Settings, worker: BackgroundWorker) -> Flow:
+    """Publish photos, and show how they go through until all are stored."""
+    return send(_photos(), _COUNT, settings, worker)
+
+
+def show_photos(settings: Settings, sent: int) -> list[str]:
+    """Show what can be asked of the photos; return what is not as it must be."""
     solr = SolrReader(settings.solr_options())
     try:
         solr.commit()
         total, right = solr.count(f"model:{MODEL}"), solr.count(f"model:{MODEL} AND correct:true")
         console.print(
-            f"\nPhotos: {report.sent} JPEG images of {_SIZE[0]}x{_SIZE[1]} in colour, by the model [bold]{MODEL}[/], "
+            f"JPEG images of {_SIZE[0]}x{_SIZE[1]} in colour, by the model [bold]{MODEL}[/], "
             f"which reads 32x32 in RGB; [bold]{right}[/] of {total} are right.",
             highlight=False,
         )
         _ask(settings, solr)
     finally:
         solr.close()
-    return [] if total >= report.sent else [f"Solr holds {total} photos of {report.sent}."]
-
-
-def _classify(settings: Settings, worker: BackgroundWorker) -> PublishReport:
-    observer = TopicReader(settings)
-    try:
-        before = observer.progress(settings.images_topic).acknowledged
-        report = publish(_photos(), settings.producer_config(), settings.images_topic, None, lambda _: None)
-        deadline = time.monotonic() + _TIMEOUT_S
-        while observer.progress(settings.images_topic).acknowledged < before + report.sent:
-            worker.check()
-            if time.monotonic() > deadline:
-                raise StreamError(f"the photos were not finished in {_TIMEOUT_S:.0f} s; look at {worker.log}")
-            time.sleep(0.05)
-    finally:
-        observer.close()
-    return report
+    return [] if total >= sent else [f"Solr holds {total} photos of {sent}."]
 
 
 def search_photos(settings: Settings) -> str:

@@ -1,13 +1,16 @@
-"""What `flumen demo` shows: the live table, the counts by class, the confusion matrix, the dead letter."""
+"""What `flumen demo` shows of what came out: the counts by class, the confusion matrix, the dead letter."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
+from rich.columns import Columns
 from rich.table import Table
 
 from flumen.cli.demo_photos import search_photos
@@ -18,8 +21,11 @@ from flumen.replay.sql import query
 from flumen.stores.kudu import KuduReader, Predicate
 from flumen.stores.solr import SolrReader
 from flumen.streams.dead_letters.dead_letter import read_dead_letter
-from flumen.streams.kafka.topic_reader import Progress, TopicReader
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
+
+TEST_IDS = "t10k"
+"""What the ids of the 10,000 test images begin with."""
 
 ARTICLE_QUERIES = (
     """select count(PREDICTION),PREDICTION as all_prediction
@@ -31,28 +37,14 @@ group by prediction order by prediction;""",
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How far this run has come. Counts are images; `rate` is acknowledged images a second since it began."""
-
-    published: int
-    acknowledged: int
-    stored: int
-    indexed: int
-    correct: int
-    rejected: int
-    rate: float
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the demo: where to look, when it began, and what lay in the topics already."""
+    """One run of the demo: where to look, and when it began."""
 
     settings: Settings
     observer: TopicReader
     kudu: KuduReader
     solr: SolrReader
     began: datetime
-    already: Mapping[str, Progress]
 
     @property
     def began_us(self) -> int:
@@ -64,43 +56,15 @@ class Run:
         """Solr's words for what was classified in this run."""
         return f"classified_at:[{self.began.strftime('%Y-%m-%dT%H:%M:%S.%f')[:-3]}Z TO *]"
 
-    def snapshot(self) -> Snapshot:
-        """Ask Kafka, Kudu and Solr how far this run has come."""
-        images = self.observer.progress(self.settings.images_topic)
-        dead = self.observer.progress(self.settings.dead_topic)
-        already = self.already[self.settings.images_topic]
-        seconds = (datetime.now(UTC) - self.began).total_seconds()
-        stored = sum(rows.num_rows for rows in self._scan(["chunks"]))
-        return Snapshot(
-            published=images.published - already.acknowledged,
-            acknowledged=images.acknowledged - already.acknowledged,
-            stored=stored,
-            indexed=self.solr.count(self.solr_query),
-            correct=self.solr.count(f"{self.solr_query} AND correct:true"),
-            rejected=dead.published - self.already[self.settings.dead_topic].published,
-            rate=stored / seconds,
-        )
-
     def answers(self) -> pa.Table:
-        """Return the known label and the prediction of every image that this run stored in Kudu."""
-        batches = list(self._scan(["knownlabel", "prediction"]))
-        schema = pa.schema([("knownlabel", pa.int32()), ("prediction", pa.int32())])
+        """Return the id, the known label and the prediction of every image that this run stored in Kudu."""
+        batches = list(self._scan(["id", "knownlabel", "prediction"]))
+        schema = pa.schema([("id", pa.string()), ("knownlabel", pa.int32()), ("prediction", pa.int32())])
         return pa.Table.from_batches(batches, batches[0].schema if batches else schema)
 
     def _scan(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
         since = Predicate("classified_at", ">=", (self.began_us,))
         return self.kudu.scan("images", columns, [since])
-
-
-def live_table(now: Snapshot) -> Table:
-    """Return the table that is drawn anew while images flow."""
-    table = Table(title="Images on their way", title_justify="left")
-    for name in ("published", "done", "in Kudu", "in Solr", "rejected", "images/s", "accuracy"):
-        table.add_column(name, justify="right", min_width=8)
-    accuracy = f"{now.correct / now.indexed:.4f}" if now.indexed else ""
-    counts = (now.published, now.acknowledged, now.stored, now.indexed, now.rejected, round(now.rate))
-    table.add_row(*(f"{count:,}" for count in counts), accuracy)
-    return table
 
 
 def show_results(run: Run, expected: int) -> list[str]:
@@ -109,28 +73,43 @@ def show_results(run: Run, expected: int) -> list[str]:
     known = answers["knownlabel"].to_numpy()
     predicted = answers["prediction"].to_numpy()
     in_solr = run.solr.facet_counts("prediction", run.solr_query)
+    tables = [_classes(known, predicted, in_solr), _confusion_matrix(known, predicted)]
+    console.print(Columns(tables, padding=(0, 3)))
+    manifest = Repository(run.settings.model_repository).resolve(run.settings.model_name)
+    offline = f"; offline it was {manifest.scores.accuracy:.4f}" if manifest.scores else ""
+    tested = pc.starts_with(answers["id"], TEST_IDS).to_numpy()
+    right = predicted == known
+    told = f"Accuracy [bold]{_share(right[tested]):.4f}[/], by {manifest} on {tested.sum():,} images{offline}"
+    if not tested.all():
+        told += f"; {_share(right[~tested]):.4f} on the {(~tested).sum():,} that it was trained with"
+    console.print(f"{told}.\n", highlight=False)
+    _show_article_queries(run)
+    return _problems(expected, len(predicted), sum(in_solr.values()))
+
+
+def _share(right: NDArray[np.bool_]) -> float:
+    return float(right.sum()) / max(1, len(right))
+
+
+def _classes(known: NDArray[np.int32], predicted: NDArray[np.int32], in_solr: Mapping[str, int]) -> Table:
     in_kudu = np.bincount(predicted, minlength=10)
     correct = np.bincount(predicted[predicted == known], minlength=10)
-
-    table = Table(title="Images by predicted class", title_justify="left")
-    for name in ("class", "Kudu", "Solr", "correct"):
-        table.add_column(name, justify="right")
+    table = _compact("Images by predicted class", ("class", "Kudu", "Solr", "correct"))
     for label in range(len(in_kudu)):
         table.add_row(
             str(label), *(f"{n:,}" for n in (in_kudu[label], in_solr.get(str(label), 0), correct[label]))
         )
-    table.add_section()
     totals = (len(predicted), sum(in_solr.values()), correct.sum())
     table.add_row("all", *(f"{total:,}" for total in totals), style="bold")
-    console.print(table)
+    return table
 
-    console.print(_confusion_matrix(known, predicted))
-    accuracy = correct.sum() / max(1, len(predicted))
-    manifest = Repository(run.settings.model_repository).resolve(run.settings.model_name)
-    offline = f"; offline it was {manifest.scores.accuracy:.4f}" if manifest.scores else ""
-    console.print(f"Accuracy [bold]{accuracy:.4f}[/], by {manifest} on {len(predicted):,} images{offline}.\n")
-    _show_article_queries(run)
-    return _problems(expected, len(predicted), sum(in_solr.values()))
+
+def _compact(title: str, columns: Sequence[str]) -> Table:
+    """Make a table of numbers of which two stand beside one another in 80 columns."""
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for name in columns:
+        table.add_column(name, justify="right")
+    return table
 
 
 def _problems(expected: int, stored: int, indexed: int) -> list[str]:
@@ -141,28 +120,29 @@ def _problems(expected: int, stored: int, indexed: int) -> list[str]:
 def _confusion_matrix(known: NDArray[np.int32], predicted: NDArray[np.int32]) -> Table:
     counts = np.zeros((10, 10), dtype=np.int64)
     np.add.at(counts, (known, predicted), 1)
-    table = Table(title="Known label (rows) and prediction (columns)", title_justify="left")
-    table.add_column("", justify="right", style="bold")
-    for label in range(10):
-        table.add_column(str(label), justify="right")
+    table = _compact("Known label (rows), prediction (columns)", ("", *map(str, range(10))))
     for label, row in enumerate(counts):
         cells = [_matrix_cell(count, is_right=label == column) for column, count in enumerate(row)]
-        table.add_row(str(label), *cells)
+        table.add_row(f"[bold]{label}[/]", *cells)
     return table
 
 
 def _matrix_cell(count: int, is_right: bool) -> str:
     if not count:
         return "[dim]·[/]"
-    return f"[green]{count:,}[/]" if is_right else f"[red]{count:,}[/]"
+    return f"[green]{count}[/]" if is_right else f"[red]{count}[/]"
 
 
 def _show_article_queries(run: Run) -> None:
     console.print("The article's queries, as written there:")
+    answers = []
     for text in ARTICLE_QUERIES:
         console.print(as_typed("sql", text), style="dim", markup=False, highlight=False, soft_wrap=True)
         result = query(run.kudu, text)
-        print_rows([dict(zip(result.columns, row, strict=True)) for row in result.rows], as_json=False)
+        answers.append(_compact("", result.columns))
+        for row in result.rows:
+            answers[-1].add_row(*(f"{value:,}" for value in row))
+    console.print(Columns(answers, padding=(0, 6)))
 
 
 def show_dead_letter(run: Run) -> None:

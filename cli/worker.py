@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from flumen.streams.importing import without_collections
 from flumen.streams.live.stopping import StopRequest
 from flumen.streams.logs import configure_logs
 from flumen.streams.settings import load_settings
@@ -16,7 +17,8 @@ def worker(
 ) -> None:
     """Classify what arrives, until stopped by SIGTERM or Ctrl-C."""
     stop = StopRequest()  # before all that takes its time
-    from flumen.streams.live.worker import run_worker
+    with without_collections():
+        from flumen.streams.live.worker import run_worker
 
     settings = load_settings(http_port=http_port)
     configure_logs(settings.log_level)

@@ -1,13 +1,18 @@
 """Kudu as a store: the source of truth. Two drivers behind one interface, `jvm` and `native`."""
 
-from flumen.stores.kudu.answers import KuduAnswers
-from flumen.stores.kudu.driver import Predicate
-from flumen.stores.kudu.lists import columns_of
-from flumen.stores.kudu.migration import KuduMigration
+from typing import TYPE_CHECKING
+
 from flumen.stores.kudu.options import KuduOptions
-from flumen.stores.kudu.reader import KuduReader
-from flumen.stores.kudu.sink import KuduSink
+from flumen.stores.later import imported_when_used, later
 from flumen.stores.store import Store
+
+if TYPE_CHECKING:
+    from flumen.stores.kudu.answers import KuduAnswers
+    from flumen.stores.kudu.driver import Predicate
+    from flumen.stores.kudu.lists import columns_of
+    from flumen.stores.kudu.migration import KuduMigration
+    from flumen.stores.kudu.reader import KuduReader
+    from flumen.stores.kudu.sink import KuduSink
 
 __all__ = [
     "STORE",
@@ -20,11 +25,23 @@ __all__ = [
     "columns_of",
 ]
 
+__getattr__ = imported_when_used(
+    __name__,
+    {
+        "answers": ["KuduAnswers"],
+        "driver": ["Predicate"],
+        "lists": ["columns_of"],
+        "migration": ["KuduMigration"],
+        "reader": ["KuduReader"],
+        "sink": ["KuduSink"],
+    },
+)
+
 STORE = Store(
     name="kudu",
     options=KuduOptions,
-    make_sink=KuduSink,
-    make_reader=KuduReader,
-    make_answers=KuduAnswers,
-    make_migration=KuduMigration,
+    make_sink=later(f"{__name__}.sink", "KuduSink"),
+    make_reader=later(f"{__name__}.reader", "KuduReader"),
+    make_answers=later(f"{__name__}.answers", "KuduAnswers"),
+    make_migration=later(f"{__name__}.migration", "KuduMigration"),
 )

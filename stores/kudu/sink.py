@@ -12,7 +12,7 @@ from flumen.stores.errors import StoreClosed
 from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Predicate, Write, open_driver
 from flumen.stores.kudu.encoding import chunk_parts, image_rows, long_answers, views
 from flumen.stores.kudu.options import KuduOptions
-from flumen.stores.kudu.rows import Part
+from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import Table, chunks_table, images_table, predictions_table
 from flumen.stores.kudu.superseded import keep_superseded
 from flumen.stores.kudu.writing import ensure_table, flush
@@ -47,6 +47,7 @@ class KuduSink:
                 ensure_table(driver, table)
             self._images = ensure_table(driver, images_table(self._options.table_prefix, self._columns))
             self._predictions = ensure_table(driver, predictions_table(self._options.table_prefix))
+            _get_ready(driver, self._images)
         except BaseException:
             driver.close()
             raise
@@ -119,6 +120,11 @@ class KuduSink:
                 found = list(self._driver.scan(table.name, table.keys, [Predicate("id", "=", (image.id,))]))
                 for keys in found:
                     yield Part(Write(table.name, keys, "delete"), [row] * keys.num_rows)
+
+
+def _get_ready(driver: Driver, images: Table) -> None:
+    """Write no rows: it compiles what writes, and looks up the table, before there is an image that waits."""
+    driver.upsert([Write(images.name, build(images, {}, 0)[0], "insert")])
 
 
 def _good_part(

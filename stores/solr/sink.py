@@ -33,25 +33,25 @@ class SolrSink:
         self._pace = CommitPace(options.commit_within_ms, options.commit_under_load_ms)
         # After an error of Solr's own, a full disk above all, its update log may be torn. Replayed after a crash, it
         # ends at the tear, and what was acknowledged behind it would be gone. A hard commit begins a new log. Whether
-        # there was such an error before this sink came, nobody knows: so the first write is in doubt as well.
-        self._log_in_doubt = True
+        # there was such an error before this sink came, nobody knows: so it begins with one.
+        self._log_in_doubt = False
 
     def connect(self) -> None:
-        """Check the index, or create it from the config set.
+        """Check the index, or create it from the config set, and begin a new update log.
 
         Raises:
-            StoreUnavailable: the server does not answer.
+            StoreUnavailable: the server does not answer, or cannot commit now.
             StoreRefused: access is refused, or the config set is not on the server.
             SchemaMismatch: the index has other fields.
         """
         self.close()
-        server = SolrServer(self._options)
+        self._server = server = SolrServer(self._options)
         try:
             prepare_index(server, self._fields)
+            self._begin_new_log()
         except BaseException:
-            server.close()
+            self.close()
             raise
-        self._server, self._log_in_doubt = server, True
 
     def write(self, batch: Batch) -> Sequence[Failure]:
         """Upsert every row and return those refused for good, in order of rows.

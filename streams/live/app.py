@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import faust
+import faust.transport.drivers.aiokafka  # what making the app imports, which then waits for nothing
 from faust.app.base import BootStrategy
 
 from flumen.streams.live.concurrency import LIVE

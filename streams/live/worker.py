@@ -1,31 +1,34 @@
-"""A worker from start to stop: load the model to serve, open the stores, run, finish what is in hand, leave."""
+"""A worker from start to stop: open the stores, load the model to serve, run, finish what is in hand, leave.
+
+What takes its time at the start goes on at the same time: the stores connect, Kudu's with a JVM, while Kafka is asked
+and while Faust and ONNX Runtime are imported, so these are imported where they are used.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar, cast
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import structlog
 
 from flumen.interceptor import Interceptor, load_chain, merge_columns
 from flumen.interceptor.chain import kept_bytes
 from flumen.interceptor.formats import formats
-from flumen.streams.control.worker.following import Control, following
 from flumen.streams.dead_letters.writer import DeadLetterWriter
+from flumen.streams.importing import without_collections
 from flumen.streams.kafka.brokers import KAFKA
 from flumen.streams.kafka.consumer import KafkaConsumer
 from flumen.streams.kafka.topics import ensure_topics, packed_topics
-from flumen.streams.live.agent import Steps, add_agent
-from flumen.streams.live.app import batch_channel, build_app
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
 from flumen.streams.live.interception import start_interception
 from flumen.streams.live.metrics import Metrics
-from flumen.streams.live.reader import Reader
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
 from flumen.streams.live.stopping import StopRequest, leave_after, leaving_behind
@@ -33,11 +36,18 @@ from flumen.streams.live.web import WebOptions, serving
 from flumen.streams.settings import Settings
 from flumen.streams.sinks import ChosenStore, chosen_stores, make_answers, make_sinks
 
+if TYPE_CHECKING:
+    from flumen.streams.control.worker.following import Control
+    from flumen.streams.live.agent import Steps
+
 log = structlog.get_logger(__name__)
 
 Entered = TypeVar("Entered")
 
 MODEL_REPOSITORY = "the model repository"
+
+_IMPORTED_MEANWHILE = ("control.worker.following", "live.agent", "live.app", "live.reader")
+"""With Faust, ONNX Runtime and what they import: a third of a second."""
 
 _CLOSE_S = 20.0
 """What commits and stores may take to close, beyond `stop_timeout_s`."""
@@ -85,34 +95,67 @@ class _Start:
     pulse: Pulse
     hanging: list[str]
 
-    async def steps(self, opened: AsyncExitStack) -> Steps:
-        """Wait for Kafka, make its topics, load the model to serve, and open the stores; they close with `opened`."""
+    async def steps(self, opened: AsyncExitStack) -> "Steps":
+        """Open the stores and load the model to serve, at the same time; what is opened closes with `opened`.
+
+        Servers that are down are waited for. Where Kafka or the model as well as a store ends the start, the store is
+        not heard.
+        """
         settings, metrics = self.settings, self.metrics
         interception = start_interception(settings, self.chain, metrics, self.pulse)
         opened.callback(interception.close)
         retry = Retry(metrics, self.pulse)
-        await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, settings))
-        packed = await retry.until_done(KAFKA, lambda: asyncio.to_thread(packed_topics, settings))
+        columns = merge_columns(interceptor.columns for interceptor in self.chain)
+        delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
+        opened.push_async_callback(delivery.close)
+        connecting = await opened.enter_async_context(_begun(delivery.connect()))
+        importing = await opened.enter_async_context(_begun(asyncio.to_thread(_import_meanwhile)))
+        await self._make_topics(retry)
+        await importing
+        from flumen.streams.live.agent import Steps
+
+        shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
+        control = await self._control(opened, retry, shadow)
+        await connecting
+        dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
+        return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
+
+    async def _make_topics(self, retry: Retry) -> None:
+        await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, self.settings))
+        packed = await retry.until_done(KAFKA, lambda: asyncio.to_thread(packed_topics, self.settings))
         if packed:
             log.warning(
                 "topics keep batches as their senders packed them: a sender can fill this worker's memory, or end "
                 "its reading of a partition. Set compression.type=uncompressed on each, with kafka-configs.sh --alter",
                 topics=packed,
             )
-        shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
 
-        async def follow() -> Control:
+    async def _control(self, opened: AsyncExitStack, retry: Retry, shadow: Shadow) -> "Control":
+        from flumen.streams.control.worker.following import following
+
+        async def follow() -> "Control":
             waiting = _Waiting(retry, asyncio.get_running_loop())
-            control = following(settings, metrics, shadow, self.hanging, waiting.until_done)
+            control = following(self.settings, self.metrics, shadow, self.hanging, waiting.until_done)
             return await opened.enter_async_context(_off_the_loop(control, waiting.give_up))
 
-        control = await retry.until_done(KAFKA, follow)
-        columns = merge_columns(interceptor.columns for interceptor in self.chain)
-        delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
-        opened.push_async_callback(delivery.close)
-        await delivery.connect()
-        dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
-        return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
+        return await retry.until_done(KAFKA, follow)
+
+
+def _import_meanwhile() -> None:
+    with without_collections():
+        for name in _IMPORTED_MEANWHILE:
+            import_module(f"flumen.streams.{name}")
+
+
+@asynccontextmanager
+async def _begun(work: Coroutine[Any, Any, Entered]) -> "AsyncIterator[asyncio.Task[Entered]]":
+    """Do something beside the block. What is not done at its end is given up, and what failed by then is not heard."""
+    task = asyncio.create_task(work)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class _Waiting:
@@ -174,11 +217,15 @@ async def _run(start: _Start, stop: StopRequest) -> None:
         await _until_stopped(start, steps, asked)
 
 
-async def _raise_what_ended(control: Control) -> None:
+async def _raise_what_ended(control: "Control") -> None:
     await asyncio.wrap_future(control.broken)  # raises what ended one of its threads
 
 
-async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[None]") -> None:
+async def _until_stopped(start: _Start, steps: "Steps", asked: "asyncio.Future[None]") -> None:
+    from flumen.streams.live.agent import add_agent
+    from flumen.streams.live.app import batch_channel, build_app
+    from flumen.streams.live.reader import Reader
+
     settings, pulse = start.settings, start.pulse
     app = build_app(settings)
     channel = batch_channel(app)
@@ -189,6 +236,7 @@ async def _until_stopped(start: _Start, steps: Steps, asked: "asyncio.Future[Non
     add_agent(app, channel, reader, steps)
     app.service(cast(Any, reader))
     await app.start()
+    gc.freeze()  # what is there now stays: no collection is to look through it, some 100 ms each time
     pulse.ready()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
     watchdogs = [
@@ -226,7 +274,7 @@ def _consumer(
     return KafkaConsumer(settings.images_topic, config, pulse, end)
 
 
-def _intake_options(settings: Settings, control: Control) -> IntakeOptions:
+def _intake_options(settings: Settings, control: "Control") -> IntakeOptions:
     return IntakeOptions(
         max_batch_size=settings.max_batch_size,
         max_batch_time_s=settings.max_batch_time_ms / 1000,
@@ -237,7 +285,7 @@ def _intake_options(settings: Settings, control: Control) -> IntakeOptions:
     )
 
 
-def _say_what_hangs(control: Control) -> None:
+def _say_what_hangs(control: "Control") -> None:
     log.error("a thread hangs; leaving without it. What it held is delivered again")
     control.reporter.end()
     control.reporter.say_goodbye(in_order=False)

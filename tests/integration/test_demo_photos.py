@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flumen.cli.background import environment_of
-from flumen.cli.demo_photos import photo_settings, photo_worker, show_photos
+from flumen.cli.demo_photos import photo_settings, photo_worker, send_photos, show_photos
 from flumen.cli.demo_report import ARTICLE_QUERIES, Left, next_commands
 from flumen.cli.invocation import as_typed
 from flumen.streams.kafka.topics import ensure_topics
@@ -43,7 +43,9 @@ def test_what_the_demo_says_at_its_end(
         ]
         publish(digits, settings.producer_config(), settings.images_topic, None, lambda _: None)
         wait_until(photographer.is_ready, "the worker of photos")
-        assert show_photos(photos, photographer) == []
+        sent = send_photos(photos, photographer)
+        assert sent.looks[-1].done == sent.report.sent
+        assert show_photos(photos, sent.report.sent) == []
         wait_until_acknowledged(DIGITS, digits_worker)
 
     one_image = tmp_path / "one.png"

@@ -58,7 +58,7 @@ def behind(gates: dict[str, Gate]) -> dict[str, str]:
     }
 
 
-def test_servers_that_are_down_are_waited_for_one_after_another(
+def test_servers_that_are_down_are_waited_for_at_the_same_time(
     settings: Settings,
     gates: dict[str, Gate],
     port: int,
@@ -79,10 +79,11 @@ def test_servers_that_are_down_are_waited_for_one_after_another(
         return status == 503 and waited == list(names)
 
     worker.wait_for_line(WAITING)
-    wait_until(lambda: waits_for("kafka"), "a worker that waits for Kafka", worker.check)
+    wait_until(lambda: waits_for("kafka", "kudu", "solr"), "a worker that waits for servers", worker.check)
     wait_until(lambda: ask("health")[0] == 503, "an unhealthy worker", worker.check)
     gates["kafka"].open()
-    wait_until(lambda: waits_for(MODEL_REPOSITORY), "a worker that waits for its models", worker.check)
+    models_too = (MODEL_REPOSITORY, "kudu", "solr")
+    wait_until(lambda: waits_for(*models_too), "a worker that waits for its models as well", worker.check)
     gates[MODEL_REPOSITORY].open()
     wait_until(lambda: waits_for("kudu", "solr"), "a worker that waits for both stores", worker.check)
     wait_until(lambda: ask("health")[0] == 503, "an unhealthy worker", worker.check)
@@ -116,6 +117,7 @@ def test_a_stop_during_the_start_is_heard_also_by_process_1(
     observer: Any,
     moment: str,
 ) -> None:
+    ensure_topics(settings)
     waited = moment.removesuffix(" is waited for") if moment != "at once" else ""
     for name in gates if waited else ():
         if name == waited:
@@ -128,6 +130,8 @@ def test_a_stop_during_the_start_is_heard_also_by_process_1(
         moment,
         worker.check,
     )
+    if waited:
+        wait_until(lambda: any(observer.read(settings.status_topic)), "its first status", worker.check)
     outer = psutil.Process(worker.process.pid)
     flumen = outer.children()[0] if outer.name() == "unshare" else outer
     flumen.send_signal(signal.SIGTERM)
@@ -165,11 +169,14 @@ def test_process_1_is_ended_by_sigterm_before_a_command_listens_as_well() -> Non
 def test_what_is_wrong_ends_the_start_and_is_named(
     settings: Settings, port: int, start_worker: Callable[..., Any], setting: str, value: str, named: str
 ) -> None:
-    """Also where a server is down, and waited for, at the same time."""
+    """Also where a server is down, and waited for, at the same time; and the model before what a store refuses."""
     ensure_topics(settings)
     value = value.format(solr_url=settings.solr_url)
-    down = {"kudu_masters": "127.0.0.1:1"} if setting == "solr_url" else {}
-    worker = start_worker(**{"http_port": port, setting: value} | down)
+    beside = {
+        "solr_url": {"kudu_masters": "127.0.0.1:1"},
+        "model_name": {"solr_url": f"{settings.solr_url}/elsewhere"},
+    }
+    worker = start_worker(**{"http_port": port, setting: value} | beside.get(setting, {}))
     assert worker.process.wait(120) == 1
     said = worker.log.read_text()
     assert named in said
