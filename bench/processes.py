@@ -1,15 +1,18 @@
 """What processes take, from outside: CPU by process and by thread, and memory. Linux alone; nothing runs in them."""
 
 import re
+import time
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-OWN, CHILDREN = "itself", "its child processes"
-"""The contender's own process, and all that it has started."""
+OWN, CHILDREN, BENCH = "itself", "its child processes", "(the bench)"
+"""The contender's own process, and all that it has started; and what looks at them, which counts for nobody."""
+
+_FIND_CHILDREN_S = 2.0
+"""To find them, all processes of the machine are read; one that ends in between counts with what started it."""
 
 _ROLES = (
     (r"C[12] Compiler.*|Sweeper thread|.*Janino.*", "JVM: JIT"),
@@ -25,39 +28,45 @@ _ROLES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Watched:
     """The contender's process, and the servers' by name."""
 
-    contender: psutil.Process
-    servers: Mapping[str, psutil.Process]
+    def __init__(self, contender: psutil.Process, servers: Mapping[str, psutil.Process]) -> None:
+        self._contender = contender
+        self._servers = servers
+        self._found: list[psutil.Process] = []
+        self._found_at = 0.0
 
     def cpu_s(self) -> dict[str, float]:
         """Return the seconds of CPU that each has taken since its start."""
-        own = self.contender.cpu_times()
+        own = self._contender.cpu_times()
+        looking = time.process_time()
         taken = {
             OWN: own.user + own.system,
             CHILDREN: own.children_user + own.children_system + sum(map(_with_ended, self._children())),
         }
-        for name, process in self.servers.items():
+        for name, process in self._servers.items():
             times = process.cpu_times()
             taken[name] = times.user + times.system
+        taken[BENCH] = looking
         return taken
 
     def thread_cpu_s(self) -> dict[tuple[str, str], float]:
         """Return the seconds of the threads that live, by process and by what the thread does."""
         taken: defaultdict[tuple[str, str], float] = defaultdict(float)
-        for name, process in {OWN: self.contender, **self.servers}.items():
+        for name, process in {OWN: self._contender, **self._servers}.items():
             for role, seconds in _threads(process.pid).items():
                 taken[name, role] += seconds
         return dict(taken)
 
     def memory_bytes(self) -> int:
         """Return what the contender and its child processes keep; what they share counts once (PSS)."""
-        return sum(map(_memory, [self.contender, *self._children()]))
+        return sum(map(_memory, [self._contender, *self._children()]))
 
     def _children(self) -> list[psutil.Process]:
-        return self.contender.children(recursive=True)
+        if time.monotonic() - self._found_at > _FIND_CHILDREN_S:
+            self._found, self._found_at = self._contender.children(recursive=True), time.monotonic()
+        return self._found
 
 
 def role(thread: str, is_main: bool = False) -> str:

@@ -8,7 +8,7 @@ from rich.console import Console
 from bench.contenders import LOOP
 from bench.figures import Figures, Span, middle
 from bench.latency import RATE, Latency
-from bench.processes import CHILDREN, OWN
+from bench.processes import BENCH, CHILDREN, OWN
 from bench.stages import Stage, floor_ms
 from bench.tables import show_table
 
@@ -91,7 +91,7 @@ def show_processes(console: Console, runs: Runs) -> None:
     rows = [(name, *(f"{span.cpu_ms.get(name, 0.0):,.0f}" for span in steady.values())) for name in names]
     if rows:
         rows.append(("in all", *(f"{span.cpu_ms_in_all:,.0f}" for span in steady.values())))
-        says = "ms in 1,000 images, in the steady half of the median run."
+        says = f"ms in 1,000 images, in the steady half of the median run; {BENCH} looks on, and is not in the sum."
         show_table(console, "CPU by process", says, ("process", *steady), rows)
 
 

@@ -1,12 +1,17 @@
 """What the benchmark makes of what it has seen: on made samples, with figures that can be told by hand."""
 
 import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
 
+import psutil
 import pytest
 
 from bench.figures import Figures, Span, cpu_at, delays_ms, figures, largest, middle, percentile
 from bench.offsets import Commit, done_at, parse
-from bench.processes import CHILDREN, OWN, role
+from bench.processes import BENCH, CHILDREN, OWN, Watched, role
 from bench.race import Look, Mark, Race
 from bench.stages import Stage, floor_ms
 
@@ -51,6 +56,23 @@ def test_the_steady_half_is_that_between_a_quarter_and_three(race: Race) -> None
     assert (steady.own_cpu_ms, steady.cpu_ms_in_all) == pytest.approx((2000.0, 3000.0))
     assert steady.images_per_core_second == pytest.approx(1e6 / 3000)
     assert steady.thread_cpu_ms == pytest.approx({f"{OWN}: intercept": 1000.0})
+
+
+def test_who_looks_on_counts_for_nobody() -> None:
+    assert Span(1.0, {OWN: 20.0, CHILDREN: 5.0, "solr": 10.0, BENCH: 7.0}, {}).cpu_ms_in_all == 35.0
+
+
+def test_a_process_has_the_cpu_of_what_it_started(wait_until: Callable[..., Any]) -> None:
+    burning = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'while True: pass'])"
+    with subprocess.Popen([sys.executable, "-c", burning]) as process:
+        watched = Watched(psutil.Process(process.pid), {})
+        try:
+            wait_until(lambda: watched.cpu_s()[CHILDREN] > 0.05, "the child process to be seen")
+            assert watched.memory_bytes() > 0
+            assert (OWN, "main thread") in watched.thread_cpu_s()
+        finally:
+            for each in [*psutil.Process(process.pid).children(), process]:
+                each.kill()
 
 
 def test_a_run_that_is_over_between_two_looks_has_no_steady_half(race: Race) -> None:
