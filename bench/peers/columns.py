@@ -28,13 +28,17 @@ ANSWER = (
     Cell("classified_at", "Long", is_time=True),
 )
 
+STORED = (Cell("image", "Binary"),)
+"""What stands in an image's row beside the columns of interceptors."""
+
 IMAGE = (
     *(Cell(name, "String") for name in ("id", "source", "name", "sha256", "format", "label")),
     *(Cell(name, "Int") for name in ("knownlabel", "width", "height")),
     Cell("size_bytes", "Long"),
     Cell("ingested_at", "Long", is_time=True),
-    *(Cell(name, "Binary") for name in ("image", "image_as_pgm")),
+    Cell("image_as_pgm", "Binary"),
     *ANSWER,
+    *STORED,
 )
 """What an afternoon's work says of an image: 18 columns, and with `COUNTS` 20."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.peers.classify import Received
-from bench.peers.columns import Cell
+from bench.peers.columns import STORED, Cell
 from bench.peers.task import Task
 from flumen.interceptor import Batch, Context, ImageMessage, Kind, intercept, load_chain, merge_columns
 from flumen.models.repository import Repository
@@ -45,7 +45,7 @@ class FullClassifier:
         kinds = {column.name: column.kind for column in declared}
         self.columns: Sequence[Cell] = [
             *(Cell(name, _KINDS[kinds[name]], kinds[name] is Kind.TIMESTAMP) for name in names),
-            Cell("image", "Binary"),
+            *(cell for cell in STORED if cell.name not in kinds),
         ]
         self.unsearched = [column.name for column in declared if column.kind is Kind.JSON]
         repository = Path(task.model_path).parents[2]
