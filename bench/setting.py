@@ -1,5 +1,7 @@
 """The setting of a benchmark: servers of its own, and the same messages for every contender."""
 
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -110,7 +112,8 @@ class Setting:
 
 @contextmanager
 def prepare(home: Path, images: int) -> Iterator[Setting]:
-    """Start servers, publish the images, and take it all down at the end."""
+    """Start servers, publish the images, and take it all down at the end, also of one that SIGTERM ends."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     [solr_configset] = SOLR.server_files
     endpoints = local.up(home, solr_configset)
     try:
