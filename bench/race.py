@@ -107,7 +107,10 @@ class Running:
 def race(contender: Contender, setting: Setting) -> Race:
     """Run a contender over all messages, into fresh tables and a fresh index, which are dropped behind it."""
     with running(contender, setting) as (run, _):
+        deadline = time.monotonic() + _TIMEOUT_S
         while (assigned_at := run.assigned_at()) is None:
+            if time.monotonic() > deadline:
+                run.fail(f"its log does not say `{_ASSIGNED}`")
             run.look()
             time.sleep(LOOK_S)
         marks = [run.mark(run.look_until(round(part * setting.images))) for part in MARKS]
