@@ -61,12 +61,15 @@ def _write(
     setting: Setting, interceptors: tuple[str, ...], batches: Sequence[Batch], clock: "_Clock"
 ) -> None:
     settings = setting.fresh(interceptors)
-    for sink in setting.sinks(settings):
-        with clock.stage(f"write to {sink.name.capitalize()}", sum(map(len, batches)), _SERVERS[sink.name]):
-            for batch in batches:
-                sink.write(batch)
-        sink.close()
-    setting.discard(settings)
+    try:
+        for sink in setting.sinks(settings):
+            name, images = f"write to {sink.name.capitalize()}", sum(map(len, batches))
+            with clock.stage(name, images, _SERVERS[sink.name]):
+                for batch in batches:
+                    sink.write(batch)
+            sink.close()
+    finally:
+        setting.discard(settings)
 
 
 class _Clock:
