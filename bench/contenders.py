@@ -1,128 +1,92 @@
-"""The contenders, each in a process of its own: the hand-written loop, and `flumen worker`."""
+"""Who is measured: the peers of `bench.peers`, and `flumen worker` with some of its interceptors and processes."""
 
-import json
 import os
-import subprocess
 import sys
-import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
-import psutil
-
+from bench.peers.task import Task
 from bench.setting import SAME_WORK, Setting
 from flumen.cli.background import environment_of
+from flumen.interceptor import DEFAULT_CHAIN
 from flumen.models.repository import Repository
-from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
-_TIMEOUT_S = 300.0
-_LOOK_EVERY_S = 0.02
+ROOT = Path(__file__).parent.parent
+PEERS_PYTHON = ROOT / ".venv-peers" / "bin" / "python"
+"""The peers that want other packages than flumen have an environment of their own; `make bench` makes it."""
+
+_PROCESSES = "interception_processes"
 
 
 @dataclass(frozen=True, slots=True)
-class RunFigures:
-    """One run. `cpu_s`: seconds of the contender's own process; `memory`: bytes at 0, 25, 50, 75 and 100 % of it."""
+class Contender:
+    """One program. `peer`: its module in `bench.peers`, for what is not flumen.
 
-    images_per_second: float
-    cpu_s: float
-    memory: list[int]
+    `interceptors` say which columns it writes. `processes`: how many a worker intercepts in; None is its own choice.
+    """
 
+    name: str
+    interceptors: tuple[str, ...]
+    peer: str | None = None
+    python: Path = Path(sys.executable)
+    processes: int | None = None
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    at: float
-    rss: int
-    cpu_s: float
-    acknowledged: int
-
-
-def run_loop(setting: Setting) -> RunFigures:
-    """Run the hand-written loop over all messages, into fresh tables of the same columns."""
-    settings = _fresh(setting)
-    champion = Repository(settings.model_repository).resolve(settings.model_name)
-    task = {
-        "kafka": settings.kafka_servers,
-        "group": settings.group_id,
-        "topic": settings.images_topic,
-        "images": setting.images,
-        "model": champion.name,
-        "version": champion.version,
-        "model_path": f"{settings.model_repository}/{champion.name}/{champion.version}/model.onnx",
-        "kudu_masters": settings.kudu_masters,
-        "prefix": settings.kudu_table_prefix,
-        "classpath": [str(jar) for jar in setting.classpath],
-        "solr_core_url": f"{settings.solr_url}/{settings.solr_core}",
-    }
-    return _race(setting, settings, ["-m", "bench.loop", json.dumps(task)], {})
+    def command(self, setting: Setting, settings: Settings) -> tuple[Sequence[str], dict[str, str]]:
+        """Return what to run, and the environment to run it in."""
+        if self.peer is not None:
+            task = _task(self, setting, settings)
+            return [str(self.python), "-m", f"bench.peers.{self.peer}", task.to_json()], dict(os.environ)
+        given = {} if self.processes is None else {_PROCESSES: self.processes}
+        launcher = str(ROOT / "bench" / "named_threads.py")
+        return [str(self.python), "-P", launcher, "worker"], {
+            **os.environ,
+            **environment_of(settings, **given),
+        }
 
 
-def run_flumen(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> RunFigures:
-    """Run `flumen worker` over all messages, into fresh tables of the columns of these interceptors."""
-    settings = _fresh(setting, interceptors)
-    return _race(setting, settings, ["-P", "-m", "flumen", "worker"], environment_of(settings))
+LOOP = Contender("hand-written loop", SAME_WORK, peer="loop")
+LOOP_IN_FULL = Contender("loop, in full", DEFAULT_CHAIN, peer="loop")
+QUIX = Contender("Quix Streams", SAME_WORK, peer="quix", python=PEERS_PYTHON)
+BYTEWAX = Contender("Bytewax", SAME_WORK, peer="bytewax_flow", python=PEERS_PYTHON)
+SAME = Contender("flumen, same work", SAME_WORK)
+FULL = Contender("flumen, in full", DEFAULT_CHAIN)
+
+MAIN = (LOOP, LOOP_IN_FULL, SAME, FULL)
 
 
-def _fresh(setting: Setting, interceptors: tuple[str, ...] = SAME_WORK) -> Settings:
-    """Return settings for one run, its tables and index made already, so that no contender pays for that."""
-    settings = setting.fresh(interceptors)
-    for sink in setting.sinks(settings):
-        sink.close()
-    return settings
+def in_processes(most: int = 4) -> list[Contender]:
+    """Return workers that intercept in one to so many processes; none where flumen has no such setting."""
+    if _PROCESSES not in Settings.model_fields:
+        return []
+    return [
+        Contender(f"flumen, in full, {count} proc.", DEFAULT_CHAIN, processes=count)
+        for count in range(1, most + 1)
+    ]
 
 
-def _race(
-    setting: Setting, settings: Settings, arguments: list[str], environment: dict[str, str]
-) -> RunFigures:
-    """Run until the last offset is committed. The clock starts when the log says `partitions assigned`."""
-    observer = TopicReader(settings)
-    with tempfile.NamedTemporaryFile(prefix="flumen-bench-", suffix=".log") as log:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={**os.environ, **environment},
-        )
-        try:
-            samples = _sample(setting, settings, observer, psutil.Process(process.pid))
-            assigned = _assigned_at(Path(log.name))
-        except (psutil.Error, TimeoutError) as error:
-            raise SystemExit(
-                f"a contender failed ({error}):\n{Path(log.name).read_text()[-3000:]}"
-            ) from error
-        finally:
-            observer.close()
-            process.terminate()
-            process.wait(60)
-    during = [sample for sample in samples if sample.at >= assigned]
-    seconds = samples[-1].at - assigned
-    memory = [during[round(part * (len(during) - 1))].rss for part in (0, 0.25, 0.5, 0.75, 1)]
-    return RunFigures(setting.images / seconds, during[-1].cpu_s - during[0].cpu_s, memory)
+def other_frames() -> list[Contender]:
+    """Return the stream processors that have been installed."""
+    return [QUIX, BYTEWAX] if PEERS_PYTHON.exists() else []
 
 
-def _sample(
-    setting: Setting, settings: Settings, observer: TopicReader, process: psutil.Process
-) -> list[_Sample]:
-    samples: list[_Sample] = []
-    deadline = time.time() + _TIMEOUT_S
-    while not samples or samples[-1].acknowledged < setting.images:
-        if time.time() > deadline:
-            raise TimeoutError(f"not done after {_TIMEOUT_S:.0f} s")
-        acknowledged = observer.progress(settings.images_topic).acknowledged
-        with process.oneshot():
-            cpu = process.cpu_times()
-            samples.append(
-                _Sample(time.time(), process.memory_info().rss, cpu.user + cpu.system, acknowledged)
-            )
-        time.sleep(_LOOK_EVERY_S)
-    return samples
-
-
-def _assigned_at(log: Path) -> float:
-    for line in log.read_text().splitlines():
-        if line.startswith("{") and json.loads(line)["event"] == "partitions assigned":
-            return datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp()
-    raise TimeoutError("its log never said `partitions assigned`")
+def _task(contender: Contender, setting: Setting, settings: Settings) -> Task:
+    repository = Repository(settings.model_repository)
+    champion = repository.resolve(settings.model_name)
+    folder = Path(settings.model_repository) / champion.name / str(champion.version)
+    return Task(
+        kafka=settings.kafka_servers,
+        group=settings.group_id,
+        topic=settings.images_topic,
+        model=champion.name,
+        version=champion.version,
+        model_path=str(folder / "model.onnx"),
+        labels=tuple(champion.labels),
+        preprocess=setting.preprocess(),
+        kudu_masters=settings.kudu_masters,
+        prefix=settings.kudu_table_prefix,
+        classpath=tuple(str(jar) for jar in setting.classpath),
+        solr_core_url=f"{settings.solr_url}/{settings.solr_core}",
+        full=contender.interceptors == DEFAULT_CHAIN,
+    )

@@ -1,21 +1,21 @@
 """`make cost`: what each interceptor costs an image, in microseconds of one thread's processor time.
 
 Processor time, so that another program beside it changes little; the least of several rounds. Images are the article's
-digits, 28x28 and grey, 500 a batch, and photos that it draws, 800x600 in colour.
+digits, 28x28 and grey, 500 a batch, and photos that `bench.photos` draws, 800x600 in colour.
 """
 
 import io
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from bench.machine import describe
+from bench.photos import encoded
+from bench.tables import make_console, show_table
 from flumen.interceptor import DEFAULT_CHAIN, Batch, Context, ImageMessage, Interceptor, load_chain
 from flumen.models.idx import read_idx
 from flumen.models.repository import Repository
@@ -29,21 +29,36 @@ _ROUNDS = 10
 
 
 def main() -> None:
-    model = Repository(str(SHIPPED)).load("mnist", 1)
-    context = Context(model, 1_700_000_000_000_000)
-    chain = load_chain()
-    console = Console()
+    console = make_console()
     console.print(describe())
-    table = Table(title="Microseconds an image", title_justify="left")
-    for name in ("interceptor", "28x28 grey", "800x600 colour"):
-        table.add_column(name, justify="left" if name == "interceptor" else "right")
-    costs = [cost(chain, images, context) for images in (digits(500), photos(20))]
-    for name, digit, photo in zip(DEFAULT_CHAIN, *costs, strict=True):
-        table.add_row(name, f"{digit:.1f}", f"{photo:,.0f}")
-    console.print(table)
-    extracted = sum(costs[0][DEFAULT_CHAIN.index(name)] for name in ("statistics", "metadata"))
+    costs = measure()
+    show_costs(console, costs)
+    extracted = sum(costs[name][0] for name in ("statistics", "metadata"))
     console.print(f"statistics and metadata of a digit: {extracted:.1f} of {LIMIT_US} microseconds")
     sys.exit(extracted > LIMIT_US)
+
+
+def measure() -> dict[str, tuple[float, float]]:
+    """Return the microseconds that each interceptor takes, for a digit and for a photo."""
+    context = Context(Repository(str(SHIPPED)).load("mnist", 1), 1_700_000_000_000_000)
+    chain = load_chain()
+    of_digits, of_photos = (
+        cost(chain, images, context) for images in (digits(500), [content for _, content in encoded(20)])
+    )
+    return dict(zip(DEFAULT_CHAIN, zip(of_digits, of_photos, strict=True), strict=True))
+
+
+def show_costs(console: Console, costs: Mapping[str, tuple[float, float]]) -> None:
+    """Print them, a line an interceptor."""
+    rows = [(name, f"{digit:.1f}", f"{photo:,.0f}") for name, (digit, photo) in costs.items()]
+    digit, photo = (sum(column) for column in zip(*costs.values(), strict=True))
+    show_table(
+        console,
+        "Interceptors: microseconds an image",
+        "Processor time of one thread, the least of several rounds; digit: 28x28, grey, PNG; photo: 800x600 JPEG.",
+        ("interceptor", "digit", "photo"),
+        [*rows, ("all", f"{digit:.1f}", f"{photo:,.0f}")],
+    )
 
 
 def cost(chain: Sequence[Interceptor], images: Sequence[bytes], context: Context) -> list[float]:
@@ -61,17 +76,6 @@ def cost(chain: Sequence[Interceptor], images: Sequence[bytes], context: Context
 
 def digits(count: int) -> list[bytes]:
     return [_encoded(Image.fromarray(pixels), "PNG") for pixels in read_idx(DIGITS)[:count]]
-
-
-def photos(count: int) -> list[bytes]:
-    """Clouds of colour: neither flat, which would be too easy, nor noise, which no camera makes."""
-    random = np.random.default_rng(1)
-    return [
-        _encoded(
-            Image.fromarray(random.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize((800, 600)), "JPEG"
-        )
-        for _ in range(count)
-    ]
 
 
 def _encoded(image: Image.Image, image_format: str) -> bytes:
