@@ -1,4 +1,4 @@
-"""What the peers write: one list a table, and which of it the index holds. All that writes follows from these lists."""
+"""What the peers write of an image, and which of it the index holds. All that writes follows from these lists."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +20,7 @@ class Cell:
     is_time: bool = False
 
 
-ANSWER = (
-    Cell("model", "String"),
-    Cell("model_version", "Int"),
-    Cell("prediction", "Int"),
-    Cell("confidence", "Float"),
-    Cell("classified_at", "Long", is_time=True),
-)
-
-STORED = (Cell("image", "Binary"),)
+STORED = (Cell("image", "Binary"), Cell("probabilities", "Binary"))
 """What stands in an image's row beside the columns of interceptors."""
 
 IMAGE = (
@@ -37,19 +29,21 @@ IMAGE = (
     Cell("size_bytes", "Long"),
     Cell("ingested_at", "Long", is_time=True),
     Cell("image_as_pgm", "Binary"),
-    *ANSWER,
+    Cell("model", "String"),
+    Cell("model_version", "Int"),
+    Cell("prediction", "Int"),
+    Cell("confidence", "Float"),
+    Cell("classified_at", "Long", is_time=True),
     *STORED,
 )
-"""What an afternoon's work says of an image: 18 columns, and with `COUNTS` 20."""
+"""What an afternoon's work says of an image: 19 columns, and with `COUNTS` 21."""
 
 COUNTS = (Cell("chunks", "Int"), Cell("view_chunks", "Int"))
 
-PREDICTION = (Cell("id", "String"), *ANSWER, Cell("probabilities", "Binary"))
 
-
-def tables(image: Sequence[Cell] = IMAGE) -> dict[str, Sequence[Cell]]:
-    """Return what is written of each image, by table."""
-    return {"images": (*image, *COUNTS), "predictions": PREDICTION}
+def stored(image: Sequence[Cell] = IMAGE) -> Sequence[Cell]:
+    """Return what the table of images holds of each."""
+    return (*image, *COUNTS)
 
 
 def indexed(image: Sequence[Cell] = IMAGE, beside: Sequence[str] = ()) -> Sequence[Cell]:

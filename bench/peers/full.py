@@ -59,7 +59,7 @@ class FullClassifier:
         if done.errs:
             raise SystemExit(f"an image was refused: {done.errs[0].error}")
         columns = {name: _plain(done.oks.columns[name]) for name in self._named(done.oks)}
-        for name in self._lists:
+        for name in columns.keys() & set(self._lists):
             columns[name] = [None if each is None else json.dumps(each) for each in columns[name]]
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         for row, image, answer in zip(rows, done.oks.images, done.oks.columns["probabilities"], strict=True):

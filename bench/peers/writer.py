@@ -11,7 +11,7 @@ import jpype.imports
 import pysolr
 import requests
 
-from bench.peers.columns import CHUNK_BYTES, IMAGE, Cell, Row, indexed, tables
+from bench.peers.columns import CHUNK_BYTES, IMAGE, Cell, Row, indexed, stored
 from bench.peers.task import Task
 
 _RENAMED = {"knownlabel": "known_label"}
@@ -54,9 +54,8 @@ class _Kudu:
         from org.apache.kudu.client import KuduClient, SessionConfiguration
 
         client = KuduClient.KuduClientBuilder(task.kudu_masters).build()
-        self._tables = [
-            (client.openTable(task.prefix + name), cells) for name, cells in tables(image).items()
-        ]
+        self._images = client.openTable(task.prefix + "images")
+        self._cells = stored(image)
         self._chunks = client.openTable(task.prefix + "image_chunks")
         self._session = client.newSession()
         self._session.setFlushMode(SessionConfiguration.FlushMode.MANUAL_FLUSH)
@@ -69,16 +68,15 @@ class _Kudu:
             counted = {**row, "chunks": len(starts), "view_chunks": 0, "image": None if starts else image}
             for seq, start in enumerate(starts):
                 self._upsert_chunk(row["id"], seq, image[start : start + CHUNK_BYTES])
-            for table, cells in self._tables:
-                self._upsert(table, cells, counted)
+            self._upsert(counted)
         self._session.flush()
         if self._session.countPendingErrors():
             raise SystemExit(f"Kudu refused rows: {self._session.getPendingErrors().getRowErrors()[0]}")
 
-    def _upsert(self, table: Any, cells: Sequence[Cell], row: Row) -> None:
-        upsert = table.newUpsert()
+    def _upsert(self, row: Row) -> None:
+        upsert = self._images.newUpsert()
         add = _setters(upsert.getRow())
-        for cell in cells:
+        for cell in self._cells:
             value = row.get(cell.name)
             if value is not None:
                 add[cell.kind](cell.name, value)

@@ -47,7 +47,7 @@ def run_one(content: bytes) -> bool:
     for reject in result.errs:
         assert "; " in str(reject.error), "a rejection says what to do"
     for column in COLUMNS:
-        for value in result.oks.columns[column.name]:
+        for value in result.oks.columns.get(column.name, ()):
             assert not isinstance(value, float) or math.isfinite(value), column.name
             if isinstance(value, str):
                 assert len(value.encode()) <= 32_766, column.name

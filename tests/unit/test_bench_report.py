@@ -10,7 +10,7 @@ from bench import report
 from bench.contenders import FULL, LOOP, SAME, in_processes
 from bench.figures import Figures, Span
 from bench.latency import Delays, Latency
-from bench.peers.columns import IMAGE, STORED, indexed, tables
+from bench.peers.columns import IMAGE, STORED, indexed, stored
 from bench.processes import CHILDREN, OWN
 from bench.quick import kept
 from bench.stages import Stage
@@ -100,4 +100,4 @@ def test_the_loop_writes_columns_that_flumen_has() -> None:
         assert cell.name in ours or cell in STORED
         assert cell.is_time == (ours.get(cell.name) is Kind.TIMESTAMP)
     assert {cell.name for cell in indexed()} < set(ours)
-    assert [cell.name for cell in tables()["images"]][-2:] == ["chunks", "view_chunks"]
+    assert [cell.name for cell in stored()][-2:] == ["chunks", "view_chunks"]
