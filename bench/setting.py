@@ -138,9 +138,11 @@ def source_digits(images: int) -> Iterator[SourceImage]:
     return islice(read_images(found, SourceOptions(None, False, _LARGEST), _stop), images)
 
 
-def publish_images(settings: Settings, images: int) -> None:
-    """Publish the first so many of the data set's training images."""
+def publish_images(settings: Settings, images: int, again: int = 0) -> None:
+    """Publish the first so many of the data set's training images; `again` and again, under ids of their own."""
     source = source_digits(images)
+    if again:
+        source = (replace(image, id=f"{again}/{image.id}") for image in source)
     report = publish(source, settings.producer_config(), settings.images_topic, None, lambda _: None)
     _check(report, images)
 

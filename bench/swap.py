@@ -70,10 +70,8 @@ def main() -> None:
         prepare(Path(home), min(options.images, _MOST_AT_ONCE)) as setting,
     ):
         console.print(describe())
-        left = options.images - _MOST_AT_ONCE
-        while left > 0:
-            publish_images(setting.settings, min(left, _MOST_AT_ONCE))
-            left -= _MOST_AT_ONCE
+        for again, start in enumerate(range(_MOST_AT_ONCE, options.images, _MOST_AT_ONCE), 1):
+            publish_images(setting.settings, min(options.images - start, _MOST_AT_ONCE), again)
         settings = fresh(setting)
         pairs = register_pairs(settings)
         with run_workers(settings, options.workers, Path(home) / "logs"), Fleet(settings) as fleet:
@@ -234,7 +232,7 @@ def _seconds(at: str) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.swap", description=__doc__)
-    parser.add_argument("--images", type=int, default=2_500_000, help="the backlog")
+    parser.add_argument("--images", type=int, default=4_000_000, help="the backlog")
     parser.add_argument("--workers", type=int, default=2, help="how many")
     parser.add_argument("--rounds", type=int, default=5, help="windows of throughput, of each kind")
     parser.add_argument("--window-s", type=float, default=8, help="seconds a window, at least")
