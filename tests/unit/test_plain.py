@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from images import batch, context, encoded
 from PIL import Image
-from plain_files import FILES, GREY, NOT_PLAIN, PLAIN, changed_files
+from plain_files import FILES, GREY, LONG, NOT_PLAIN, PLAIN, changed_files
 
 from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.decode import Decode
@@ -26,6 +26,7 @@ MODELS = (
     Preprocess(width=28, height=28),
     Preprocess(width=20, height=16, channels=3, resize="pad"),
     Preprocess(width=9, height=9, resampling="nearest", resize="crop"),
+    Preprocess(width=28, height=28, resize="crop", crop=0.8),
 )
 
 
@@ -133,10 +134,15 @@ def test_each_image_of_a_batch_has_pixels_of_its_own() -> None:
 
 def test_what_statistics_see_of_a_batch_of_the_models_size_is_its_pixels() -> None:
     columns = Decode().intercept(batch(encoded(GREY), PLAIN["grey JPEG"]), context(MODELS[0])).oks.columns
-    assert columns["views"] is columns["pixels"]
+    assert np.shares_memory(columns["views"], columns["pixels"])
     assert columns["metadata"][0] is not None
     again = Decode().intercept(batch(encoded(GREY), encoded(GREY.rotate(90))), context(MODELS[0])).oks.columns
     assert again["metadata"][0] is again["metadata"][1], "files of one header share what it says"
+
+
+def test_statistics_of_a_long_image_of_the_models_size_are_of_fewer_pixels() -> None:
+    for content in (PLAIN["long"], NOT_PLAIN["a long JPEG"]):
+        assert_same(content, Preprocess(*LONG.size))
 
 
 def test_pillow_decodes_into_memory_that_it_was_lent() -> None:
