@@ -160,7 +160,7 @@ def decode_plain(content: bytes, limits: Limits, preprocess: Preprocess) -> Deco
         raster, pixels = _seen(Loaded(image, *image.size), framed, UPRIGHT, preprocess)
     except MemoryError:
         return None
-    return Decoded(told.format, told.width, told.height, raster, pixels, told.metadata)
+    return Decoded(told.format, told.width, told.height, raster, pixels, dict(told.metadata))
 
 
 def _seen(

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from flumen.interceptor.framing import Size
@@ -42,7 +43,7 @@ _LONGEST_HEADER = 2_048
 class Told:
     """What a plain file's header says: as the fields of the same names in `flumen.interceptor.decoding.Decoded`.
 
-    `mode` is Pillow's: "L" or "RGB". One for all files of the same header.
+    `mode` is Pillow's: "L" or "RGB". One for all files of the same header, so nobody can change it.
     """
 
     format: Literal["JPEG", "PNG"]
@@ -157,7 +158,8 @@ _IS_PLAIN: Mapping[int, Callable[[bytes], bool]] = {
 
 
 def _told(name: Literal["JPEG", "PNG"], mode: Literal["L", "RGB"], width: int, height: int) -> Told:
-    return Told(name, mode, width, height, {"color_mode": mode, "bit_depth": _BITS, "frames": 1})
+    metadata = MappingProxyType({"color_mode": mode, "bit_depth": _BITS, "frames": 1})
+    return Told(name, mode, width, height, metadata)
 
 
 _WALKS: dict[bytes, Callable[[bytes], Plain | None]] = {b"\x89P": _png, b"\xff\xd8": _jpeg}
