@@ -141,7 +141,7 @@ def _opened(content: bytes, image_format: Format) -> tuple[ImageFile, bytes]:
 
 
 def decode_image(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
-    """Decode one image: the plain `flumen.interceptor.chain.Decoder`. Raises as `open_image` and `Opened.decode`."""
+    """Decode one image in this thread: a `flumen.interceptor.chain.Decoder`. Raises as `open_image` and `decode` do."""
     return decode_plain(content, limits, preprocess) or open_image(content, limits).decode(preprocess)
 
 
