@@ -26,7 +26,8 @@ _SAMPLE_BYTES = _KEPT_SAMPLE_BYTES + 4
 _PROBABILITY_BYTES = 4
 _RGB = 3
 _LARGEST_VIEW = (VIEW_SIDE, VIEW_SIDE)
-_DECODED = (0, 0)
+_NOT_VIEWED = (0, 0)
+"""The size of an image that is decoded already: no view is made of it."""
 
 DEFAULT_CHAIN = ("envelope", "decode", "statistics", "metadata", "classify")
 
@@ -48,7 +49,7 @@ class Limits:
 
 
 class Decoder(Protocol):
-    """Decodes one image, here or elsewhere; `flumen.interceptor.decoding.decode_image` is the plain one."""
+    """Decodes one image, here or elsewhere; `flumen.interceptor.decoding.decode_image` does it in this thread."""
 
     def __call__(self, content: bytes, limits: Limits, preprocess: Preprocess) -> "Decoded":
         """Return what is told by an image's bytes, and its pixels at the model's size.
@@ -106,20 +107,29 @@ def load_chain(names: Sequence[str] = DEFAULT_CHAIN) -> tuple[Interceptor, ...]:
     return chain
 
 
-def intercept(batch: Batch, context: Context, chain: Sequence[Interceptor]) -> Intercepted:
+def intercept(
+    batch: Batch,
+    context: Context,
+    chain: Sequence[Interceptor],
+    small: Sequence[Size | None] | None = None,
+) -> Intercepted:
     """Send a batch through the chain: n images in, `len(oks) + len(errs) == n` out.
 
     Images go in parts of some MiB, of the files' bytes and of what is made of them, so that this does not pile up: a
     photo's pixels take ten times what its file takes, those of one shade thousands of times. What only serves
-    interceptors and is large ends with its part. A batch may have the columns `small`, and `pixels` already.
+    interceptors and is large ends with its part. `small`: as `flumen.interceptor.small.small_size` says of each image,
+    or None of one that is to be decoded as if it were not small. Of a batch that has `pixels` none is decoded.
     """
     errs: list[Reject] = []
     parts = []
-    sizes = _sizes(batch)
+    is_decoded = "pixels" in batch.columns
+    sizes: Sequence[Size | None] = [_NOT_VIEWED] * len(batch)
+    if not is_decoded:
+        sizes = small or [small_size(image.content) for image in batch.images]
     for rows in _parts(batch, sizes, context.classifier.preprocess):
         part = batch.take(rows)
-        if not _is_decoded(batch):
-            part = part.with_columns(small=sizes[rows.start : rows.stop])
+        if not is_decoded:
+            part = part.with_columns(small=list(sizes[rows.start : rows.stop]))
         parts.append(_through(chain, part, context, errs))
     return Intercepted(joined(parts), errs)
 
@@ -142,18 +152,6 @@ def kept_bytes(classifier: Classifier) -> int:
     preprocess = classifier.preprocess
     seen = preprocess.width * preprocess.height * preprocess.channels * _KEPT_SAMPLE_BYTES
     return seen + len(classifier.labels) * _PROBABILITY_BYTES
-
-
-def _sizes(batch: Batch) -> list[Size | None]:
-    """Return the sizes of those images that are small. Where all are decoded already, no view is made of any."""
-    if _is_decoded(batch):
-        return [_DECODED] * len(batch)
-    small = batch.columns.get("small")
-    return [small_size(image.content) for image in batch.images] if small is None else list(small)
-
-
-def _is_decoded(batch: Batch) -> bool:
-    return "pixels" in batch.columns
 
 
 def _parts(batch: Batch, sizes: Sequence[Size | None], preprocess: Preprocess) -> Iterator[range]:

@@ -40,7 +40,7 @@ class Decode:
         """Add the columns, and four that are not stored. `small`, where it is there, says what is small.
 
         `pixels`: uint8, n x height x width, or n x height x width x 3 for colour; `views`: uint8 arrays, what
-        statistics see of each image, in a list, or `pixels` itself where that is what they see; `measured`: their
+        statistics see of each image, in a list, or those of `pixels` where that is what they see; `measured`: their
         statistics, None where they are not measured yet; `metadata`: what each file says beside its pixels. The last
         two as `flumen.interceptor.decoding.Decoded` has them.
 
@@ -86,9 +86,14 @@ class Decode:
 
 
 def _views(images: Sequence[Decoded | Told], pixels: NDArray[np.uint8]) -> ColumnValues:
-    """Return what statistics see of each image: of those of the model's size just what the model sees."""
+    """Return what statistics see of each image: of those of the model's size just what the model sees.
+
+    It is read-only: to change it would change what the model sees.
+    """
+    shared = pixels.view()
+    shared.flags.writeable = False
     if all(isinstance(image, Told) for image in images):
-        return pixels
+        return shared
     return [
-        seen if isinstance(image, Told) else image.view for image, seen in zip(images, pixels, strict=True)
+        seen if isinstance(image, Told) else image.view for image, seen in zip(images, shared, strict=True)
     ]

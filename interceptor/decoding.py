@@ -141,7 +141,7 @@ def _opened(content: bytes, image_format: Format) -> tuple[ImageFile, bytes]:
 
 
 def decode_image(content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
-    """Decode one image: the plain `flumen.interceptor.chain.Decoder`. Raises as `open_image` and `Opened.decode`."""
+    """Decode one image in this thread: a `flumen.interceptor.chain.Decoder`. Raises as `open_image` and `decode` do."""
     return decode_plain(content, limits, preprocess) or open_image(content, limits).decode(preprocess)
 
 
@@ -160,7 +160,7 @@ def decode_plain(content: bytes, limits: Limits, preprocess: Preprocess) -> Deco
         raster, pixels = _seen(Loaded(image, *image.size), framed, UPRIGHT, preprocess)
     except MemoryError:
         return None
-    return Decoded(told.format, told.width, told.height, raster, pixels, told.metadata)
+    return Decoded(told.format, told.width, told.height, raster, pixels, dict(told.metadata))
 
 
 def _seen(

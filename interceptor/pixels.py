@@ -100,7 +100,7 @@ def at_size(loaded: Loaded, frame: Frame, preprocess: Preprocess) -> Image.Image
     resampling = RESAMPLING[preprocess.resampling]
     if resampling is Image.Resampling.NEAREST:
         # Averages and conversions would make values that stand nowhere in the image; and it can be shrunk as it is.
-        seen = _plain(image.resize(frame.inner, resampling, box=_within(box, image.size)), mode)
+        seen = _in_mode(image.resize(frame.inner, resampling, box=_within(box, image.size)), mode)
     else:
         gap = (frame.inner[0] * _GAP, frame.inner[1] * _GAP)
         factor = (max(1, int(box[2] - box[0]) // gap[0]), max(1, int(box[3] - box[1]) // gap[1]))
@@ -152,19 +152,19 @@ def upright(image: Image.Image, orientation: int) -> Image.Image:
 def _reduced(image: Image.Image, factor: tuple[int, int], mode: str) -> Image.Image:
     """Convert to `mode` and average blocks of `factor` pixels to one, strip by strip."""
     if factor == (1, 1):
-        return _plain(image, mode)
+        return _in_mode(image, mode)
     across, down = factor
     rows = down * max(1, _STRIP_PIXELS // (image.width * down))
     if rows >= image.height:
-        return _plain(image, mode).reduce(factor)
+        return _in_mode(image, mode).reduce(factor)
     small = Image.new(mode, (ceil(image.width / across), ceil(image.height / down)))
     for top in range(0, image.height, rows):
         strip = image.crop((0, top, image.width, min(top + rows, image.height)))
-        small.paste(_plain(strip, mode).reduce(factor), (0, top // down))
+        small.paste(_in_mode(strip, mode).reduce(factor), (0, top // down))
     return small
 
 
-def _plain(image: Image.Image, mode: str) -> Image.Image:
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     """Return an image as "L" or "RGB" by the conventions above; itself, where it is that."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         image = _eight_bits(image)

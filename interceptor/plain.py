@@ -10,24 +10,29 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from flumen.interceptor.framing import Size
+from flumen.interceptor.small import (
+    PNG_CHUNK,
+    PNG_FIRST,
+    PNG_FRAME,
+    PNG_START,
+    SEGMENT,
+    STARTS_OF_FRAMES,
+    STEPS,
+)
 
 _PNG_HEADER = struct.Struct(">16xIIBBBBB")
-_PNG_CHUNK = struct.Struct(">I4s")
-_PNG_FIRST, _PNG_FRAME = 33, 12
-_PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_MODES: Mapping[int, Literal["L", "RGB"]] = {0: "L", 2: "RGB"}
 """By the colour type."""
 _PNG_UNREPORTED = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9}
 """Chunks of which nothing is reported, with the length that each has to have."""
 _BITS = 8
-_STEPS = 64
-"""Chunks of a PNG that are looked at, as of a small one."""
 
-_SEGMENT, _LENGTH_AT = struct.Struct(">HH"), 2
+_LENGTH_AT = 2
 _JPEG_START, _START_OF_SCAN = b"\xff\xd8", b"\xff\xda"
 _JFIF, _JFIF_BYTES = b"JFIF\0", 14
 _JPEG_FRAME = struct.Struct(">BHHB")
@@ -42,7 +47,7 @@ _LONGEST_HEADER = 2_048
 class Told:
     """What a plain file's header says: as the fields of the same names in `flumen.interceptor.decoding.Decoded`.
 
-    `mode` is Pillow's: "L" or "RGB". One for all files of the same header.
+    `mode` is Pillow's: "L" or "RGB". One for all files of the same header, so nobody can change it.
     """
 
     format: Literal["JPEG", "PNG"]
@@ -75,13 +80,13 @@ def plain_file(content: bytes) -> Plain | None:
 
 
 def _png(content: bytes) -> Plain | None:
-    told = _png_told(content[:_PNG_FIRST])
+    told = _png_told(content[:PNG_FIRST])
     if told is None:
         return None
-    at = _PNG_FIRST
-    for _ in range(_STEPS):
-        length, name = _PNG_CHUNK.unpack_from(content, at)
-        end = at + _PNG_FRAME + length
+    at = PNG_FIRST
+    for _ in range(STEPS):
+        length, name = PNG_CHUNK.unpack_from(content, at)
+        end = at + PNG_FRAME + length
         if name == b"IDAT":
             # Its checksum is not looked at by Pillow either. Of several it decodes one after another, and may refuse
             # what their sum holds.
@@ -97,9 +102,9 @@ def _png_told(header: bytes) -> Told | None:
     """Return what a PNG's first 33 bytes say, which are the same for many."""
     width, height, bits, colour, compression, filters, interlaced = _PNG_HEADER.unpack_from(header)
     mode = _PNG_MODES.get(colour)
-    known = header.startswith(_PNG_START) and width * height > 0
+    known = header.startswith(PNG_START) and width * height > 0
     simple = known and bits == _BITS and not compression and not filters and not interlaced
-    if mode is None or not simple or not _has_right_checksum(header, 8, _PNG_FIRST):
+    if mode is None or not simple or not _has_right_checksum(header, 8, PNG_FIRST):
         return None
     return _told("PNG", mode, width, height)
 
@@ -119,11 +124,11 @@ def _jpeg_told(header: bytes) -> Told | None:
     """Return what the segments up to the first scan say, which are the same for many."""
     told, at = None, len(_JPEG_START)
     while at < len(header):
-        marker, length = _SEGMENT.unpack_from(header, at)
-        body, at = at + _SEGMENT.size, at + _LENGTH_AT + length
+        marker, length = SEGMENT.unpack_from(header, at)
+        body, at = at + SEGMENT.size, at + _LENGTH_AT + length
         if body > at or at > len(header):
             return None
-        if marker in _STARTS_OF_FRAMES and told is None:
+        if marker in STARTS_OF_FRAMES and told is None:
             told = _jpeg_frame(header[body:at])
             if told is None:
                 return None
@@ -141,9 +146,6 @@ def _jpeg_frame(body: bytes) -> Told | None:
     return _told("JPEG", mode, width, height)
 
 
-_STARTS_OF_FRAMES = frozenset({0xFFC0, 0xFFC1, 0xFFC2})
-"""Baseline, extended and progressive, with Huffman codes."""
-
 _IS_PLAIN: Mapping[int, Callable[[bytes], bool]] = {
     0xFFC4: lambda _: True,  # Huffman tables: Pillow leaves them to its decoder
     0xFFDB: lambda body: (
@@ -157,7 +159,8 @@ _IS_PLAIN: Mapping[int, Callable[[bytes], bool]] = {
 
 
 def _told(name: Literal["JPEG", "PNG"], mode: Literal["L", "RGB"], width: int, height: int) -> Told:
-    return Told(name, mode, width, height, {"color_mode": mode, "bit_depth": _BITS, "frames": 1})
+    metadata = MappingProxyType({"color_mode": mode, "bit_depth": _BITS, "frames": 1})
+    return Told(name, mode, width, height, metadata)
 
 
 _WALKS: dict[bytes, Callable[[bytes], Plain | None]] = {b"\x89P": _png, b"\xff\xd8": _jpeg}

@@ -1,8 +1,8 @@
 """Whether an image is small: so cheap, whatever it holds, that it may be read in the process that asks.
 
-Told from the bytes alone, before Pillow or anything else that could be led astray looks at them. Only what is plain is
-small: a container that is walked here in a few steps, without a compressed text or a second image, with little beside
-its pixels, and few of those. For all else the answer is no, also where a longer look would have shown it to be cheap.
+Told from the bytes alone, before Pillow or anything else that could be led astray looks at them. Small is only a
+container that is walked here in a few steps, without a compressed text or a second image, with little beside its
+pixels, and few of those. For all else the answer is no, also where a longer look would have shown it to be cheap.
 """
 
 import re
@@ -20,7 +20,7 @@ SMALL_PIXELS = 256 * 256
 _BESIDE_PIXELS = 8 * 1024
 """Bytes of an image that are no pixels: metadata, tables, a profile. What is made of them grows with them alone."""
 
-_STEPS = 64
+STEPS = 64
 """Segments or chunks of a file that are looked at."""
 
 _FRAMES = 64
@@ -28,18 +28,21 @@ _SCANS = 20
 """A progressive JPEG has about ten; each goes over all of its pixels."""
 
 _PNG_HEADER = struct.Struct(">16xII")
-_PNG_CHUNK = struct.Struct(">I4s")
-_PNG_FIRST, _PNG_FRAME = 33, 12
+PNG_START = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+PNG_CHUNK = struct.Struct(">I4s")
+PNG_FIRST, PNG_FRAME = 33, 12
+"""Bytes up to the second chunk, and of a chunk beside its data."""
 _PNG_PLAIN = frozenset(
     b"PLTE tRNS gAMA cHRM sRGB sBIT bKGD hIST pHYs tIME tEXt eXIf iCCP cICP mDCV cLLI".split()
 )
 """Not among them: zTXt and iTXt, which may be compressed, and the chunks of animations."""
 _PNG_PROFILE = b"iCCP"
 
-_SEGMENT = struct.Struct(">HH")
+SEGMENT = struct.Struct(">HH")
 _SIZE_OF_FRAME = struct.Struct(">5xHH")
 _START_OF_SCAN, _APP2 = 0xFFDA, 0xFFE2
-_STARTS_OF_FRAMES = frozenset({0xFFC0, 0xFFC1, 0xFFC2})
+STARTS_OF_FRAMES = frozenset({0xFFC0, 0xFFC1, 0xFFC2})
+"""Baseline, extended and progressive, with Huffman codes."""
 _PLAIN_SEGMENTS = frozenset({0xFFC4, 0xFFDB, 0xFFDD, 0xFFFE, *range(0xFFE0, 0xFFF0)}) - {_APP2}
 _PROFILE = b"ICC_PROFILE"
 """The one plain use of APP2: another one, MPF, makes a directory of several pictures of a file."""
@@ -72,11 +75,11 @@ def small_size(content: bytes) -> Size | None:
 
 
 def _png(content: bytes) -> Size | None:
-    if content[:8] != b"\x89PNG\r\n\x1a\n" or content[8:16] != b"\0\0\0\rIHDR":
+    if not content.startswith(PNG_START):
         return None
-    beside, at = 0, _PNG_FIRST
-    for _ in range(_STEPS):
-        length, name = _PNG_CHUNK.unpack_from(content, at)
+    beside, at = 0, PNG_FIRST
+    for _ in range(STEPS):
+        length, name = PNG_CHUNK.unpack_from(content, at)
         if name == b"IEND":
             return _PNG_HEADER.unpack_from(content)
         if name != b"IDAT":
@@ -84,15 +87,15 @@ def _png(content: bytes) -> Size | None:
             beside += length if name != _PNG_PROFILE else max(length, _BESIDE_PIXELS // 2 + 1)
             if name not in _PNG_PLAIN or beside > _BESIDE_PIXELS:
                 return None
-        at += _PNG_FRAME + length
+        at += PNG_FRAME + length
     return None
 
 
 def _jpeg(content: bytes) -> Size | None:
     size, at = None, 2
-    for _ in range(_STEPS):
-        kind, length = _SEGMENT.unpack_from(content, at)
-        if kind in _STARTS_OF_FRAMES and size is None:
+    for _ in range(STEPS):
+        kind, length = SEGMENT.unpack_from(content, at)
+        if kind in STARTS_OF_FRAMES and size is None:
             height, width = _SIZE_OF_FRAME.unpack_from(content, at)
             size = width, height
         elif kind == _START_OF_SCAN:

@@ -70,9 +70,8 @@ class Statistics:
         open_rows = [row for row in range(len(batch)) if already[row] is None]
         measured = [(rows, measure(_stacked(views, rows))) for rows in _groups(views, open_rows)]
         if len(measured) == 1 and len(open_rows) == len(batch):
-            columns: Mapping[str, ColumnValues] = measured[0][
-                1
-            ]  # all of one shape: the columns are there already
+            # All are of one shape: the columns are there already.
+            columns: Mapping[str, ColumnValues] = measured[0][1]
         else:
             columns = _scattered(len(batch), measured, already)
         return Intercepted(batch.without("views", "measured").with_columns(**columns), ())

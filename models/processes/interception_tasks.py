@@ -109,6 +109,7 @@ class Intercept:
             for row, (message, content) in enumerate(zip(self.messages, contents, strict=True))
         ]
         # By identity: an interceptor knows an image's bytes and not its row, and equal bytes have rows of their own.
+        # One byte, or none, is one object for all rows: it is no image, and refused in each of them by the same words.
         rows = {id(content): row for row, content in enumerate(contents)}
         measured_guard = partial(guard, measures="statistics" in self.names)
 
@@ -119,9 +120,9 @@ class Intercept:
             return measured_guard(row, content, limits, preprocess)
 
         chain = [_Clocked(name, step) for name, step in zip(self.names, _made(self.names), strict=True)]
-        batch = Batch(images, {"small": [None] * len(images)} if self.is_watched else {})
+        small = [None] * len(images) if self.is_watched else None
         context = Context(_Unloaded(self.preprocess), 0, self.limits, decoder=decode)
-        step = intercept(batch, context, chain)
+        step = intercept(Batch(images), context, chain, small)
         return Answer(
             [_row(image) for image in step.oks.images],
             step.oks.columns,

@@ -34,8 +34,8 @@ _BEHIND = "behind"
 class _Question:
     """What a challenger is asked about, and what its answers are compared with.
 
-    `batch` has the images, their `pixels` at the champion's size, which `decoded_for` describes, and the champion's
-    `label`; the images' bytes only where the challenger reads other pixels.
+    `batch` has the images and the champion's `label`. Where the challenger reads the same pixels, it has the champion's
+    `pixels`, which `decoded_for` describes, and no bytes; else the bytes alone, to be decoded anew.
     """
 
     challenger: Classifier
@@ -151,9 +151,10 @@ class Shadow:
 
 def _sampled(batch: Batch, rows: list[int], *, keep_bytes: bool) -> Batch:
     """Return the rows with what a challenger needs of them, and nothing that would keep the rest in memory."""
-    columns = {"pixels": batch.columns["pixels"], "champion": batch.columns["label"]}
+    columns = {"champion": batch.columns["label"]}
     images = [batch.images[row] for row in rows]
     if not keep_bytes:
+        columns["pixels"] = batch.columns["pixels"]
         images = [replace(image, content=b"", origin=None) for image in images]
     taken = Batch(batch.images, columns).take(rows)
     return Batch(images, taken.columns)

@@ -12,6 +12,7 @@ from PIL import Image
 GREY = Image.fromarray(gradient())
 COLOUR = Image.merge("RGB", [GREY, GREY.rotate(90), GREY.rotate(180)])
 WIDE = Image.fromarray(gradient(45, 9))
+LONG = Image.fromarray(gradient(520, 9))
 DEEP = Image.fromarray(gradient(28, 28).astype("uint16") * 257)
 
 
@@ -67,6 +68,7 @@ PLAIN = {
     "grey": encoded(GREY),
     "colour": encoded(COLOUR),
     "of another size": encoded(WIDE),
+    "long": encoded(LONG),
     "all filters": png(filtered()),
     "all filters in colour": png(filtered(channels=3), kind=(8, 2, 0, 0, 0)),
     "a row short": png(filtered(height=27)),
@@ -110,6 +112,7 @@ NOT_PLAIN = {
     "something behind": encoded(GREY) + b"more",
     "a palette for grey": png(filtered(), before=chunk(b"PLTE", bytes(6))),
     "an animation": png(filtered(), before=chunk(b"acTL", struct.pack(">II", 1, 0))),
+    "a long JPEG": jpeg(LONG),
     "JPEG with EXIF": jpeg(GREY, exif=TURNED),
     "CMYK": jpeg(COLOUR.convert("CMYK")),
     "Adobe's RGB": jpeg_with(jpeg(COLOUR), 0xEE, ADOBE + b"\0"),

@@ -123,6 +123,19 @@ def test_answers_and_disagreement_are_kept(
     assert scene.count("disagreements", model_name="brightness", model_version="4") == 1
 
 
+def test_a_challenger_of_another_size_decodes_in_parts(
+    start: Callable[..., Scene], wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made of small images counts, though the champion's pixels of them are there."""
+    batch = classified("a", "b", "c")
+    monkeypatch.setattr("flumen.interceptor.chain.PART_DECODED_BYTES", 28 * 28 * 3 * 2)
+    challenger = Contrary(SIZES[1])
+    scene = start(challenger)
+    scene.shadow.offer(batch, Brightness())
+    wait_until(lambda: scene.answered(challenger) == 3, "the answers")
+    assert challenger.batches == [1, 1, 1]
+
+
 def test_a_sample_is_the_same_everywhere(start: Callable[..., Scene], wait_until: Callable[..., Any]) -> None:
     ids = [f"image-{number}" for number in range(1000)]
 

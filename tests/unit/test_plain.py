@@ -1,5 +1,6 @@
 """What is read of plain files without Pillow's plugins is what they would have read: pixels, verdict and words."""
 
+import pickle
 from dataclasses import fields
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from images import batch, context, encoded
 from PIL import Image
-from plain_files import FILES, GREY, NOT_PLAIN, PLAIN, changed_files
+from plain_files import FILES, GREY, LONG, NOT_PLAIN, PLAIN, changed_files
 
 from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.decode import Decode
@@ -26,6 +27,7 @@ MODELS = (
     Preprocess(width=28, height=28),
     Preprocess(width=20, height=16, channels=3, resize="pad"),
     Preprocess(width=9, height=9, resampling="nearest", resize="crop"),
+    Preprocess(width=28, height=28, resize="crop", crop=0.8),
 )
 
 
@@ -133,10 +135,31 @@ def test_each_image_of_a_batch_has_pixels_of_its_own() -> None:
 
 def test_what_statistics_see_of_a_batch_of_the_models_size_is_its_pixels() -> None:
     columns = Decode().intercept(batch(encoded(GREY), PLAIN["grey JPEG"]), context(MODELS[0])).oks.columns
-    assert columns["views"] is columns["pixels"]
+    assert np.shares_memory(columns["views"], columns["pixels"])
     assert columns["metadata"][0] is not None
     again = Decode().intercept(batch(encoded(GREY), encoded(GREY.rotate(90))), context(MODELS[0])).oks.columns
     assert again["metadata"][0] is again["metadata"][1], "files of one header share what it says"
+
+
+@pytest.mark.parametrize("others", [(), (PLAIN["colour"],)], ids=["alone", "beside another"])
+def test_what_images_share_cannot_be_changed(others: tuple[bytes, ...]) -> None:
+    """Not the metadata of all files of a header, nor by way of what statistics see what the model sees."""
+    columns = Decode().intercept(batch(encoded(GREY), *others), context(MODELS[0])).oks.columns
+    with pytest.raises(TypeError):
+        columns["metadata"][0]["title"] = "of one image"
+    with pytest.raises(ValueError, match="read-only"):
+        columns["views"][0][0, 0] = 1
+
+
+def test_what_is_decoded_alone_can_be_sent_to_another_process() -> None:
+    decoded = decode_plain(encoded(GREY), LIMITS, MODELS[0])
+    assert decoded is not None
+    assert_equal(pickle.loads(pickle.dumps(decoded)), decoded)
+
+
+def test_statistics_of_a_long_image_of_the_models_size_are_of_fewer_pixels() -> None:
+    for content in (PLAIN["long"], NOT_PLAIN["a long JPEG"]):
+        assert_same(content, Preprocess(*LONG.size))
 
 
 def test_pillow_decodes_into_memory_that_it_was_lent() -> None:
