@@ -12,8 +12,12 @@ COPY --from=package /wheels /tmp/wheels
 # The Kudu client's jars are part of the image: a worker that starts needs no artifact repository.
 RUN pip install --no-cache-dir --no-deps /tmp/wheels/*.whl && rm -r /tmp/wheels /tmp/requirements.lock \
     && python -c "from flumen.stores.kudu.jars import client_jars; client_jars()" \
-    && useradd --system --home-dir /var/lib/flumen --create-home flumen
+    && useradd --system --home-dir /var/lib/flumen --create-home flumen \
+    && install --directory --owner=flumen /opt/flumen/cache/classes
 USER flumen
+# So are the Java classes beside its driver: only those that the worker's own user wrote are loaded.
+RUN python -c "from flumen.stores.kudu import classes, jars, java; java.start(jars.client_jars()); \
+classes.direct_rows(); classes.defined('ScanReader')"
 WORKDIR /var/lib/flumen
 # The shipped model, for a volume that is empty to begin with.
 RUN python -c "from flumen.models.repository import Repository; from flumen.models.shipped import seed; \

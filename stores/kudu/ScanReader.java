@@ -15,7 +15,8 @@ import org.apache.kudu.Type;
 /**
  * Reads a scanner batch by batch into Arrow buffers, packed one after another: the mirror of RowWriter.
  *
- * After next() returned true, rows(), packed() and layout() hold until the following call of next().
+ * After next() returned true, rows(), packed() and layout() hold until the following call of next(). A reader that
+ * find() returns holds the rows that it found from the beginning, and has no next ones.
  */
 public final class ScanReader {
   private static final int LOOKED_UP_AT_ONCE = 32;
@@ -25,14 +26,17 @@ public final class ScanReader {
   private ByteBuffer packed = ByteBuffer.allocateDirect(0);
   private int[] layout;
 
+  private ScanReader() {
+    scanner = null;
+  }
+
   public ScanReader(KuduScanner scanner) {
     this.scanner = scanner;
     scanner.setReuseRowResult(true);
   }
 
   /** Looks rows up by their keys, one or more, each for itself, so that it takes as long in a large table as in a small one. */
-  public ScanReader(KuduTable table, List columns, List keys) throws Exception {
-    scanner = null;
+  public static ScanReader find(KuduTable table, List columns, List keys) throws Exception {
     List found = new ArrayList();
     Schema projection = null;
     ArrayDeque waiting = new ArrayDeque();
@@ -44,8 +48,10 @@ public final class ScanReader {
       lookup.collect(found);
       projection = lookup.scanner.getProjectionSchema();
     }
-    rows = found.size();
-    pack(read(found.iterator(), projection));
+    ScanReader reader = new ScanReader();
+    reader.rows = found.size();
+    reader.pack(reader.read(found.iterator(), projection));
+    return reader;
   }
 
   /** One row's way from the server. */
@@ -80,7 +86,7 @@ public final class ScanReader {
 
   /** Reads on to the next rows; false at the end of the scan. */
   public boolean next() throws KuduException {
-    while (scanner.hasMoreRows()) {
+    while (scanner != null && scanner.hasMoreRows()) {
       RowResultIterator batch = scanner.nextRows();
       if (batch != null && batch.getNumRows() > 0) {
         rows = batch.getNumRows();
@@ -105,7 +111,9 @@ public final class ScanReader {
   }
 
   public void close() throws KuduException {
-    scanner.close();
+    if (scanner != null) {
+      scanner.close();
+    }
   }
 
   private Cells[] read(Iterator results, Schema schema) {

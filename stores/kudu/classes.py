@@ -62,8 +62,8 @@ def defined(name: str) -> Any:
     """
     # Two threads at once may both come here for the first time, and a class is defined but once.
     with _lock:
-        if _defined(name) is None:
-            _define(_bytecode(name))
+        if not _is_defined(f"{PACKAGE}.{name}"):
+            _define_or_compile(_source(name))
         return java(f"{PACKAGE}.{name}")
 
 
@@ -105,11 +105,29 @@ def _agrees(filler: Any) -> bool:
     return bool(filler.agrees(schema, list(range(len(arrays))), layout, cells, len(_SAMPLE_ROWS[0])))
 
 
-def _defined(name: str) -> Any:
+def _is_defined(name: str) -> bool:
     try:
-        return java(f"{PACKAGE}.{name}")
+        java(name)
     except TypeError:
-        return None
+        return False
+    return True
+
+
+def _define_or_compile(source: bytes) -> None:
+    import jpype
+
+    kept = _kept_file(source)
+    bytecode = _read(kept)
+    if bytecode is not None:
+        try:
+            _define(bytecode)
+        except jpype.JException:  # what was kept is of no use here
+            log.warning("the Java classes in %s are not for this Kudu client; they are compiled again", kept)
+        else:
+            return
+    bytecode = _compile(source.decode())
+    _define(bytecode)
+    _keep(kept, bytecode)
 
 
 def _define(bytecode: Mapping[str, bytes]) -> None:
@@ -118,17 +136,8 @@ def _define(bytecode: Mapping[str, bytes]) -> None:
     lookup = handles.privateLookupIn(java(f"{PACKAGE}.KuduClient").class_, handles.lookup())
     # What is nested goes first: the class itself may need it to be loaded.
     for name in sorted(bytecode, key=len, reverse=True):
-        lookup.defineClass(bytecode[name])
-
-
-def _bytecode(name: str) -> Mapping[str, bytes]:
-    source = _source(name)
-    kept = _kept_file(source)
-    bytecode = _read(kept)
-    if bytecode is None:
-        bytecode = _compile(source.decode())
-        _keep(kept, bytecode)
-    return bytecode
+        if not _is_defined(name):  # by a try that ended at another of them
+            lookup.defineClass(bytecode[name])
 
 
 def _source(name: str) -> bytes:
@@ -144,21 +153,25 @@ def _compile(source: str) -> Mapping[str, bytes]:
 
 
 def _kept_file(source: bytes) -> Path:
-    """Return where a source's classes are kept: for that source, that JRE and that class path alone."""
+    """Return where a source's classes are kept: for that source, that JRE, that class path and that client."""
     system = java("java.lang.System")
     digest = hashlib.sha256(source)
     for name in ("java.vm.version", "java.vm.vendor"):
         digest.update(f"\0{system.getProperty(name)}".encode())
-    for path in str(system.getProperty("java.class.path")).split(os.pathsep):
-        digest.update(f"\0{Path(path).name} {_size(Path(path))}".encode())
+    # Where the JVM ran already, the client's jar was added to it, and is not on the class path.
+    client = java(f"{PACKAGE}.KuduClient").class_.getProtectionDomain().getCodeSource().getLocation()
+    paths = str(system.getProperty("java.class.path")).split(os.pathsep)
+    for path in map(Path, (*paths, str(java("java.io.File")(client.toURI()).getPath()))):
+        digest.update(f"\0{path.name} {_size_and_age(path)}".encode())
     return cache_root() / "classes" / f"{digest.hexdigest()}.json"
 
 
-def _size(path: Path) -> int:
+def _size_and_age(path: Path) -> str:
     try:
-        return path.stat().st_size
+        status = path.stat()
     except OSError:
-        return -1
+        return "none"
+    return f"{status.st_size} {int(status.st_mtime)}"  # an image's layer keeps whole seconds
 
 
 def _read(kept: Path) -> Mapping[str, bytes] | None:
@@ -186,8 +199,11 @@ def _keep(kept: Path, bytecode: Mapping[str, bytes]) -> None:
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
         number, path = tempfile.mkstemp(dir=kept.parent)  # which only its owner may read and write
-        with os.fdopen(number, "wb") as file:
-            file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-        os.replace(path, kept)  # noqa: PTH105
+        try:
+            with os.fdopen(number, "wb") as file:
+                file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+            os.replace(path, kept)  # noqa: PTH105
+        except OSError:
+            Path(path).unlink(missing_ok=True)
     except OSError:
         return

@@ -101,7 +101,8 @@ class Driver(Protocol):
         """Make all changes, in order, in one flush; at most about `FLUSH_BYTES`.
 
         Returns:
-            One mapping for each write: row to reason, for the rows the server refused for good.
+            One mapping for each write: row to reason, for the rows the server refused for good, and for those to be
+            inserted that are there already.
 
         Raises:
             StoreUnavailable: nothing is known about any row.
@@ -209,13 +210,13 @@ def _is_gone(status: str) -> bool:
 
 
 def row_failures(
-    statuses: Sequence[str | None], rows: Sequence[int], options: KuduOptions
+    statuses: Sequence[str | None], writes: Sequence[Write], options: KuduOptions
 ) -> Sequence[Mapping[int, str]]:
-    """Turn the server's answer for each row of a flush into the rows refused for good, a mapping for each write.
+    """Turn the server's answer for each row of a flush into what `Driver.upsert` returns, a mapping for each write.
 
     Args:
         statuses: one a row, all writes one after another; None = stored.
-        rows: how many rows each write has.
+        writes: what was flushed.
         options: where the rows went, for the message.
 
     Raises:
@@ -224,11 +225,13 @@ def row_failures(
     """
     failures: list[dict[int, str]] = []
     start = 0
-    for count in rows:
-        answers = enumerate(statuses[start : start + count])
+    for write in writes:
+        answers = enumerate(statuses[start : start + write.rows.num_rows])
         failures.append({row: status for row, status in answers if status and not _is_gone(status)})
-        start += count
-    for status in (status for failed in failures for status in failed.values()):
-        if not status.startswith((*ROW_IS_TO_BLAME, ROW_IS_THERE)):
-            raise status_error(status, options)
+        start += write.rows.num_rows
+    for write, failed in zip(writes, failures, strict=True):
+        known = (*ROW_IS_TO_BLAME, ROW_IS_THERE) if write.change == "insert" else ROW_IS_TO_BLAME
+        for status in failed.values():
+            if not status.startswith(known):
+                raise status_error(status, options)
     return failures

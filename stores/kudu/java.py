@@ -76,7 +76,10 @@ def _stop_following_collections() -> None:
     import jpype.config
 
     java("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
-    gc.callbacks.remove(jpype._jpype._collect)
+    # No public name of JPype's: another one may lack it, and is only slower then.
+    counterpart = getattr(jpype._jpype, "_collect", None)
+    if counterpart in gc.callbacks:
+        gc.callbacks.remove(counterpart)
     jpype.config.onexit = False
 
 

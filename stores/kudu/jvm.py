@@ -89,16 +89,7 @@ class JvmDriver:
         with self._translated():
             if not self._client.tableExists(table):
                 return None
-            columns = [
-                TableColumn(
-                    str(column.getName()),
-                    str(column.getType().getName()),
-                    bool(column.isNullable()),
-                    bool(column.isKey()),
-                )
-                for column in self._open(table).getSchema().getColumns()
-            ]
-        return Table(table, tuple(columns))
+            return self._described(table)
 
     def create(self, table: Table) -> None:
         """Create a table, and wait until it can be written. One that exists is left as it is."""
@@ -157,7 +148,7 @@ class JvmDriver:
         if answers is None:
             return [{} for _ in writes]
         statuses = [None if answer is None else str(answer) for answer in answers]
-        return row_failures(statuses, [write.rows.num_rows for write in writes], self._options)
+        return row_failures(statuses, writes, self._options)
 
     def _stage(self, write: Write) -> None:
         table, names = self._open(write.table), tuple(write.rows.schema.names)
@@ -197,12 +188,13 @@ class JvmDriver:
 
     def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
         """Read the columns of the rows under these keys. See `flumen.stores.kudu.driver.Driver.find`."""
-        found = self.describe(table)
-        if found is None:
+        # One that is open is not looked at anew, for it is written into all the time.
+        if table not in self._opened and self.describe(table) is None:
             raise missing_table(table)
         array = java("java.util.ArrayList")
         with self._translated():
-            reader = defined("ScanReader")(self._open(table), array(list(columns)), array(list(keys)))
+            found = self._described(table)
+            reader = defined("ScanReader").find(self._open(table), array(list(columns)), array(list(keys)))
             return _rows(reader, pa.schema([found.arrow.field(name) for name in columns]))
 
     def close(self) -> None:
@@ -218,6 +210,18 @@ class JvmDriver:
         if table not in self._opened:
             self._opened[table] = self._client.openTable(table)
         return self._opened[table]
+
+    def _described(self, table: str) -> Table:
+        columns = (
+            TableColumn(
+                str(column.getName()),
+                str(column.getType().getName()),
+                bool(column.isNullable()),
+                bool(column.isKey()),
+            )
+            for column in self._open(table).getSchema().getColumns()
+        )
+        return Table(table, tuple(columns))
 
     def _forget(self, table: str) -> None:
         self._opened.pop(table, None)

@@ -75,7 +75,7 @@ class NativeDriver:
         statuses: list[str | None] | None = self._call("upsert", list(writes))
         if statuses is None:
             return [{} for _ in writes]
-        return row_failures(statuses, [write.rows.num_rows for write in writes], self._options)
+        return row_failures(statuses, writes, self._options)
 
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()

@@ -112,8 +112,9 @@ def chunks_table(prefix: str, name: str = "image_chunks") -> Table:
 def predictions_table(prefix: str) -> Table:
     """Return the table `predictions`: the answers that are not their images' own.
 
-    They are those of challengers, and those that another model's answer has superseded. Rows that earlier versions
-    wrote may be of both tables.
+    They are those of challengers, and those that another model's answer has superseded. An answer may be
+    of both tables, and then that of `images` counts: where its model came back, or became the champion, or an earlier
+    version wrote it.
     """
     return Table(
         f"{prefix}predictions",

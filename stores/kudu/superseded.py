@@ -10,14 +10,15 @@ from flumen.stores.kudu.rows import Part
 from flumen.stores.kudu.schema import Table
 from flumen.stores.kudu.writing import flush
 
-Answer = tuple[str, str | None, int | None]
+_AnswerKey = tuple[str, str | None, int | None]
 """An image's id, which model answered, and which version of it."""
 
 
 def keep_superseded(driver: Driver, images: Table, predictions: Table, rows: pa.RecordBatch) -> None:
     """Copy the answers that rows of `images` hold, and that these rows, which are not stored yet, take the place of.
 
-    One of the same model and version is no loss: it is the same answer, delivered again.
+    One of the same model and version is no loss: it is the same answer, delivered again. Kudu cannot compare and set:
+    where two workers store one image at once by two models, neither sees the other's answer, and one of them is lost.
     """
     if not {"model", "model_version"} <= set(images.arrow.names):
         return
@@ -32,7 +33,7 @@ def keep_superseded(driver: Driver, images: Table, predictions: Table, rows: pa.
     flush(driver, list(_parts(predictions, former.take(pa.array(lost, pa.int32())))))
 
 
-def _answers(rows: pa.RecordBatch) -> list[Answer]:
+def _answers(rows: pa.RecordBatch) -> list[_AnswerKey]:
     columns = (rows.column(name).to_pylist() for name in ("id", "model", "model_version"))
     return list(zip(*columns, strict=True))
 
@@ -41,7 +42,8 @@ def _parts(predictions: Table, former: pa.RecordBatch) -> Iterator[Part]:
     """Yield the rows for `predictions`.
 
     Where an earlier version of flumen stored an image, its probabilities stand there already, and nowhere else: such an
-    answer is only added if it is not there.
+    answer is only added if it is not there. So is that of a classifier which gives no probabilities: where one version
+    answers twice, before and after another, the first stays.
     """
     there = former.schema.names
     columns = [

@@ -38,7 +38,10 @@ def ensure_table(driver: Driver, table: Table) -> Table:
 
 
 def flush(driver: Driver, parts: Iterable[Part]) -> dict[int, str]:
-    """Send parts in order; return the reason for each position in the batch whose row was refused for good."""
+    """Send parts in order; return the reason for each position in the batch whose row was not stored.
+
+    It was refused for good, or was to be inserted and is there: `flumen.stores.kudu.driver.Driver.upsert`.
+    """
     reasons: dict[int, str] = {}
     for group in flushes(parts):
         refused = driver.upsert([part.write for part in group])

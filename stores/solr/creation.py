@@ -3,12 +3,12 @@
 import io
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from flumen.stores.errors import StoreError, StoreRefused, StoreUnavailable
-from flumen.stores.solr.schema import CONFIGSET, IndexField, check_schema
+from flumen.stores.errors import SchemaMismatch, StoreError, StoreRefused, StoreUnavailable
+from flumen.stores.solr.schema import CONFIGSET, IndexField, check_schema, find_field
 from flumen.stores.solr.server import ErrorResponse, SolrServer, shorten
 
 _APPEARS_WITHIN_S = 30.0
@@ -18,6 +18,8 @@ _POLL_S = 0.1
 _PROPERTIES = {"property.flumen.points": "false"}
 """What the schema file asks a core for. One that was made without keeps the points that it has: a field's documents all
 have them, or none."""
+_WITHOUT_POINTS = "size_bytes"
+"""One of the fields that have no points in an index of such properties."""
 
 
 def prepare_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
@@ -26,7 +28,7 @@ def prepare_index(server: SolrServer, fields: Sequence[IndexField]) -> None:
     Raises:
         StoreUnavailable: the server does not answer.
         StoreRefused: it is no Solr, access is refused, or the config set is not on it.
-        SchemaMismatch: the index has other fields.
+        SchemaMismatch: the index has other fields, or the config set that it would be made from is an earlier one.
     """
     schema = server.read_schema()
     if schema is None:
@@ -50,12 +52,15 @@ def _create_index(server: SolrServer) -> dict[str, Any]:
     system = server.ask(f"{server.url}/admin/info/system")
     if isinstance(system, ErrorResponse):
         raise server.store_error(system)
-    answer = _create_collection(server) if system.get("mode") == "solrcloud" else _create_core(server)
+    in_cloud = system.get("mode") == "solrcloud"
+    answer = _create_collection(server) if in_cloud else _create_core(server)
     refused = isinstance(answer, ErrorResponse) and not _exists_already(answer)
     deadline = time.monotonic() + (_REFUSED_FOR_ANOTHER_S if refused else _APPEARS_WITHIN_S)
     while True:
         schema, reason = _look(server)
         if schema is not None:
+            if not isinstance(answer, ErrorResponse):
+                _check_points(server, schema, in_cloud)
             return schema
         if time.monotonic() > deadline:
             raise _creation_error(server, answer) if refused else reason
@@ -91,6 +96,30 @@ def _create_collection(server: SolrServer) -> Any:
         **_PROPERTIES,
     }
     return server.ask(f"{server.url}/admin/collections", create)
+
+
+def _check_points(server: SolrServer, schema: Mapping[str, Any], in_cloud: bool) -> None:
+    """Take an index back that has just been made with points, though it was asked for without.
+
+    Its config set does not know the property. One that does, put in its place later, would turn the fields of an index
+    that has documents, and Solr would refuse every document from then on.
+    """
+    entry = find_field(schema, _WITHOUT_POINTS)
+    if entry is None or not entry.get("indexed", True):
+        return
+    options = server.options
+    if in_cloud:
+        answer = server.ask(f"{server.url}/admin/collections", {"action": "DELETE", "name": options.core})
+    else:  # which leaves the core's folder: something may have been in it before
+        answer = server.ask(f"{server.url}/admin/cores", {"action": "UNLOAD", "core": options.core})
+    if isinstance(answer, ErrorResponse):
+        raise server.store_error(answer)
+    place = "by admin/configs?action=UPLOAD&overwrite=true" if in_cloud else "to <Solr home>/configsets"
+    raise SchemaMismatch(
+        f"the config set {options.config_set!r} on Solr at {server.url} is of an earlier version of flumen, so that "
+        f"no index {options.core!r} was made from it. Copy {CONFIGSET} there ({place}; docs/solr.md) and start again, "
+        "or create the index yourself without the property flumen.points"
+    )
 
 
 def _exists_already(response: ErrorResponse) -> bool:

@@ -1,5 +1,6 @@
 """Writing micro-batches into Solr."""
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -7,7 +8,7 @@ import orjson
 
 from flumen.interceptor.batch import Batch
 from flumen.interceptor.columns import Column
-from flumen.stores.errors import StoreClosed
+from flumen.stores.errors import SchemaMismatch, StoreClosed
 from flumen.stores.sink import Failure
 from flumen.stores.solr.creation import check_index, prepare_index
 from flumen.stores.solr.encoding import CONTENT_TYPE, encode, request_body
@@ -18,6 +19,13 @@ from flumen.stores.solr.server import ErrorResponse, SolrServer, shorten
 
 # Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
 _SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
+# What Lucene says of a field that is indexed otherwise than in the documents that are there, to the answer's end: an
+# image's id stands before it, and could say anything.
+_AT_ODDS_WITH_SCHEMA = re.compile(
+    r"possible analysis error: (cannot change field \"\w+\" from [\w ,=]+ to inconsistent [\w ,=]+"
+    r"|Inconsistency of field data structures across documents for field \[\w+\] of doc \[\d+\]\. "
+    r"[\w ]+: expected '[\w ]+', but it has '[\w ]+'\.)\Z"
+)
 _COMMIT = b'{"commit": {"openSearcher": false}}'
 
 
@@ -42,7 +50,7 @@ class SolrSink:
         Raises:
             StoreUnavailable: the server does not answer, or cannot commit now.
             StoreRefused: access is refused, or the config set is not on the server.
-            SchemaMismatch: the index has other fields.
+            SchemaMismatch: the index has other fields, or its config set is of an earlier version.
         """
         self.close()
         self._server = server = SolrServer(self._options)
@@ -58,7 +66,7 @@ class SolrSink:
 
         Raises:
             StoreUnavailable: the server does not answer or asks to wait; write the batch again.
-            SchemaMismatch: the index has other fields by now, and no row is to blame.
+            SchemaMismatch: the index has other fields by now, or fields of other structure, and no row is to blame.
             StoreRefused: the index is gone, or access is refused.
             StoreClosed: not connected.
         """
@@ -150,4 +158,12 @@ class SolrSink:
         self._doubt_log(answer)
         if answer.status not in _SPLIT:
             raise self._server.store_error(answer)
+        if at_odds := _AT_ODDS_WITH_SCHEMA.search(answer.reason):
+            check_index(self._server, self._fields)  # which says more of a field of another type
+            raise SchemaMismatch(
+                f"the documents in the Solr index {self._server.index_url} have fields of another structure than its "
+                f"schema says by now: {at_odds[1]}. No image is to blame. Put back the config set, or the core's "
+                "property flumen.points, with which the index was made, and reload it, or choose a core of another "
+                "name (FLUMEN_SOLR_CORE) and rebuild it from Kudu as docs/solr.md says"
+            )
         return shorten(answer.reason)

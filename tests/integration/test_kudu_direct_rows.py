@@ -132,3 +132,13 @@ def test_with_another_client_cells_are_set_the_plain_way(
     monkeypatch.setenv("FLUMEN_CACHE", str(tmp_path))
     monkeypatch.setattr(classes, "_source", lambda _: source.encode())
     assert (classes._tried(name) is not None) == is_taken
+
+
+def test_kept_classes_that_are_of_no_use_are_compiled_again(
+    drivers: tuple[JvmDriver, JvmDriver], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source = classes._source("DirectRows").replace(b"DirectRows", b"KeptWrongly")
+    monkeypatch.setenv("FLUMEN_CACHE", str(tmp_path))
+    monkeypatch.setattr(classes, "_source", lambda _: source)
+    classes._keep(classes._kept_file(source), {f"{classes.PACKAGE}.KeptWrongly": b"no class"})
+    assert classes._tried("KeptWrongly") is not None

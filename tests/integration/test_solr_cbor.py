@@ -1,6 +1,9 @@
 """What Solr keeps of a document in CBOR is what it keeps of the same one in JSON, field by field."""
 
+import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import loopback
@@ -10,8 +13,9 @@ import pytest
 from plain_documents import COLUMNS, plain_documents
 
 from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.stores.errors import SchemaMismatch
 from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
-from flumen.stores.solr.schema import index_fields
+from flumen.stores.solr.schema import CONFIGSET, index_fields
 
 FIELDS = index_fields(COLUMNS)
 LONG = "ünï " * 2_500
@@ -117,3 +121,27 @@ def test_an_index_that_was_made_with_points_keeps_them(options: SolrOptions, rea
     finally:
         unload = {"action": "UNLOAD", "core": other.core, "deleteInstanceDir": "true"}
         loopback.get(f"{options.url}/admin/cores", params=unload, timeout=60)
+
+
+def test_no_core_is_made_from_an_earlier_config_set(options: SolrOptions) -> None:
+    """With the new one in its place, Solr would refuse every document."""
+    home = Path(loopback.get(f"{options.url}/admin/info/system", timeout=60).json()["solr_home"])
+    if not (home / "configsets").is_dir():
+        pytest.skip("this Solr has its config sets elsewhere")
+    place = replace(options, config_set=options.core)
+    folder = home / "configsets" / place.config_set
+    shutil.copytree(CONFIGSET, folder)
+    schema = folder / "conf" / "schema.xml"
+    content = schema.read_text(encoding="utf-8")
+    sink = SolrSink(place, COLUMNS)
+    try:
+        schema.write_text(content.replace("${flumen.points:true}", "true"), encoding="utf-8")
+        for _ in range(2):
+            with pytest.raises(SchemaMismatch, match="is of an earlier version of flumen"):
+                sink.connect()
+        schema.write_text(content, encoding="utf-8")
+        sink.connect()
+        assert not sink.write(batch_of("a").take([0, 1]))
+    finally:
+        sink.close()
+        shutil.rmtree(folder)

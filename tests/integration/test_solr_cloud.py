@@ -94,12 +94,12 @@ def batch_of(*ids: str) -> Batch:
 WIDTH = '<field name="width" type="pint" indexed="${flumen.points:true}"/>'
 
 
-def upload_with(options: SolrOptions, width: str) -> None:
-    """Put a config set on the server that has another field `width`, or none."""
+def upload_with(options: SolrOptions, width: str, points: str = "${flumen.points:true}") -> None:
+    """Put a config set on the server that has another field `width`, or none, and says otherwise which have points."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in (CONFIGSET / "conf").iterdir():
-            text = path.read_text().replace(WIDTH, width)
+            text = path.read_text().replace(WIDTH, width).replace("${flumen.points:true}", points)
             archive.writestr(path.name, text)
     parameters = {"action": "UPLOAD", "name": options.config_set, "overwrite": "true"}
     url = f"{options.url}/admin/configs"
@@ -122,6 +122,19 @@ def test_a_collection_is_created_from_the_config_set(options: SolrOptions, conne
     assert row is not None
     assert (row["width"], row["lens"]) == (28, "50 mm")
     reader.close()
+    field = loopback.get(f"{options.url}/{options.core}/schema/fields/size_bytes", timeout=60).json()["field"]
+    assert field["indexed"] is False
+
+
+def test_no_collection_is_made_from_an_earlier_config_set(options: SolrOptions, connect: Connect) -> None:
+    """With the new one in its place, Solr would refuse every document."""
+    older = replace(options, config_set=options.core)
+    upload_with(older, WIDTH, points="true")
+    for _ in range(2):
+        with pytest.raises(SchemaMismatch, match="is of an earlier version of flumen"):
+            connect(older)
+    upload_with(older, WIDTH)
+    assert not connect(older).write(batch_of("a"))
 
 
 def test_a_collection_of_another_schema_is_left_alone(options: SolrOptions) -> None:
@@ -156,8 +169,9 @@ def test_a_collection_gets_the_fields_that_it_lacks(options: SolrOptions, connec
         ("", "no field 'width', expected solr.IntPointField"),
         (WIDTH.replace("pint", "boolean"), "field 'width' is solr.BoolField, expected solr.IntPointField"),
         (WIDTH + '<field name="owner" type="string" required="true"/>', "field 'owner' is required there"),
+        (WIDTH.replace("${flumen.points:true}", "true"), 'cannot change field "width" from points'),
     ],
-    ids=["gone", "retyped", "required"],
+    ids=["gone", "retyped", "required", "points"],
 )
 def test_a_schema_that_changes_under_a_worker_is_no_documents_fault(
     options: SolrOptions, connect: Connect, width: str, difference: str

@@ -1,5 +1,6 @@
 """Compiled classes are kept for the next start, and nobody else's are taken for them."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,3 +44,12 @@ def test_a_cache_that_cannot_be_written_is_no_matter(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     _keep(tmp_path / "file" / "b.json", BYTECODE)
     assert _read(tmp_path / "file" / "b.json") is None
+
+
+def test_what_cannot_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    _keep(tmp_path / "b.json", BYTECODE)
+    assert list(tmp_path.iterdir()) == []

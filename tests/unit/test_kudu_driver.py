@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from flumen.stores.artifacts import download
 from flumen.stores.errors import ArtifactError, DriverMissing, StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
 from flumen.stores.kudu.driver import (
+    Change,
+    Write,
     check_listening,
     native_is_installed,
     open_driver,
@@ -38,9 +41,21 @@ HUNG_UP_ON = (
 )
 
 
+def writes(*counts: int, change: Change = "upsert") -> list[Write]:
+    return [Write("images", pa.record_batch({"id": ["x"] * count}), change) for count in counts]
+
+
 def test_a_row_is_to_blame_for_what_is_too_large() -> None:
     statuses = [None, TOO_LARGE, None, None, KEY_TOO_LARGE]
-    assert row_failures(statuses, [2, 0, 3], OPTIONS) == [{1: TOO_LARGE}, {}, {2: KEY_TOO_LARGE}]
+    assert row_failures(statuses, writes(2, 0, 3), OPTIONS) == [{1: TOO_LARGE}, {}, {2: KEY_TOO_LARGE}]
+
+
+def test_only_what_was_to_be_inserted_may_be_there_already() -> None:
+    there = "Already present: key already present (error 0)"
+    assert row_failures([None, there], writes(2, change="insert"), OPTIONS) == [{1: there}]
+    for change in ("upsert", "delete"):
+        with pytest.raises(StoreUnavailable, match=r"kudu\.example:7051.*Already present"):
+            row_failures([None, there], writes(2, change=change), OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +68,7 @@ def test_a_row_is_to_blame_for_what_is_too_large() -> None:
 )
 def test_no_row_is_to_blame_for_a_table_that_was_altered(status: str) -> None:
     with pytest.raises(StoreRefused, match="start again") as caught:
-        row_failures([None, TOO_LARGE, status], [3], OPTIONS)
+        row_failures([None, TOO_LARGE, status], writes(3), OPTIONS)
     assert status in str(caught.value)
 
 
@@ -62,7 +77,7 @@ def test_no_row_is_to_blame_for_a_table_that_was_altered(status: str) -> None:
 )
 def test_a_server_in_trouble_fails_the_flush(status: str) -> None:
     with pytest.raises(StoreUnavailable, match=r"kudu\.example:7051.*" + status.partition(":")[0]) as caught:
-        row_failures([None, TOO_LARGE, status], [3], OPTIONS)
+        row_failures([None, TOO_LARGE, status], writes(3), OPTIONS)
     assert caught.value.retriable
 
 

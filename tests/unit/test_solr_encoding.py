@@ -157,6 +157,18 @@ def test_what_cannot_be_stored_refuses_its_row_alone(name: str, value: Any, reas
         assert read_cbor(encoded.documents[2])
 
 
+def test_arrays_are_strings_like_any_other_list() -> None:
+    keywords = [np.array(["a", "b"]), None, ["c"]]
+    columns = [column for column in COLUMNS if column.name == "keywords"]
+    encoded = encode(batch_of_three(keywords=keywords), index_fields(columns))
+    assert [read_cbor(document) for document in encoded.documents] == [
+        {"keywords": ["a", "b"]},
+        {},
+        {"keywords": ["c"]},
+    ]
+    assert not encoded.refused
+
+
 def test_no_rows_are_no_documents() -> None:
     columns: dict[str, Any] = {name: [] for name in batch_of_three().columns}
     assert encode(batch_of(columns), FIELDS) == EncodedBatch([], {})
