@@ -66,11 +66,14 @@ class KafkaConsumer:
     def take(self, most: int) -> list[RawMessage]:
         """Return what has come; see `GroupConsumer.take`."""
         self._went.clear()
+        troubles = self._brokers.troubles
         come = self._client.consume(most, 0)
         if not come:
             return []
         delivered = [message for message in come if not self._brokers.is_error(message.error())]
-        if delivered:
+        if (
+            delivered and self._brokers.troubles == troubles
+        ):  # else it may stand behind them, and is said once
             self._brokers.delivered()
         raws = raw_messages(delivered)
         if self._went:  # behind some of these messages, and before they were returned
