@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from flumen.streams.kafka.brokers import Brokers, Waits, callback, group_config
@@ -21,6 +22,8 @@ from flumen.streams.kafka.message import Partition, RawMessage
 from flumen.streams.kafka.places import Positions
 from flumen.streams.kafka.polling import Arrivals
 from flumen.streams.kafka.received import raw_messages
+
+log = structlog.get_logger(__name__)
 
 
 class KafkaConsumer:
@@ -50,6 +53,8 @@ class KafkaConsumer:
             logging.getLogger("librdkafka"),
         )
         self._arrivals = Arrivals(self._client)
+        if not self._arrivals.is_told:
+            log.info("this version of confluent-kafka is not known; looking for messages 200 times a second")
         self._went: set[Partition] = set()
         """What went to others, and did not come back, within the call of `take` that is being made."""
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from clocks import Clock
 from confluent_kafka import KafkaError, Message
+from structlog.testing import capture_logs
 
 from flumen.streams.kafka import consumer as module
 from flumen.streams.kafka.consumer import KafkaConsumer
@@ -91,3 +92,17 @@ def test_leave_to_read_that_is_withdrawn_behind_a_message_is_waited_for(
     clients[0].come = [message()]
     consumer.take(15)
     assert not pulse.is_waiting_for("kafka's leave to read")
+
+
+@pytest.mark.usefixtures("clients")
+def test_a_binding_that_does_not_tell_is_named(pulse: Pulse, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for is_told in (True, False):
+        monkeypatch.setattr(Woken, "is_told", is_told)
+        with capture_logs() as lines:
+            KafkaConsumer("images", {"bootstrap.servers": "127.0.0.1:9092"}, pulse, lambda _: None)
+        said.append([line["event"] for line in lines])
+    assert said == [
+        [],
+        ["this version of confluent-kafka is not known; looking for messages 200 times a second"],
+    ]
