@@ -28,7 +28,7 @@ from flumen.streams.live.beside import begun, off_the_loop
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
-from flumen.streams.live.interception import start_interception
+from flumen.streams.live.interception import Interception, start_interception
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 Entered = TypeVar("Entered")
 
 MODEL_REPOSITORY = "the model repository"
+_PROCESSES = "the interception processes"
 
 _IMPORTED_MEANWHILE = ("control.worker.following", "live.agent", "live.app", "live.reader")
 """With Faust, ONNX Runtime and what they import: a third of a second."""
@@ -104,9 +105,9 @@ class _Start:
         this one leaves before its stores are closed.
         """
         settings, metrics = self.settings, self.metrics
-        interception = start_interception(settings, self.chain, metrics, self.pulse)
-        opened.callback(interception.close)
         retry = Retry(metrics, self.pulse)
+        interception = await retry.until_done(_PROCESSES, self._interception)
+        opened.callback(interception.close)
         columns = merge_columns(interceptor.columns for interceptor in self.chain)
         delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
         opened.push_async_callback(delivery.close)
@@ -122,6 +123,9 @@ class _Start:
         await connecting
         dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
         return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
+
+    async def _interception(self) -> Interception:
+        return start_interception(self.settings, self.chain, self.metrics, self.pulse)
 
     async def _make_topics(self, retry: Retry) -> None:
         await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, self.settings))
