@@ -57,9 +57,7 @@ MAIN = (LOOP, LOOP_IN_FULL, SAME, FULL)
 
 
 def in_processes(most: int = 4) -> list[Contender]:
-    """Return workers that intercept in one to so many processes; none where flumen has no such setting."""
-    if _PROCESSES not in Settings.model_fields:
-        return []
+    """Return workers that intercept in one to so many processes."""
     return [
         Contender(f"flumen, in full, {count} proc.", DEFAULT_CHAIN, processes=count)
         for count in range(1, most + 1)

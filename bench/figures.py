@@ -68,7 +68,11 @@ def figures(race: Race) -> Figures:
 
 
 def _whole(race: Race) -> Span:
-    """From the assignment to the last commit, both to the millisecond; CPU at the assignment is between two looks."""
+    """From the assignment to the last commit, to the millisecond.
+
+    CPU begins as between the two looks around the assignment, that by thread with the first look behind it; both end
+    with the first look behind the last commit.
+    """
     seconds = done_at(race.commits, race.images) - race.assigned_at
     start, end = cpu_at(race.looks, race.assigned_at), race.marks[-1].look.cpu_s
     threads = _difference(race.marks[0].thread_cpu_s, race.marks[-1].thread_cpu_s)

@@ -54,7 +54,8 @@ class Watched:
     def thread_cpu_s(self) -> dict[tuple[str, str], float]:
         """Return the seconds of the threads that live, by process and by what the thread does."""
         taken: defaultdict[tuple[str, str], float] = defaultdict(float)
-        for name, process in {OWN: self._contender, **self._servers}.items():
+        children = [(CHILDREN, child) for child in self._children()]
+        for name, process in [(OWN, self._contender), *children, *self._servers.items()]:
             for role, seconds in _threads(process.pid).items():
                 taken[name, role] += seconds
         return dict(taken)
@@ -81,7 +82,7 @@ def role(thread: str, is_main: bool = False) -> str:
 
 def _threads(pid: int) -> dict[str, float]:
     taken: defaultdict[str, float] = defaultdict(float)
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for task in Path("/proc").glob(f"{pid}/task/*"):
         try:
             nanoseconds = int((task / "schedstat").read_text().split()[0])
             name = (task / "comm").read_text().strip()

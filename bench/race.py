@@ -5,7 +5,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -122,24 +122,24 @@ def race(contender: Contender, setting: Setting) -> Race:
 def running(contender: Contender, setting: Setting) -> Iterator[tuple[Running, Settings]]:
     """Start a contender, with tables and an index that are there already: none pays for making them."""
     settings = setting.fresh(contender.interceptors)
-    for sink in setting.sinks(settings):
-        sink.close()
-    command, environment = contender.command(setting, settings)
-    commits = CommitLog(
-        settings.kafka_servers, settings.group_id, settings.images_topic, settings.topic_partitions
-    )
-    with tempfile.NamedTemporaryFile(prefix="flumen-bench-", suffix=".log") as log:
+    with ExitStack() as ending:
+        ending.callback(setting.discard, settings)
+        for sink in setting.sinks(settings):
+            sink.close()
+        command, environment = contender.command(setting, settings)
+        commits = CommitLog(
+            settings.kafka_servers, settings.group_id, settings.images_topic, settings.topic_partitions
+        )
+        ending.callback(commits.close)
+        log = ending.enter_context(tempfile.NamedTemporaryFile(prefix="flumen-bench-", suffix=".log"))
         executed_at = time.time()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
-        watched = Watched(psutil.Process(process.pid), setting.server_processes())
+        ending.callback(_end, process)
         try:
+            watched = Watched(psutil.Process(process.pid), setting.server_processes())
             yield Running(process, watched, commits, Path(log.name), executed_at), settings
         except psutil.Error as error:
             raise SystemExit(f"{contender.name} is gone: {Path(log.name).read_text()[-3000:]}") from error
-        finally:
-            _end(process)
-            commits.close()
-            setting.discard(settings)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

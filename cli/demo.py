@@ -52,15 +52,17 @@ def demo(
     """
     began = time.monotonic()
     home = load_settings().home
-    if not IMAGES.exists():
-        raise SourceUnreadable(f"the demo's images are not at {IMAGES}; run it from a clone of the project")
+    files = [IMAGES, *([_MORE_IMAGES] if everything else [])]
+    for file in files:
+        if not file.exists():
+            raise SourceUnreadable(f"the demo's images are not at {file}; run it from a clone of the project")
     _require_own_servers(load_settings(), local.recorded(home))
     ran = local.running(home)
     with signals_end(), ExitStack() as closing:
         if not keep:
             closing.callback(local.stop_others, home, ran)
         with _telling_what_is_stopped():
-            shown = _show(home, keep, [IMAGES, *([_MORE_IMAGES] if everything else [])], closing)
+            shown = _show(home, keep, files, closing)
     left = Left(servers=keep or local.is_running(home), workers=shown.workers_are_left)
     ending = farewell(shown.photos, IMAGES, left, time.monotonic() - began)
     console.print(ending, markup=False, highlight=False, soft_wrap=True)
@@ -121,10 +123,10 @@ def _servers(endpoints: Endpoints) -> str:
 
 def _went(flow: Flow, settings: Settings) -> str:
     """Say how fast a flow was, and where its images are."""
-    rate = flow.report.sent / flow.seconds
+    done = flow.looks[-1].done
+    best = f", {flow.best_rate:,.0f} at best" if flow.best_rate is not None else ""
     return (
-        f"[bold]{flow.report.sent:,} images in {flow.seconds:.1f} s[/]: {rate:,.0f} a second, "
-        f"{flow.best_rate:,.0f} at best.\n"
+        f"[bold]{done:,} images in {flow.seconds:.1f} s[/]: {done / flow.seconds:,.0f} a second{best}.\n"
         f"They are in Kudu's table {settings.kudu_table_prefix}images and Solr's index {settings.solr_core}; "
         f"what was broken is in the topic {settings.dead_topic}."
     )

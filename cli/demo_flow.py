@@ -1,8 +1,10 @@
 """How the demo's images flow, as it is shown: published, and done, by the offsets that Kafka has of them."""
 
+import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -39,7 +41,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A flow that is over: what was published, and how it went."""
+    """A flow that is over: what was published, and how it went; with what lay in the topic before."""
 
     report: PublishReport
     looks: Sequence[Look]
@@ -48,12 +50,18 @@ class Flow:
     def seconds(self) -> float:
         """How long it took from the first image that was seen done, or from the look before it, to the last."""
         first = next((before for before, look in pairwise(self.looks) if look.done), self.looks[0])
-        return self.looks[-1].at - first.at
+        return max(self.looks[-1].at - first.at, _LOOK_EVERY_S)
 
     @property
-    def best_rate(self) -> float:
-        """The most images a second, over `RATE_OVER_S`."""
-        return max(rates(self.looks), default=0.0)
+    def best_rate(self) -> float | None:
+        """The most images a second over `RATE_OVER_S`; None of a flow that was over sooner."""
+        began = self.looks[0].at
+        whole = [
+            rate
+            for look, rate in zip(self.looks[1:], rates(self.looks), strict=True)
+            if look.at - began >= RATE_OVER_S
+        ]
+        return max(whole, default=None)
 
 
 def rates(looks: Sequence[Look]) -> list[float]:
@@ -77,11 +85,12 @@ def send(images: Iterable[SourceImage], count: int, settings: Settings, worker: 
     try:
         with (
             ThreadPoolExecutor(1, "publish") as background,
+            closing(Endable(images)) as endable,
             Live(console=console, auto_refresh=False) as live,
         ):
             before = observer.progress(settings.images_topic)
             publishing = background.submit(
-                publish, images, settings.producer_config(), settings.images_topic, None, lambda _: None
+                publish, endable, settings.producer_config(), settings.images_topic, None, lambda _: None
             )
             looks: list[Look] = []
             reached, moved_at = (False, 0), time.monotonic()
@@ -101,6 +110,24 @@ def send(images: Iterable[SourceImage], count: int, settings: Settings, worker: 
                 time.sleep(_LOOK_EVERY_S)
     finally:
         observer.close()
+
+
+class Endable:
+    """Images that end, wherever they are, once this is closed: whoever publishes them is waited for."""
+
+    def __init__(self, images: Iterable[SourceImage]) -> None:
+        self._images = images
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[SourceImage]:
+        for image in self._images:
+            if self._closed.is_set():
+                return
+            yield image
+
+    def close(self) -> None:
+        """Let them end."""
+        self._closed.set()
 
 
 def _is_over(report: PublishReport, last: Look) -> bool:

@@ -12,7 +12,7 @@ class Task:
     """Read a topic in a group, classify what comes, and store it, until the process is ended.
 
     `preprocess`: how the model reads pixels, as its manifest has it. `full`: all columns that flumen writes; else the
-    20 that an afternoon's work has.
+    21 that an afternoon's work has.
     """
 
     kafka: str

@@ -53,6 +53,8 @@ class Brokers:
         name = config.get("group.instance.id")
         self.reading = f"reading from {topic!r}" + (f" as {name!r}" if name else "")
         self._waits = waits
+        self.troubles = 0
+        """How often something was heard that is no message, and no good news."""
         self._has_trouble = False
         self._end = end
         self._told: set[str] = set()
@@ -60,7 +62,7 @@ class Brokers:
     def failed(self, error: KafkaError) -> None:
         """Hear an error of the connection: librdkafka's `error_cb`."""
         self._connection.hear(error)
-        self._has_trouble = True
+        self._note_trouble()
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             if self._waits.waits_for(KAFKA, self._connection.reason()):
                 log.warning("no broker answers; waiting", reason=self._connection.reason())
@@ -107,7 +109,7 @@ class Brokers:
             )
         if is_fatal(error):
             raise self._failed_for_good(error)
-        self._has_trouble = True
+        self._note_trouble()
         if error.code() in UNREADABLE:
             if str(error.str()) not in self._told:
                 self._told.add(str(error.str()))
@@ -120,6 +122,10 @@ class Brokers:
         elif self._waits.waits_for(_LEAVE_TO_READ, str(error.str())):
             log.error("kafka does not let this worker read; waiting until it does", error=error.str())
         return True
+
+    def _note_trouble(self) -> None:
+        self.troubles += 1
+        self._has_trouble = True
 
     def _failed_for_good(self, error: KafkaError) -> StreamError:
         return failed_for_good(self.reading, error)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from flumen.streams.kafka.brokers import Brokers, Waits, callback, group_config
@@ -21,6 +22,8 @@ from flumen.streams.kafka.message import Partition, RawMessage
 from flumen.streams.kafka.places import Positions
 from flumen.streams.kafka.polling import Arrivals
 from flumen.streams.kafka.received import raw_messages
+
+log = structlog.get_logger(__name__)
 
 
 class KafkaConsumer:
@@ -50,6 +53,8 @@ class KafkaConsumer:
             logging.getLogger("librdkafka"),
         )
         self._arrivals = Arrivals(self._client)
+        if not self._arrivals.is_told:
+            log.info("this version of confluent-kafka is not known; looking for messages 200 times a second")
         self._went: set[Partition] = set()
         """What went to others, and did not come back, within the call of `take` that is being made."""
 
@@ -66,11 +71,14 @@ class KafkaConsumer:
     def take(self, most: int) -> list[RawMessage]:
         """Return what has come; see `GroupConsumer.take`."""
         self._went.clear()
+        troubles = self._brokers.troubles
         come = self._client.consume(most, 0)
         if not come:
             return []
         delivered = [message for message in come if not self._brokers.is_error(message.error())]
-        if delivered:
+        if (
+            delivered and self._brokers.troubles == troubles
+        ):  # else it may stand behind them, and is said once
             self._brokers.delivered()
         raws = raw_messages(delivered)
         if self._went:  # behind some of these messages, and before they were returned

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 class Concurrency:
     """What is taken and not yet acknowledged, counted in micro-batches, if all goes slower than reading.
 
-    `agents` work on one batch each. Two, as the steps serve their batches one after another: while the stores write
-    one, the next is decoded and classified. More would wait, in memory, for steps that are busy.
+    `agents` work on one batch each. Two, though there are three steps, to intercept, to classify and to write, that
+    each serve one batch after another: while the stores write one, the next is decoded and classified. A third would
+    keep all three steps busy where they take as long as each other, and one more batch in memory where they do not.
     `in_channel` are ready for the agents. One, so that none of them waits for the reader's thread; more would only be
     more memory, and more that is delivered again behind a worker that was killed.
     """

@@ -41,12 +41,14 @@ class MicroBatch:
 class IntakeOptions:
     """When a micro-batch is full, how much may be in hand, and how long things may take, in seconds.
 
-    `max_batch_time_s` is how long a batch fills at most while others are in hand; every `take_every_s` meanwhile it
-    takes what has come. `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes`
-    is the size of one. `pause_after_s` is how long the thread waits for somebody to take a batch before it polls,
-    paused, for its group's sake; `decoded_bytes` says what is kept of an image beside its message, for the model that
-    is served now: what it sees of the image and what it answers; `revoke_timeout_s` how long it finishes what is in
-    hand of partitions that are taken away.
+    `max_batch_size` messages make a full batch; `max_batch_time_s` is how long a batch fills at most while others are
+    in hand; every `take_every_s` meanwhile it takes what has come. `max_in_flight_bytes` bounds the messages taken and
+    not yet acknowledged, `max_message_bytes` is the size of one. `pause_after_s` is how long the thread waits for
+    somebody to take a batch before it polls, paused, for its group's sake; `decoded_bytes` says what is kept of an
+    image beside its message, for the model that is served now: what it sees of the image and what it answers;
+    `revoke_timeout_s` how long it finishes what is in hand of partitions that are taken away. Commits are
+    `commit_every_s` apart at least, and that often it is looked whether what is waited for has come; the last ones are
+    tried for `last_commit_s`. Every `look_every_s` it is looked how far the partitions are.
     """
 
     max_batch_size: int = 500
@@ -267,9 +269,13 @@ class Intake:
         self._consumer.pause()
         until = self._clock() + self._options.last_commit_s
         self._commits.commit(self._consumer, wait=True)
+        self._commit_at = self._clock() + self._options.commit_every_s
         while (left := self._commits.uncommitted()) and self._clock() < until:
-            self._consumer.wait(self._options.commit_every_s)
             self._consumer.take(1)
+            if self._clock() < self._commit_at:
+                self._consumer.wait(self._commit_at - self._clock())  # it may end sooner
+                continue
+            self._commit_at = self._clock() + self._options.commit_every_s
             self._commits.commit(self._consumer, wait=True)
         if left:
             # Nothing is lost by it: what is not committed is delivered again.

@@ -6,9 +6,9 @@ and while Faust and ONNX Runtime are imported, so these are imported where they 
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -24,10 +24,11 @@ from flumen.streams.importing import without_collections
 from flumen.streams.kafka.brokers import KAFKA
 from flumen.streams.kafka.consumer import KafkaConsumer
 from flumen.streams.kafka.topics import ensure_topics, packed_topics
+from flumen.streams.live.beside import begun, off_the_loop
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
-from flumen.streams.live.interception import start_interception
+from flumen.streams.live.interception import Interception, start_interception
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.shadow import Shadow
@@ -45,6 +46,7 @@ log = structlog.get_logger(__name__)
 Entered = TypeVar("Entered")
 
 MODEL_REPOSITORY = "the model repository"
+_PROCESSES = "the interception processes"
 
 _IMPORTED_MEANWHILE = ("control.worker.following", "live.agent", "live.app", "live.reader")
 """With Faust, ONNX Runtime and what they import: a third of a second."""
@@ -98,18 +100,20 @@ class _Start:
     async def steps(self, opened: AsyncExitStack) -> "Steps":
         """Open the stores and load the model to serve, at the same time; what is opened closes with `opened`.
 
-        Servers that are down are waited for. Where Kafka or the model as well as a store ends the start, the store is
-        not heard.
+        Servers that are down are waited for. What Kafka refuses, or the model, ends the start at once; what a store
+        refuses is told at once, and ends it behind them. What is opened last closes first: other workers learn that
+        this one leaves before its stores are closed.
         """
         settings, metrics = self.settings, self.metrics
-        interception = start_interception(settings, self.chain, metrics, self.pulse)
-        opened.callback(interception.close)
         retry = Retry(metrics, self.pulse)
+        interception = await retry.until_done(_PROCESSES, self._interception)
+        opened.callback(interception.close)
         columns = merge_columns(interceptor.columns for interceptor in self.chain)
         delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
         opened.push_async_callback(delivery.close)
-        connecting = await opened.enter_async_context(_begun(delivery.connect()))
-        importing = await opened.enter_async_context(_begun(asyncio.to_thread(_import_meanwhile)))
+        connecting = await opened.enter_async_context(begun(delivery.connect()))
+        connecting.add_done_callback(_tell_refusal)
+        importing = await opened.enter_async_context(begun(asyncio.to_thread(_import_meanwhile)))
         await self._make_topics(retry)
         await importing
         from flumen.streams.live.agent import Steps
@@ -119,6 +123,9 @@ class _Start:
         await connecting
         dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
         return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
+
+    async def _interception(self) -> Interception:
+        return start_interception(self.settings, self.chain, self.metrics, self.pulse)
 
     async def _make_topics(self, retry: Retry) -> None:
         await retry.until_done(KAFKA, lambda: asyncio.to_thread(ensure_topics, self.settings))
@@ -136,7 +143,7 @@ class _Start:
         async def follow() -> "Control":
             waiting = _Waiting(retry, asyncio.get_running_loop())
             control = following(self.settings, self.metrics, shadow, self.hanging, waiting.until_done)
-            return await opened.enter_async_context(_off_the_loop(control, waiting.give_up))
+            return await opened.enter_async_context(off_the_loop(control, waiting.give_up))
 
         return await retry.until_done(KAFKA, follow)
 
@@ -147,15 +154,9 @@ def _import_meanwhile() -> None:
             import_module(f"flumen.streams.{name}")
 
 
-@asynccontextmanager
-async def _begun(work: Coroutine[Any, Any, Entered]) -> "AsyncIterator[asyncio.Task[Entered]]":
-    """Do something beside the block. What is not done at its end is given up, and what failed by then is not heard."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+def _tell_refusal(connecting: "asyncio.Task[None]") -> None:
+    if not connecting.cancelled() and (refusal := connecting.exception()) is not None:
+        log.warning("a store refuses; the start ends once kafka and the model answer", reason=str(refusal))
 
 
 class _Waiting:
@@ -178,28 +179,6 @@ class _Waiting:
         self._given_up.set_result(None)
 
 
-@asynccontextmanager
-async def _off_the_loop(
-    context: AbstractContextManager[Entered], give_up: Callable[[], None]
-) -> AsyncIterator[Entered]:
-    """Enter and leave a context in other threads. Cancelled while it is entered, it gives up and is left in order."""
-    entering = asyncio.ensure_future(asyncio.to_thread(context.__enter__))
-    try:
-        yield await asyncio.shield(entering)
-    except asyncio.CancelledError:
-        give_up()
-        await asyncio.wait({entering})
-        if entering.exception() is None:
-            await asyncio.to_thread(context.__exit__, None, None, None)
-        raise
-    except BaseException as error:
-        if entering.exception() is None:
-            await asyncio.to_thread(context.__exit__, type(error), error, error.__traceback__)
-        raise
-    else:
-        await asyncio.to_thread(context.__exit__, None, None, None)
-
-
 async def _run(start: _Start, stop: StopRequest) -> None:
     asked = asyncio.ensure_future(stop.made())
     async with AsyncExitStack() as opened:
@@ -213,6 +192,11 @@ async def _run(start: _Start, stop: StopRequest) -> None:
             await asyncio.wait({starting})
             log.info("worker stopped before it was ready; it had taken nothing")
             return
+        if (failure := starting.exception()) is not None:
+            start.pulse.stopping()
+            log.error("worker could not start", reason=str(failure))
+            leave_after(_START_S, 1)  # what was begun may hang
+            raise failure
         steps = starting.result()
         await _until_stopped(start, steps, asked)
 
@@ -235,8 +219,9 @@ async def _until_stopped(start: _Start, steps: "Steps", asked: "asyncio.Future[N
     steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
     add_agent(app, channel, reader, steps)
     app.service(cast(Any, reader))
-    await app.start()
+    gc.collect()
     gc.freeze()  # what is there now stays: no collection is to look through it, some 100 ms each time
+    await app.start()
     pulse.ready()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
     watchdogs = [

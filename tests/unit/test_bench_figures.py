@@ -69,7 +69,7 @@ def test_a_process_has_the_cpu_of_what_it_started(wait_until: Callable[..., Any]
         try:
             wait_until(lambda: watched.cpu_s()[CHILDREN] > 0.05, "the child process to be seen")
             assert watched.memory_bytes() > 0
-            assert (OWN, "main thread") in watched.thread_cpu_s()
+            assert {(OWN, "main thread"), (CHILDREN, "main thread")} <= watched.thread_cpu_s().keys()
         finally:
             for each in [*psutil.Process(process.pid).children(), process]:
                 each.kill()

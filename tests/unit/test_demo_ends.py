@@ -16,7 +16,7 @@ from flumen.stack import local
 from flumen.stack.errors import ServerFailed
 from flumen.stack.layout import Endpoints, Layout, State
 from flumen.stack.process import ProcessId, spawn, stop
-from flumen.streams.errors import BadSetting
+from flumen.streams.errors import BadSetting, SourceUnreadable
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 HERE = Endpoints("127.0.0.1:1", "127.0.0.1:2", "http://127.0.0.1:3/solr")
@@ -70,6 +70,16 @@ def test_servers_of_somebody_else_s_get_no_images_of_the_demo(
     error = CliRunner().invoke(app, ["demo"]).exception
     assert isinstance(error, BadSetting)
     assert f"{name.lower()} leads elsewhere" in str(error)
+
+
+def test_every_file_that_it_wants_is_looked_for_before_anything_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "start_stack", lambda _home: pytest.fail("it started"))
+    monkeypatch.setattr(demo, "_MORE_IMAGES", home / "missing.gz")
+    error = CliRunner().invoke(app, ["demo", "--all"]).exception
+    assert isinstance(error, SourceUnreadable)
+    assert "missing.gz" in str(error)
 
 
 def test_a_worker_is_recorded_while_it_runs(home: Path) -> None:

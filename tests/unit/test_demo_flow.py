@@ -1,11 +1,13 @@
 """What the demo shows while images flow: how far they are, and how fast they went of late."""
 
 import io
+from itertools import repeat
+from typing import Any, cast
 
 import pytest
 from rich.console import Console, RenderableType
 
-from flumen.cli.demo_flow import Flow, Look, curve, picture, rates
+from flumen.cli.demo_flow import Endable, Flow, Look, curve, picture, rates
 from flumen.streams.publishing.publisher import PublishReport
 
 
@@ -31,7 +33,14 @@ def test_a_flow_begins_where_the_first_image_was_done() -> None:
     report = PublishReport(sent=400, failed=0, bytes=0, seconds=0.1)
     flow = Flow(report, looks(0, 0, 0, 100, 400))
     assert (flow.seconds, flow.best_rate) == (1.0, 200)
-    assert Flow(report, looks(400)).best_rate == 0
+
+
+def test_a_flow_of_less_than_two_seconds_has_no_best_rate() -> None:
+    report = PublishReport(sent=50, failed=0, bytes=0, seconds=0.1)
+    assert Flow(report, looks(0, 50)).best_rate is None
+    at_once = Flow(report, looks(50))
+    assert at_once.best_rate is None
+    assert at_once.seconds > 0
 
 
 def test_the_curve_is_as_high_as_what_it_shows() -> None:
@@ -54,3 +63,11 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 def test_a_worker_that_is_not_ready_is_no_slow_one() -> None:
     assert shown(picture(looks(0, 0), 10, is_ready=False), 80)[-1].strip() == "the worker starts"
     assert "a second" in shown(picture(looks(0, 0), 10, is_ready=True), 80)[-1]
+
+
+def test_images_end_once_nobody_wants_them() -> None:
+    images = Endable(cast(Any, repeat("image")))
+    taken = iter(images)
+    assert next(taken) == "image"
+    images.close()
+    assert list(taken) == []
