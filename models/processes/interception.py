@@ -117,9 +117,10 @@ class InterceptionProcesses:
     def _hand_out(self, work: Work) -> bool:
         """Give what waits to those that are idle and ready. Whether anything is left to wait for."""
         for place in self._places:
-            if not work.waiting:
-                break
-            if place.in_hand is not None or (process := self._started(place)) is None or not process.is_ready:
+            if place.in_hand is not None or (place.failed and not work.waiting):
+                continue
+            process = self._started(place)  # also where nothing waits: so it is ready for the next batch
+            if process is None or not process.is_ready or not work.waiting:
                 continue
             piece = work.waiting.popleft()
             try:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flumen.interceptor import errors
 from flumen.interceptor.batch import Batch, ColumnValues, ImageMessage, Intercepted, Reject
 from flumen.interceptor.chain import Context, Interceptor, Limits, intercept
 from flumen.interceptor.classifier import Preprocess
@@ -18,7 +19,7 @@ from flumen.interceptor.columns import Column
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.decoding import Decoded
 from flumen.interceptor.envelope import Envelope
-from flumen.interceptor.errors import Unclassifiable
+from flumen.interceptor.errors import InterceptorError, Unclassifiable
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
 
@@ -85,6 +86,18 @@ class Answer:
         """Return it with the images themselves."""
         oks = Batch([images[row] for row in self.rows], self.columns)
         return Intercepted(oks, [Reject(images[row], stage, error) for row, stage, error in self.rejects])
+
+
+ANSWERS = (
+    Answer,
+    Decoded,
+    *(
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, InterceptorError)
+    ),
+)
+"""All that what comes back from a process is made of, beside built-in values and arrays."""
 
 
 @dataclass(frozen=True, slots=True)

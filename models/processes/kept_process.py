@@ -16,14 +16,15 @@ from flumen.models.processes.child_process import (
     NotStarted,
     start_child,
 )
-from flumen.models.processes.exchange import Exchange, Sizes, create_exchange
-from flumen.models.processes.interception_tasks import Task
+from flumen.models.processes.exchange import Exchange, create_exchange, decoded_sizes
+from flumen.models.processes.interception_tasks import ANSWERS, Task
 
 NAME = "a process that intercepts"
 """What messages call it."""
 
 STOPPING = "the worker is stopping, and decodes nothing more"
 
+_MOST_OF_SIZES = 1024 * 1024
 _MODULE = "flumen.models.processes.interception_process"
 
 
@@ -47,16 +48,19 @@ class Intercepting:
             sizes = self.exchange.write(task, contents)
         except OSError as error:
             raise DecoderUnavailable(f"{NAME} cannot be asked: {error}") from error
-        self.child.connection.send(sizes)
+        self.child.connection.send_bytes(sizes.encoded())
 
     def take(self) -> Any:
         """Return its answer, an InterceptorError if that is what it raised; waits for it.
 
         Raises:
-            EOFError, OSError: it has ended.
+            EOFError, OSError: it has ended, or what it sent is no answer.
         """
-        sizes: Sizes = self.child.connection.recv()
-        answer, _ = self.exchange.read(sizes)
+        message = self.child.connection.recv_bytes(_MOST_OF_SIZES)
+        try:
+            answer, _ = self.exchange.read(decoded_sizes(message), ANSWERS)
+        except Exception as error:  # it was taken over: whatever it wrote leads to
+            raise OSError(f"{NAME} sent what is no answer: {error}") from error
         self.exchange.shrink()
         return answer
 

@@ -175,6 +175,21 @@ def test_an_image_that_ends_two_processes_is_the_only_one_that_is_blamed(
     assert len(restarts) in (2, 4)
 
 
+def test_what_a_process_sends_that_was_taken_over_is_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pickle\nfrom flumen.models.processes import pickling\nclass Hostile:\n"
+        f"    def __reduce__(self): return os.mkdir, ({str(tmp_path / 'made')!r},)\n"
+        "pickling.dumps = lambda value, buffers: pickle.dumps(Hostile())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = pytest.raises(DecoderUnavailable, match="ended 4 times with the same images")
+    with closing(InterceptionProcesses(1)) as processes, told:
+        run(processes, of(*DIGITS))
+    assert not (tmp_path / "made").exists()
+
+
 def test_what_no_image_is_to_blame_for_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, hashlib\nhashlib.sha256 = lambda *_: os._exit(9)\n"
