@@ -33,7 +33,8 @@ _LOOK_S = 1.0
 _MOST_FAILED = 3
 """So many processes may end at a place before they are asked; the others do the rest of the batch."""
 
-_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_OWN_CONTROL_GROUP = Path("/proc/self/cgroup")
 
 
 @dataclass(slots=True)
@@ -226,9 +227,20 @@ class InterceptionProcesses:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use, by its affinity and its control group, at least 1."""
+    """Return how many cores this process may use, by its affinity and its control groups, at least 1."""
     cores = len(os.sched_getaffinity(0))
-    with suppress(OSError, ValueError):  # no control group of the second version, or no quota
-        quota, period = _CPU_QUOTA.read_text().split()
-        cores = min(cores, round(int(quota) / int(period)))
+    for group in _control_groups():
+        with suppress(OSError, ValueError):  # it has no quota
+            quota, period = (group / "cpu.max").read_text().split()
+            cores = min(cores, round(int(quota) / int(period)))
     return max(1, cores)
+
+
+def _control_groups() -> list[Path]:
+    """Return the folders of this process's control group of the second version, and of those that it is in."""
+    try:
+        lines = _OWN_CONTROL_GROUP.read_text().splitlines()
+    except OSError:
+        return []
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), "")
+    return [_CONTROL_GROUPS / own, *(_CONTROL_GROUPS / each for each in Path(own).parents)]

@@ -31,9 +31,6 @@ _STATM_BYTES = 128
 
 def serve(connection: Connection, exchange: Exchange) -> None:
     """Do what is asked for until the other end closes the connection or is gone."""
-    # Both may be sent to the whole process group. The worker then finishes what it holds, and needs its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     warnings.simplefilter("ignore")  # of Pillow's there may be thousands of lines an image
     Image.init()  # whatever is loaded later would count as an image's

@@ -20,7 +20,7 @@ from flumen.interceptor import Batch, Context, Intercepted, Limits, intercept, l
 from flumen.interceptor.batch import ImageMessage, plain
 from flumen.interceptor.errors import DecodeTooLarge, DecodeTooLong, InterceptorError
 from flumen.models.errors import DecoderUnavailable
-from flumen.models.processes import kept_process
+from flumen.models.processes import interception, kept_process
 from flumen.models.processes.interception import InterceptionProcesses, usable_cores
 from flumen.models.processes.interception_tasks import leading
 from flumen.models.processes.pieces import share_out
@@ -378,3 +378,45 @@ def test_they_know_no_more_than_they_need(processes: InterceptionProcesses) -> N
 
 def test_there_is_always_a_core() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("quotas", "cores"),
+    [
+        ({}, 64),
+        ({"": "max 100000"}, 64),
+        ({"": "150000 100000"}, 2),
+        ({"system.slice/flumen.service": "200000 100000", "system.slice": "max 100000"}, 2),
+        ({"system.slice/flumen.service": "max 100000", "system.slice": "400000 100000"}, 4),
+        ({"system.slice/flumen.service": "10000 100000"}, 1),
+        ({"system.slice/another.service": "200000 100000"}, 64),
+    ],
+)
+def test_the_least_quota_of_its_control_groups_counts(
+    quotas: dict[str, str], cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for group, quota in quotas.items():
+        (tmp_path / "groups" / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / group / "cpu.max").write_text(f"{quota}\n")
+    (tmp_path / "own").write_text("0::/system.slice/flumen.service\n")
+    monkeypatch.setattr(interception, "_CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(interception, "_OWN_CONTROL_GROUP", tmp_path / "own")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
+    assert usable_cores() == cores
+
+
+def test_signals_to_the_group_end_none_that_starts() -> None:
+    with closing(InterceptionProcesses(2)) as processes:
+        processes.start()
+        for pid in processes.pids:
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+        before = processes.pids
+        assert len(run(processes, of(*DIGITS * 60)).oks) == 600
+        assert processes.pids == before
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
+
+
+def test_the_kernel_ends_them_first(processes: InterceptionProcesses) -> None:
+    for pid in processes.pids:
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
