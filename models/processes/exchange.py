@@ -1,7 +1,7 @@
 """Bytes that two processes hand each other: a file in memory that both have open, and that they write to in turns.
 
-Only what is told of it, a few numbers, goes through their connection. So neither waits for the other to read.
-It is read and written, not mapped: it may grow and shrink at any time.
+Only what is told of it, a few numbers, goes through their connection. So neither waits for the other to read. It
+is read and written, not mapped: it may grow and shrink at any time.
 """
 
 import os

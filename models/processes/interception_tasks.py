@@ -122,6 +122,7 @@ class Intercept:
             for row, (message, content) in enumerate(zip(self.messages, contents, strict=True))
         ]
         # By identity: an interceptor knows an image's bytes and not its row, and equal bytes have rows of their own.
+        # None and one byte are one object for all rows, which does no harm: no image is of so few.
         rows = {id(content): row for row, content in enumerate(contents)}
         measured_guard = partial(guard, measures="statistics" in self.names)
 
