@@ -1,6 +1,5 @@
 """What a process that intercepts is asked to do (`flumen.models.processes.interception_process`), and what it says."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -15,13 +14,13 @@ from flumen.interceptor.batch import Batch, ColumnValues, ImageMessage, Intercep
 from flumen.interceptor.chain import Context, Interceptor, Limits, intercept
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.classify import Classify
-from flumen.interceptor.columns import Column
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.decoding import Decoded
 from flumen.interceptor.envelope import Envelope
 from flumen.interceptor.errors import InterceptorError, Unclassifiable
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
+from flumen.interceptor.timed import Timed
 
 READY = "ready"
 
@@ -132,7 +131,10 @@ class Intercept:
                 raise self.refused[row]
             return measured_guard(row, content, limits, preprocess)
 
-        chain = [_Clocked(name, step) for name, step in zip(self.names, _made(self.names), strict=True)]
+        took: dict[str, list[float]] = {name: [] for name in self.names}
+        chain = [
+            Timed(step, took[name].append) for name, step in zip(self.names, _made(self.names), strict=True)
+        ]
         batch = Batch(images, {"small": [None] * len(images)} if self.is_watched else {})
         context = Context(_Unloaded(self.preprocess), 0, self.limits, decoder=decode)
         step = intercept(batch, context, chain)
@@ -140,7 +142,7 @@ class Intercept:
             [_row(image) for image in step.oks.images],
             step.oks.columns,
             [(_row(reject.image), reject.stage, reject.error) for reject in step.errs],
-            {each.name: each.seconds for each in chain},
+            {name: sum(seconds) for name, seconds in took.items()},
         )
 
 
@@ -187,25 +189,6 @@ def _row(image: ImageMessage) -> int:
     row = image.origin
     assert isinstance(row, int)
     return row
-
-
-class _Clocked:
-    """An interceptor and the seconds that it took."""
-
-    def __init__(self, name: str, interceptor: Interceptor) -> None:
-        self.name = name
-        self.seconds = 0.0
-        self._interceptor = interceptor
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        return self._interceptor.columns
-
-    def intercept(self, batch: Batch, context: Context) -> Intercepted:
-        started = time.perf_counter()
-        step = self._interceptor.intercept(batch, context)
-        self.seconds += time.perf_counter() - started
-        return step
 
 
 @dataclass(frozen=True, slots=True)
