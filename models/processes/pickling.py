@@ -55,10 +55,11 @@ def array_of(buffer: Any, dtype: str, shape: tuple[int, ...]) -> NDArray[Any]:
     return np.frombuffer(buffer, kind).reshape(shape)
 
 
-def dumps(value: object, buffers: list[pickle.PickleBuffer]) -> bytes:
-    """Pickle a value; the bytes of its arrays are added to `buffers`."""
+def dumps(value: object, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
+    """Pickle a value; the bytes of its arrays are added to `buffers`, if there are any."""
     stream = io.BytesIO()
-    _Pickler(stream, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append).dump(value)
+    callback = None if buffers is None else buffers.append
+    _Pickler(stream, pickle.HIGHEST_PROTOCOL, buffer_callback=callback).dump(value)
     return stream.getvalue()
 
 

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 import onnx  # noqa: F401 - imported later, it would count as a file's time and memory
 
 from flumen.models.errors import ModelError, NotRunnable, TooMuchMemory
+from flumen.models.processes import pickling
 from flumen.models.processes.verifier_tasks import READY, Done, Request, Step
 
 
@@ -25,12 +26,12 @@ def serve(connection: Connection) -> None:
     connection.send(READY)
     while True:
         request = connection.recv()
-        connection.send(_done(connection, request, connection.recv_bytes()))
+        connection.send_bytes(pickling.dumps(_done(connection, request, connection.recv_bytes())))
 
 
 def _done(connection: Connection, request: Request, content: bytes) -> Done:
     def step() -> None:
-        connection.send(Step(time.process_time()))
+        connection.send_bytes(pickling.dumps(Step(time.process_time())))
         connection.recv()
 
     step()  # what is in memory by now is not the file's doing
