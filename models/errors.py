@@ -13,7 +13,7 @@ ModelError
 ├── DatasetInvalid         images and labels that do not belong together
 ├── TrainingFailed         the network's weights left the range of numbers
 ├── VerifierUnavailable    the process that verifies models does not start; retriable
-├── DecoderUnavailable     the process that decodes large images does not start
+├── DecoderUnavailable     a process that intercepts does not start, or ends again and again
 ├── InferenceFailed        a verified model could not classify a batch
 └── ModelRefused           a model file that is not safe, or not what its manifest says
     ├── ModelTooLarge      more bytes than the limit
@@ -104,7 +104,7 @@ class VerifierUnavailable(ModelError):
 
 
 class DecoderUnavailable(ModelError):
-    """The process that decodes large images does not start, or is not wanted any more."""
+    """A process that intercepts does not start, ends again and again, or is not wanted any more."""
 
 
 class InferenceFailed(ModelError):

@@ -4,12 +4,15 @@ It inherits what a program needs to run, and nothing else: what a hostile file m
 its environment, be it a setting of ours or one of somebody else's, such as the keys of a cloud.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
 from typing import IO
 
 TIMES_SILENT = 10
@@ -21,6 +24,8 @@ START_S = 120.0
 """What a process may take until it is ready."""
 
 _END_S = 5.0
+_FIRST_TO_END = "1000"
+_TO_THE_GROUP = (signal.SIGINT, signal.SIGTERM)
 _INHERITED = frozenset(
     [
         "PATH",
@@ -95,6 +100,10 @@ def _environment() -> dict[str, str]:
 def start_child(module: str, output: IO[bytes] | None = None, files: Sequence[int] = ()) -> ChildProcess:
     """Start a module; it is of use once `ChildProcess.await_ready` has returned.
 
+    SIGINT and SIGTERM do not reach it, from its first moment on: both may be sent to the whole group of processes, and
+    whoever started it decides when its work is over. Where the kernel has to end a process for want of memory, it shall
+    be this one.
+
     Args:
         module: run with the number of its end of the connection as its argument, and those of `files` behind it.
         output: takes what it writes on both its outputs; this process's own, if None.
@@ -107,6 +116,7 @@ def start_child(module: str, output: IO[bytes] | None = None, files: Sequence[in
     # -P: no module is taken from the folder that this process was started in.
     passed = [theirs.fileno(), *files]
     command = [sys.executable, "-P", "-m", module, *map(str, passed)]
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_THE_GROUP)  # a child inherits it
     try:
         process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours, and numbers
             command,
@@ -121,4 +131,7 @@ def start_child(module: str, output: IO[bytes] | None = None, files: Sequence[in
         raise NotStarted(f"does not start: {error}. Make room on this machine") from error
     finally:
         theirs.close()
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    with contextlib.suppress(OSError):  # it has ended already
+        Path(f"/proc/{process.pid}/oom_score_adj").write_text(_FIRST_TO_END)
     return ChildProcess(process, ours)

@@ -15,9 +15,11 @@ from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.decoding import Decoded, decode_image
 from flumen.interceptor.formats import formats, identify
 from flumen.interceptor.small import small_size
-from flumen.models.processes import restarted
+from flumen.models.errors import DecoderUnavailable
+from flumen.models.processes import kept_process
+from flumen.models.processes.exchange import NOTHING
 from flumen.models.processes.interception_tasks import DecodeImage
-from flumen.models.processes.restarted import Intercepting, Restarted, died, too_long
+from flumen.models.processes.kept_process import NAME, STOPPING, Intercepting, KeptProcess, died, too_long
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +34,7 @@ class GuardedDecoder:
     def __init__(self, on_progress: Callable[[], None] = lambda: None, *, measures: bool = True) -> None:
         self._on_progress = on_progress
         self._measures = measures
-        self._process = Restarted()
+        self._process = KeptProcess()
 
     @property
     def helper_pid(self) -> int | None:
@@ -44,7 +46,8 @@ class GuardedDecoder:
 
         Raises:
             Unclassifiable: it is refused; `DecodeTooLong` and `DecoderDied` are the other process's alone.
-            DecoderUnavailable: there is no process: it does not start, or this decoder is closed.
+            DecoderUnavailable: there is no process: it does not start, ends twice for what is no image's fault, or
+                this decoder is closed.
         """
         if small_size(content) is not None:
             return decode_image(content, limits, preprocess)
@@ -67,12 +70,20 @@ class GuardedDecoder:
                 return answer
             if isinstance(answer, Exception):
                 raise answer
+            noted = process.exchange.noted()
             code = self._process.forget(process)
             if (refused := too_long(code, limits)) is not None:
                 raise refused
+            if self._process.closed:
+                raise DecoderUnavailable(STOPPING)
             # Not the image's fault, if another process ended this one: so it is asked once more.
             log.warning(
-                "a process that decodes ended", attempt=attempt, exit_code=code, image_bytes=len(content)
+                "a process that intercepts ended", attempt=attempt, exit_code=code, image_bytes=len(content)
+            )
+        if noted == NOTHING:
+            raise DecoderUnavailable(
+                f"{NAME} has ended twice (exit code {code}), and was not decoding; see its message above, if it has "
+                "left one"
             )
         raise died(code)
 
@@ -80,7 +91,7 @@ class GuardedDecoder:
         """Let the process decode. None where it did not answer."""
         try:
             process.ask(task, [content])
-            if process.child.connection.poll(restarted.silent_s(task.limits)):
+            if process.child.connection.poll(kept_process.silent_s(task.limits)):
                 return process.take()
             process.child.process.kill()
         except (EOFError, OSError):

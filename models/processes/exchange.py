@@ -1,21 +1,27 @@
 """Bytes that two processes hand each other: a file in memory that both have open, and that they write to in turns.
 
-Only what is told of it, a few numbers, goes through their connection. So neither waits for the other to read, and
-nothing is copied twice on its way. It is read and written, not mapped: it may grow and shrink at any time.
+Only what is told of it, a few numbers, goes through their connection. So neither waits for the other to read. It
+is read and written, not mapped: it may grow and shrink at any time.
 """
 
 import os
 import pickle
 import weakref
-from collections.abc import Sequence
+from array import array
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
+
+from flumen.models.processes import pickling
 
 NOTHING = -1
 """What is noted where nothing is."""
 
 _NOTE_BYTES = 8
+_BLOCK_BYTES = 512
+"""What stat(2) counts in."""
+
 _KEPT_BYTES = 2 * 1024 * 1024
 """What stays in memory when a request and its answer are through; what was larger is given back."""
 
@@ -32,6 +38,22 @@ class Sizes:
     value: int
     arrays: Sequence[int]
     contents: Sequence[int]
+
+    def encoded(self) -> bytes:
+        """Return them as they go through a connection: numbers, and no pickle, which could name code."""
+        return array("q", [self.value, len(self.arrays), *self.arrays, *self.contents]).tobytes()
+
+
+def decoded_sizes(message: bytes) -> Sizes:
+    """Return what `Sizes.encoded` made a message of.
+
+    Raises:
+        ValueError: it is none.
+    """
+    value, count, *sizes = array("q", message)
+    if min(value, count, *sizes) < 0 or count > len(sizes):
+        raise ValueError("these are no sizes")
+    return Sizes(value, sizes[:count], sizes[count:])
 
 
 class Exchange:
@@ -50,23 +72,35 @@ class Exchange:
         return int.from_bytes(os.pread(self.fd, _NOTE_BYTES, 0), "little", signed=True)
 
     def write(self, value: object, contents: Sequence[bytes] = ()) -> Sizes:
-        """Write a value that can be pickled, and bytes beside it; what was there is gone.
+        """Write a value that can be pickled, and bytes beside it; what was there may be overwritten.
 
         Raises:
             OSError: there is no memory for it.
         """
         buffers: list[pickle.PickleBuffer] = []
-        pickled = pickle.dumps(value, pickle.HIGHEST_PROTOCOL, buffer_callback=buffers.append)
+        pickled = pickling.dumps(value, buffers)
         arrays = [buffer.raw() for buffer in buffers]
         self._put([pickled, *arrays, *contents])
         return Sizes(len(pickled), [array.nbytes for array in arrays], [len(content) for content in contents])
 
-    def read(self, sizes: Sizes) -> tuple[Any, list[bytes]]:
-        """Return the value and the bytes that the other end wrote, as copies that stay."""
+    def read(self, sizes: Sizes, classes: Collection[type] | None = None) -> tuple[Any, list[bytes]]:
+        """Return the value and the bytes that the other end wrote, as copies that stay.
+
+        Args:
+            sizes: what it said of them.
+            classes: what the value may be made of beside built-in types and arrays of numbers; None where the other
+                end is the one that reads no hostile bytes, and may send what it likes.
+
+        Raises:
+            ValueError: so much does not lie there.
+            Exception: it is no such value.
+        """
+        if sizes.value + sum(sizes.arrays) + sum(sizes.contents) > os.fstat(self.fd).st_blocks * _BLOCK_BYTES:
+            raise ValueError("more is told of than lies in the file")
         pickled = bytearray(sizes.value)
         arrays = [bytearray(size) for size in sizes.arrays]
         self._fill([pickled, *arrays])
-        value = pickle.loads(pickled, buffers=arrays)  # noqa: S301 - of a process of ours, as its connection is
+        value = pickling.loads(pickled, arrays, classes)
         start = _NOTE_BYTES + sizes.value + sum(sizes.arrays)
         together = os.pread(self.fd, sum(sizes.contents), start)
         ends = accumulate(sizes.contents, initial=0)

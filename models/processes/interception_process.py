@@ -22,7 +22,7 @@ from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.decoding import Decoded, decode_image, measured
 from flumen.interceptor.errors import InterceptorError
 from flumen.interceptor.refusals import with_cause
-from flumen.models.processes.exchange import NOTHING, Exchange, Sizes
+from flumen.models.processes.exchange import NOTHING, Exchange, decoded_sizes
 from flumen.models.processes.interception_tasks import READY, Task
 from flumen.models.processes.overheard import Overheard
 
@@ -31,28 +31,25 @@ _STATM_BYTES = 128
 
 def serve(connection: Connection, exchange: Exchange) -> None:
     """Do what is asked for until the other end closes the connection or is gone."""
-    # Both may be sent to the whole process group. The worker then finishes what it holds, and needs its processes.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     warnings.simplefilter("ignore")  # of Pillow's there may be thousands of lines an image
     Image.init()  # whatever is loaded later would count as an image's
     guard = LimitsHeld(exchange)
     connection.send(READY)
     while True:
-        connection.send(_answered(exchange, guard, connection.recv()))
+        connection.send_bytes(_answered(exchange, guard, connection.recv_bytes()))
 
 
-def _answered(exchange: Exchange, guard: "LimitsHeld", sizes: Sizes) -> Sizes:
+def _answered(exchange: Exchange, guard: "LimitsHeld", asked: bytes) -> bytes:
     """Do a task. In a call of its own: nothing of a request is left while the next one is waited for."""
     task: Task
-    task, contents = exchange.read(sizes)
+    task, contents = exchange.read(decoded_sizes(asked))
     answer: object
     try:
         answer = task(contents, guard)
     except InterceptorError as error:
         answer = error
-    return exchange.write(answer)
+    return exchange.write(answer).encoded()
 
 
 class LimitsHeld:

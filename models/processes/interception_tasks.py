@@ -1,6 +1,5 @@
 """What a process that intercepts is asked to do (`flumen.models.processes.interception_process`), and what it says."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -10,17 +9,18 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flumen.interceptor import errors
 from flumen.interceptor.batch import Batch, ColumnValues, ImageMessage, Intercepted, Reject
 from flumen.interceptor.chain import Context, Interceptor, Limits, intercept
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.classify import Classify
-from flumen.interceptor.columns import Column
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.decoding import Decoded
 from flumen.interceptor.envelope import Envelope
-from flumen.interceptor.errors import Unclassifiable
+from flumen.interceptor.errors import InterceptorError, Unclassifiable
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
+from flumen.interceptor.timed import Timed
 
 READY = "ready"
 
@@ -87,6 +87,18 @@ class Answer:
         return Intercepted(oks, [Reject(images[row], stage, error) for row, stage, error in self.rejects])
 
 
+ANSWERS = (
+    Answer,
+    Decoded,
+    *(
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, InterceptorError)
+    ),
+)
+"""All that what comes back from a process is made of, beside built-in values and arrays."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intercept:
     """Send images through interceptors, by name; contents come beside.
@@ -109,7 +121,7 @@ class Intercept:
             for row, (message, content) in enumerate(zip(self.messages, contents, strict=True))
         ]
         # By identity: an interceptor knows an image's bytes and not its row, and equal bytes have rows of their own.
-        # One byte, or none, is one object for all rows: it is no image, and refused in each of them by the same words.
+        # None and one byte are one object for all rows, which does no harm: no image is of so few.
         rows = {id(content): row for row, content in enumerate(contents)}
         measured_guard = partial(guard, measures="statistics" in self.names)
 
@@ -119,7 +131,10 @@ class Intercept:
                 raise self.refused[row]
             return measured_guard(row, content, limits, preprocess)
 
-        chain = [_Clocked(name, step) for name, step in zip(self.names, _made(self.names), strict=True)]
+        took: dict[str, list[float]] = {name: [] for name in self.names}
+        chain = [
+            Timed(step, took[name].append) for name, step in zip(self.names, _made(self.names), strict=True)
+        ]
         small = [None] * len(images) if self.is_watched else None
         context = Context(_Unloaded(self.preprocess), 0, self.limits, decoder=decode)
         step = intercept(Batch(images), context, chain, small)
@@ -127,7 +142,7 @@ class Intercept:
             [_row(image) for image in step.oks.images],
             step.oks.columns,
             [(_row(reject.image), reject.stage, reject.error) for reject in step.errs],
-            {each.name: each.seconds for each in chain},
+            {name: sum(seconds) for name, seconds in took.items()},
         )
 
 
@@ -174,25 +189,6 @@ def _row(image: ImageMessage) -> int:
     row = image.origin
     assert isinstance(row, int)
     return row
-
-
-class _Clocked:
-    """An interceptor and the seconds that it took."""
-
-    def __init__(self, name: str, interceptor: Interceptor) -> None:
-        self.name = name
-        self.seconds = 0.0
-        self._interceptor = interceptor
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        return self._interceptor.columns
-
-    def intercept(self, batch: Batch, context: Context) -> Intercepted:
-        started = time.perf_counter()
-        step = self._interceptor.intercept(batch, context)
-        self.seconds += time.perf_counter() - started
-        return step
 
 
 @dataclass(frozen=True, slots=True)

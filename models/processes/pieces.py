@@ -9,9 +9,8 @@ import numpy as np
 from flumen.interceptor import Batch, Context, Intercepted, Limits
 from flumen.interceptor.batch import joined
 from flumen.interceptor.errors import Unclassifiable
-from flumen.models.processes.exchange import NOTHING
 from flumen.models.processes.interception_tasks import Answer, Intercept, intercept_task
-from flumen.models.processes.restarted import died, too_long
+from flumen.models.processes.kept_process import died, too_long
 
 _BYTES_A_COST = 500
 _SAMPLES_A_COST = 5_000
@@ -28,10 +27,7 @@ _TRIES_WATCHED = 2
 
 @dataclass(slots=True)
 class Piece:
-    """Rows of a batch. `ended`: how many processes ended with it and were at no image that is decoded within limits.
-
-    `is_watched`: all of its images are.
-    """
+    """Rows of a batch. `ended`: how many processes ended with it and were at no image that is decoded within limits."""
 
     rows: range
     ended: int = 0
@@ -42,7 +38,7 @@ class Piece:
         return self.ended >= _TRIES_OF_A_PIECE
 
     @property
-    def is_hopeless(self) -> bool:
+    def is_given_up(self) -> bool:
         """Whether no image can be told that is to blame."""
         return self.ended >= _TRIES_OF_A_PIECE + _TRIES_WATCHED
 
@@ -82,9 +78,10 @@ class Work:
         """Have a piece done again at which a process ended, with this exit code and this row of it noted.
 
         An image is refused for the time that it took, or where it ends a second process. What lies before it goes on
-        by itself: so nothing is decoded more than twice for what others did.
+        by itself: so nothing is decoded more than twice for what others did. A row that it does not have may have been
+        noted by a process that was taken over.
         """
-        if noted == NOTHING:
+        if not 0 <= noted < len(piece.rows):
             piece.ended += 1
             self.waiting.appendleft(piece)
             return

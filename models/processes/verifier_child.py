@@ -10,6 +10,7 @@ import psutil
 
 from flumen.models.errors import TooMuchMemory, VerifierUnavailable
 from flumen.models.limits import VerifyLimits
+from flumen.models.processes import pickling
 from flumen.models.processes.child_process import (
     SILENT_S,
     TIMES_SILENT,
@@ -17,7 +18,7 @@ from flumen.models.processes.child_process import (
     NotStarted,
     start_child,
 )
-from flumen.models.processes.verifier_tasks import Done, Request, Task, Throttle
+from flumen.models.processes.verifier_tasks import SAID, Done, Request, Step, Task, Throttle
 
 _LOOK_S = 0.02
 _LONGEST_WORDS = 400
@@ -53,7 +54,7 @@ class Helper:
                     )
                 if not self.child.connection.poll(_LOOK_S):
                     continue
-                message = self.child.connection.recv()
+                message = self._received()
                 if isinstance(message, Done):
                     return message
                 self.worked_s = message.worked_s
@@ -76,6 +77,14 @@ class Helper:
         code = self.child.end()
         with self.words:
             return code, _end_of(self.words)
+
+    def _received(self) -> Done | Step:
+        content = self.child.connection.recv_bytes()
+        try:
+            message: Done | Step = pickling.loads(content, (), SAID)
+        except Exception as error:  # a file took it over: whatever it wrote leads to
+            raise OSError(f"it sent what is no answer: {error}") from error
+        return message
 
     def _memory(self) -> int:
         try:

@@ -12,34 +12,26 @@ import signal
 import sys
 import time
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import onnx  # noqa: F401 - imported later, it would count as a file's time and memory
 
 from flumen.models.errors import ModelError, NotRunnable, TooMuchMemory
+from flumen.models.processes import pickling
 from flumen.models.processes.verifier_tasks import READY, Done, Request, Step
-
-_FIRST_TO_GO = "1000"
 
 
 def serve(connection: Connection) -> None:
     """Answer requests until the other end closes the connection or is gone."""
-    # Both may be sent to the whole process group; whoever asked decides when the work is over.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    # Where the kernel has to end a process for want of memory, it shall be this one, not the one it helps.
-    with contextlib.suppress(OSError):  # only Linux has it
-        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
     connection.send(READY)
     while True:
         request = connection.recv()
-        connection.send(_done(connection, request, connection.recv_bytes()))
+        connection.send_bytes(pickling.dumps(_done(connection, request, connection.recv_bytes())))
 
 
 def _done(connection: Connection, request: Request, content: bytes) -> Done:
     def step() -> None:
-        connection.send(Step(time.process_time()))
+        connection.send_bytes(pickling.dumps(Step(time.process_time())))
         connection.recv()
 
     step()  # what is in memory by now is not the file's doing

@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from flumen.models import errors
+from flumen.models.errors import ModelError
 from flumen.models.manifest import Manifest
 from flumen.models.structure import Signature, read_signature
 from flumen.models.verify import answer, verify
@@ -46,6 +48,15 @@ class Done:
     """The task's answer, or the ModelError that is the reason why there is none."""
 
     answer: object
+
+
+SAID = (
+    Step,
+    Done,
+    Signature,
+    *(each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ModelError)),
+)
+"""All that what the helper says is made of, beside built-in values and arrays."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class IntakeOptions:
     max_in_flight_bytes: int = 256 * 1024 * 1024
     max_message_bytes: int = 17 * 1024 * 1024
     revoke_timeout_s: float = 60
-    commit_every_s: float = 0.1
+    commit_every_s: float = 0.03
     pause_after_s: float = 1.0
     look_every_s: float = 1.0
     last_commit_s: float = 10.0

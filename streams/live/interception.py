@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from flumen.interceptor import Batch, Context, Intercepted, Interceptor, Limits, intercept
+from flumen.interceptor.timed import Timed
 from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.processes.interception import MOST_BY_ITSELF, InterceptionProcesses, usable_cores
 from flumen.models.processes.interception_tasks import leading
 from flumen.models.slot import Serving
 from flumen.streams.live.health import Pulse
 from flumen.streams.live.intake import MicroBatch
-from flumen.streams.live.metrics import Metrics, Timed
+from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.repeats import Repeats
 from flumen.streams.settings import Settings
 from flumen.streams.wire import Identity, to_images
@@ -116,7 +117,7 @@ def start_interception(
     """
     names = leading(chain)
     here = [
-        Timed(name, interceptor, metrics)
+        Timed(interceptor, metrics.stage_seconds.labels(name).observe)
         for name, interceptor in zip(settings.interceptors[len(names) :], chain[len(names) :], strict=True)
     ]
     elsewhere = None

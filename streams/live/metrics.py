@@ -1,11 +1,8 @@
 """What Prometheus sees: seconds and counts, prefix `flumen_`. One registry a worker."""
 
-import time
-from collections.abc import Sequence
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from flumen.interceptor import Batch, Classifier, Column, Context, Intercepted, Interceptor
+from flumen.interceptor import Classifier
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _MODEL = ("model_name", "model_version")
@@ -81,24 +78,3 @@ class Metrics:
         self.active_model.labels(*self._active).set(1)
         if former is not None and former != self._active:
             self.active_model.remove(*former)
-
-
-class Timed:
-    """An interceptor and a histogram of the seconds it takes for a batch. The interceptors have no clock."""
-
-    def __init__(self, stage: str, interceptor: Interceptor, metrics: Metrics) -> None:
-        self._interceptor = interceptor
-        self._seconds = metrics.stage_seconds.labels(stage)
-
-    @property
-    def columns(self) -> Sequence[Column]:
-        """The columns of the interceptor within."""
-        return self._interceptor.columns
-
-    def intercept(self, batch: Batch, context: Context) -> Intercepted:
-        """Intercept, and observe how long it took."""
-        started = time.perf_counter()
-        try:
-            return self._interceptor.intercept(batch, context)
-        finally:
-            self._seconds.observe(time.perf_counter() - started)

@@ -2,6 +2,7 @@
 
 import io
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -31,7 +32,7 @@ from flumen.interceptor.errors import (
 )
 from flumen.interceptor.small import SMALL_BYTES, SMALL_PIXELS
 from flumen.models.errors import DecoderUnavailable
-from flumen.models.processes import restarted
+from flumen.models.processes import kept_process
 from flumen.models.processes.decoder import GuardedDecoder
 
 COLOUR = Preprocess(width=32, height=24, channels=3)
@@ -214,9 +215,55 @@ def test_an_image_that_ends_two_helpers_is_refused(
         decoder(noise(400, 300, "BMP"), Limits(), COLOUR)
 
 
+def test_no_memory_for_what_is_shared_is_no_fault_of_the_image(decoder: GuardedDecoder) -> None:
+    content = noise(400, 300)
+    decoder(content, Limits(), COLOUR)
+    pid = decoder.helper_pid
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (128 * 1024, before[1]))
+        with pytest.raises(DecoderUnavailable, match="no memory left for what two processes share"):
+            decoder(content, Limits(), COLOUR)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert decoder.helper_pid == pid
+    assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
+
+
+def test_close_in_the_second_attempt_is_no_fault_of_the_image(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, PIL.ImageFile\ndef end(self):\n"
+        f"    try: os.mkdir({str(tmp_path / 'first')!r})\n    except OSError: signal.pause()\n    os._exit(7)\n"
+        "PIL.ImageFile.ImageFile.load = end\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    decoder = GuardedDecoder()
+    outcome: list[Exception] = []
+
+    def decode() -> None:
+        try:
+            decoder(noise(400, 300, "BMP"), Limits(), COLOUR)
+        except (DecoderUnavailable, DecoderDied) as error:
+            outcome.append(error)
+
+    def is_in_second() -> bool:
+        current = decoder._process.current
+        return (tmp_path / "first").exists() and current is not None and current.exchange.noted() == 0
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    first = wait_until(lambda: decoder.helper_pid, "the first process")
+    wait_until(lambda: decoder.helper_pid not in (None, first) and is_in_second(), "the second attempt")
+    decoder.close()
+    thread.join()
+    assert "stopping" in str(outcome[0])
+
+
 def test_a_helper_that_hangs_is_ended(decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(restarted, "TIMES_SILENT", 0.0)
-    monkeypatch.setattr(restarted, "SILENT_S", 0.0)
+    monkeypatch.setattr(kept_process, "TIMES_SILENT", 0.0)
+    monkeypatch.setattr(kept_process, "SILENT_S", 2.0)
     with pytest.raises(DecoderDied, match="exit code -9"):
         decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
     assert decoder.helper_pid is None

@@ -1,6 +1,7 @@
 """Interceptors in processes of their own: the same comes out of them, whatever ends a process in the middle of it."""
 
 import os
+import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +20,7 @@ from flumen.interceptor import Batch, Context, Intercepted, Limits, intercept, l
 from flumen.interceptor.batch import ImageMessage, plain
 from flumen.interceptor.errors import DecodeTooLarge, DecodeTooLong, InterceptorError
 from flumen.models.errors import DecoderUnavailable
-from flumen.models.processes import restarted
+from flumen.models.processes import interception, kept_process
 from flumen.models.processes.interception import InterceptionProcesses, usable_cores
 from flumen.models.processes.interception_tasks import leading
 from flumen.models.processes.pieces import share_out
@@ -43,6 +44,7 @@ PHOTO = noise(300, 220, "JPEG")
 @pytest.fixture(scope="module")
 def processes() -> Iterator[InterceptionProcesses]:
     with closing(InterceptionProcesses(2)) as processes:
+        processes.start()
         yield processes
 
 
@@ -173,6 +175,21 @@ def test_an_image_that_ends_two_processes_is_the_only_one_that_is_blamed(
     assert len(restarts) in (2, 4)
 
 
+def test_what_a_process_sends_that_was_taken_over_is_not_run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, pickle\nfrom flumen.models.processes import pickling\nclass Hostile:\n"
+        f"    def __reduce__(self): return os.mkdir, ({str(tmp_path / 'made')!r},)\n"
+        "pickling.dumps = lambda value, buffers: pickle.dumps(Hostile())\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    told = pytest.raises(DecoderUnavailable, match="ended 4 times with the same images")
+    with closing(InterceptionProcesses(1)) as processes, told:
+        run(processes, of(*DIGITS))
+    assert not (tmp_path / "made").exists()
+
+
 def test_what_no_image_is_to_blame_for_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, hashlib\nhashlib.sha256 = lambda *_: os._exit(9)\n"
@@ -203,12 +220,60 @@ def test_a_process_that_is_killed_costs_nothing(wait_until: Callable[..., Any]) 
     assert_same(steps[0], expected)
 
 
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_that_ends_while_it_starts_costs_nothing(
+    count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import os\ntry: os.mkdir({str(tmp_path / 'first')!r})\nexcept OSError: pass\nelse: os._exit(3)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    images = of(*DIGITS * 60)
+    restarts: list[int] = []
+    with closing(InterceptionProcesses(count, on_restart=lambda: restarts.append(1))) as processes:
+        processes.start()
+        assert_same(run(processes, images), intercept(images, context(), load_chain(NAMES)))
+    assert len(restarts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("python", "told"), [("/nowhere/python", "does not start"), ("/bin/false", r"\(exit code 1\)")]
+)
+def test_where_none_starts_that_is_told(python: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", python)
+    with closing(InterceptionProcesses(2)) as processes, pytest.raises(DecoderUnavailable, match=told):
+        run(processes, of(*DIGITS * 60))
+
+
+def test_no_memory_for_what_is_shared_is_told(processes: InterceptionProcesses) -> None:
+    large = of(bmp_of_bytes(4 * MEGABYTES))
+    run(processes, large)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (MEGABYTES, before[1]))
+        with pytest.raises(DecoderUnavailable, match="no memory left for what two processes share"):
+            run(processes, large)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(run(processes, large).oks) == 1
+
+
+@pytest.mark.parametrize("noted", [-2, 10, 2**62])
+def test_a_row_that_a_piece_does_not_have_blames_no_image(noted: int) -> None:
+    work = share_out(of(*DIGITS), context(), NAMES, 1)
+    piece = work.waiting.popleft()
+    work.again(piece, -9, noted)
+    assert list(work.waiting) == [piece]
+    assert piece.ended == 1
+    assert not work.request(piece)[0].refused
+
+
 def test_one_that_hangs_is_ended(
     dies_of: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dies_of("BMP", "signal.pause()")
-    monkeypatch.setattr(restarted, "TIMES_SILENT", 0.0)
-    monkeypatch.setattr(restarted, "SILENT_S", 2.0)
+    monkeypatch.setattr(kept_process, "TIMES_SILENT", 0.0)
+    monkeypatch.setattr(kept_process, "SILENT_S", 2.0)
     with closing(InterceptionProcesses(1)) as processes:
         step = run(processes, of(DIGITS[0], noise(400, 300, "BMP"), DIGITS[1]))
     assert [str(each.error).partition("(exit")[2] for each in step.errs] == [
@@ -232,7 +297,7 @@ def test_close_ends_all_that_are_busy(wait_until: Callable[..., Any]) -> None:
     working = threading.Thread(target=work)
     working.start()
     wait_until(
-        lambda: all(seat.process.started().exchange.noted() == 0 for seat in processes._seats),
+        lambda: all(place.process.started().exchange.noted() == 0 for place in processes._places),
         "both of them to be busy",
     )
     processes.close()
@@ -247,8 +312,8 @@ def test_a_large_image_grows_what_is_shared_and_it_is_given_back(processes: Inte
     large = bmp_of_bytes(16 * MEGABYTES)
     images = of(*DIGITS, large, *DIGITS)
     assert_same(run(processes, images), intercept(images, context(), load_chain(NAMES)))
-    for seat in processes._seats:
-        assert os.fstat(seat.process.started().exchange.fd).st_size <= 2 * MEGABYTES
+    for place in processes._places:
+        assert os.fstat(place.process.started().exchange.fd).st_size <= 2 * MEGABYTES
 
 
 def test_pieces_are_bounded_and_for_all() -> None:
@@ -313,3 +378,45 @@ def test_they_know_no_more_than_they_need(processes: InterceptionProcesses) -> N
 
 def test_there_is_always_a_core() -> None:
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("quotas", "cores"),
+    [
+        ({}, 64),
+        ({"": "max 100000"}, 64),
+        ({"": "150000 100000"}, 2),
+        ({"system.slice/flumen.service": "200000 100000", "system.slice": "max 100000"}, 2),
+        ({"system.slice/flumen.service": "max 100000", "system.slice": "400000 100000"}, 4),
+        ({"system.slice/flumen.service": "10000 100000"}, 1),
+        ({"system.slice/another.service": "200000 100000"}, 64),
+    ],
+)
+def test_the_least_quota_of_its_control_groups_counts(
+    quotas: dict[str, str], cores: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for group, quota in quotas.items():
+        (tmp_path / "groups" / group).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "groups" / group / "cpu.max").write_text(f"{quota}\n")
+    (tmp_path / "own").write_text("0::/system.slice/flumen.service\n")
+    monkeypatch.setattr(interception, "_CONTROL_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(interception, "_OWN_CONTROL_GROUP", tmp_path / "own")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
+    assert usable_cores() == cores
+
+
+def test_signals_to_the_group_end_none_that_starts() -> None:
+    with closing(InterceptionProcesses(2)) as processes:
+        processes.start()
+        for pid in processes.pids:
+            os.kill(pid, signal.SIGINT)
+            os.kill(pid, signal.SIGTERM)
+        before = processes.pids
+        assert len(run(processes, of(*DIGITS * 60)).oks) == 600
+        assert processes.pids == before
+    assert not signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGINT, signal.SIGTERM}
+
+
+def test_the_kernel_ends_them_first(processes: InterceptionProcesses) -> None:
+    for pid in processes.pids:
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"

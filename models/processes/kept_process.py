@@ -16,11 +16,16 @@ from flumen.models.processes.child_process import (
     NotStarted,
     start_child,
 )
-from flumen.models.processes.exchange import Exchange, Sizes, create_exchange
-from flumen.models.processes.interception_tasks import Task
+from flumen.models.processes.exchange import Exchange, create_exchange, decoded_sizes
+from flumen.models.processes.interception_tasks import ANSWERS, Task
 
+NAME = "a process that intercepts"
+"""What messages call it."""
+
+STOPPING = "the worker is stopping, and decodes nothing more"
+
+_MOST_OF_SIZES = 1024 * 1024
 _MODULE = "flumen.models.processes.interception_process"
-_STOPPING = "the worker is stopping, and decodes nothing more"
 
 
 @dataclass(slots=True)
@@ -36,29 +41,42 @@ class Intercepting:
         """Let it begin with a task.
 
         Raises:
-            OSError: it has ended, or there is no memory for what it is asked.
+            DecoderUnavailable: there is no memory for what it is asked; it has not been told of it.
+            OSError: it has ended.
         """
-        self.child.connection.send(self.exchange.write(task, contents))
+        try:
+            sizes = self.exchange.write(task, contents)
+        except OSError as error:
+            raise DecoderUnavailable(f"{NAME} cannot be asked: {error}") from error
+        self.child.connection.send_bytes(sizes.encoded())
 
     def take(self) -> Any:
         """Return its answer, an InterceptorError if that is what it raised; waits for it.
 
         Raises:
-            EOFError, OSError: it has ended.
+            EOFError, OSError: it has ended, or what it sent is no answer.
         """
-        sizes: Sizes = self.child.connection.recv()
-        answer, _ = self.exchange.read(sizes)
+        message = self.child.connection.recv_bytes(_MOST_OF_SIZES)
+        try:
+            answer, _ = self.exchange.read(decoded_sizes(message), ANSWERS)
+        except Exception as error:  # it was taken over: whatever it wrote leads to
+            raise OSError(f"{NAME} sent what is no answer: {error}") from error
         self.exchange.shrink()
         return answer
 
 
-class Restarted:
+class KeptProcess:
     """A process that is there when it is asked for. One thread uses it; `close` may be called from any other."""
 
     def __init__(self) -> None:
         self._current: Intercepting | None = None
         self._lock = threading.Lock()
         self._closed = False
+
+    @property
+    def current(self) -> Intercepting | None:
+        """The process, where there is one."""
+        return self._current
 
     @property
     def pid(self) -> int | None:
@@ -79,7 +97,7 @@ class Restarted:
         """
         with self._lock:
             if self._closed:
-                raise DecoderUnavailable(_STOPPING)
+                raise DecoderUnavailable(STOPPING)
             if self._current is None:
                 self._current = _start()
             return self._current
@@ -97,7 +115,7 @@ class Restarted:
             process.child.await_ready()
         except NotStarted as error:
             self.forget(process)
-            raise (DecoderUnavailable(_STOPPING) if self._closed else _unavailable(error)) from error
+            raise (DecoderUnavailable(STOPPING) if self._closed else _unavailable(error)) from error
         except BaseException:  # Ctrl-C: nobody waits for it any more
             self.end(process)
             raise
@@ -154,7 +172,7 @@ def _start() -> Intercepting:
     try:
         exchange = create_exchange()
     except OSError as error:
-        raise DecoderUnavailable(f"the process that decodes does not start: {error}") from error
+        raise DecoderUnavailable(f"{NAME} does not start: {error}") from error
     try:
         return Intercepting(start_child(_MODULE, files=(exchange.fd,)), exchange)
     except NotStarted as error:
@@ -163,4 +181,4 @@ def _start() -> Intercepting:
 
 
 def _unavailable(error: NotStarted) -> DecoderUnavailable:
-    return DecoderUnavailable(f"the process that decodes {error}; see its message above, if it has left one")
+    return DecoderUnavailable(f"{NAME} {error}; see its message above, if it has left one")
