@@ -41,8 +41,13 @@ class StopRequest:
         self._made = True
 
 
-def leave_after(after_s: float, code: int, last_words: Callable[[], None] = lambda: None) -> None:
-    """End the process if it has not ended by then: who closes a thread waits for it, and so does the interpreter."""
+def leave_after(
+    after_s: float, code: int, last_words: Callable[[], None] = lambda: None
+) -> Callable[[], None]:
+    """End the process if it has not ended by then: who closes a thread waits for it, and so does the interpreter.
+
+    Returns what takes this back.
+    """
 
     def leave() -> None:
         last_words()
@@ -51,6 +56,7 @@ def leave_after(after_s: float, code: int, last_words: Callable[[], None] = lamb
     timer = threading.Timer(after_s, leave)
     timer.daemon = True
     timer.start()
+    return timer.cancel
 
 
 @contextmanager

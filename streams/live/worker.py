@@ -181,7 +181,10 @@ class _Waiting:
 
 async def _run(start: _Start, stop: StopRequest) -> None:
     asked = asyncio.ensure_future(stop.made())
-    async with AsyncExitStack() as opened:
+    async with (
+        AsyncExitStack() as closed,
+        AsyncExitStack() as opened,
+    ):  # `closed`: what is done behind all else
         opened.callback(asked.cancel)
         starting = asyncio.ensure_future(start.steps(opened))
         await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
@@ -195,7 +198,7 @@ async def _run(start: _Start, stop: StopRequest) -> None:
         if (failure := starting.exception()) is not None:
             start.pulse.stopping()
             log.error("worker could not start", reason=str(failure))
-            leave_after(_START_S, 1)  # what was begun may hang
+            closed.callback(leave_after(_START_S, 1))  # what was begun may hang
             raise failure
         steps = starting.result()
         await _until_stopped(start, steps, asked)

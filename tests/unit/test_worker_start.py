@@ -1,6 +1,7 @@
 """A worker's start that fails: what is said, and that no store that hangs keeps it."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
@@ -36,13 +37,15 @@ def test_it_is_said_and_ends_also_where_what_was_begun_hangs(monkeypatch: pytest
     start = Start()
     start.leaves = []
 
-    def leave_after(after_s: float, code: int) -> None:
+    def leave_after(after_s: float, code: int) -> Callable[[], None]:
         start.leaves.append((after_s > 0, code))
+        return start.leaves.clear
 
     monkeypatch.setattr(worker, "leave_after", leave_after)
     with capture_logs() as said, pytest.raises(ClientFailed):
         asyncio.run(worker._run(cast(Any, start), cast(Any, Stop())))
     assert start.closed_behind == [(True, 1)], "before what is open is closed"
+    assert start.leaves == [], "and nothing ends a process that has closed it"
     assert [(line["log_level"], line["reason"]) for line in said] == [("error", "wrong password")]
 
 
