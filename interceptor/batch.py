@@ -95,6 +95,14 @@ def plain(values: ColumnValues) -> list[Any]:
     return values.tolist() if isinstance(values, np.ndarray) else values
 
 
+def nulls_in(values: Sequence[Any]) -> int:
+    """Return how many of a list's values are null."""
+    try:
+        return values.count(None)
+    except ValueError:  # an array among them does not say whether it equals None
+        return sum(value is None for value in values)
+
+
 def _take(values: ColumnValues, rows: Sequence[int]) -> ColumnValues:
     if isinstance(values, np.ndarray):
         return values[np.asarray(rows, dtype=np.intp)]

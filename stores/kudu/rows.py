@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flumen.interceptor.batch import ColumnValues
+from flumen.interceptor.batch import ColumnValues, nulls_in
 from flumen.stores.kudu.driver import FLUSH_BYTES, FLUSH_ROWS, Write
 from flumen.stores.kudu.schema import ARROW_TYPES, MAX_CELL_BYTES, MAX_KEY_BYTES, Table, TableColumn
 
@@ -67,10 +67,7 @@ def _is_null(values: ColumnValues) -> bool:
     """Say whether a column is null in every row, as most of what files say of themselves is in most batches."""
     if not isinstance(values, list) or (values and values[0] is not None):
         return False
-    try:
-        return values.count(None) == len(values)
-    except ValueError:  # an array among them does not say whether it equals None
-        return False
+    return nulls_in(values) == len(values)
 
 
 @functools.lru_cache(maxsize=64)

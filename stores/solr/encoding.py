@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flumen.interceptor.batch import Batch, ColumnValues, plain
+from flumen.interceptor.batch import Batch, ColumnValues, nulls_in, plain
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.solr.cells import FixedCells, one_cell, text_cell, whole_column
 from flumen.stores.solr.schema import CORRECT, LOCATION, IndexField
@@ -65,7 +65,7 @@ class _Pieces:
         """Encode one field of every row."""
         key = text_cell(field.name)
         present: Sequence[int] = range(self._rows)
-        if isinstance(values, list) and (nulls := _nulls_in(values)):
+        if isinstance(values, list) and (nulls := nulls_in(values)):
             if nulls == self._rows:
                 return
             present = [row for row, value in enumerate(values) if value is not None]
@@ -133,13 +133,6 @@ class _Pieces:
         except (TypeError, ValueError, AttributeError) as error:
             self.refused[row] = f"{column.name} is no {column.kind.value}: {error}"
         return b""
-
-
-def _nulls_in(values: Sequence[Any]) -> int:
-    try:
-        return values.count(None)
-    except ValueError:  # an array among them does not say whether it equals None
-        return sum(value is None for value in values)
 
 
 def _keyed(key: bytes, cell: bytes) -> bytes:
