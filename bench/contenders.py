@@ -10,7 +10,7 @@ from bench.peers.task import Task
 from bench.setting import SAME_WORK, Setting
 from flumen.cli.background import environment_of
 from flumen.interceptor import DEFAULT_CHAIN
-from flumen.models.repository import Repository
+from flumen.models.repository import MODEL_FILE, Repository
 from flumen.streams.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -79,7 +79,7 @@ def _task(contender: Contender, setting: Setting, settings: Settings) -> Task:
         topic=settings.images_topic,
         model=champion.name,
         version=champion.version,
-        model_path=str(folder / "model.onnx"),
+        model_path=str(folder / MODEL_FILE),
         labels=tuple(champion.labels),
         preprocess=setting.preprocess(),
         kudu_masters=settings.kudu_masters,
