@@ -97,7 +97,7 @@ class Driver(Protocol):
     def add_column(self, table: str, column: TableColumn) -> None:
         """Add a column that may be null to a table; it is null in every row. One of that name is left as it is."""
 
-    def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
+    def apply(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
         """Make all changes, in order, in one flush; at most about `FLUSH_BYTES`.
 
         Returns:
@@ -212,7 +212,7 @@ def _is_gone(status: str) -> bool:
 def row_failures(
     statuses: Sequence[str | None], writes: Sequence[Write], options: KuduOptions
 ) -> Sequence[Mapping[int, str]]:
-    """Turn the server's answer for each row of a flush into what `Driver.upsert` returns, a mapping for each write.
+    """Turn the server's answer for each row of a flush into what `Driver.apply` returns, a mapping for each write.
 
     Args:
         statuses: one a row, all writes one after another; None = stored.

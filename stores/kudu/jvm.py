@@ -130,8 +130,8 @@ class JvmDriver:
                 if not _status(error).startswith("Already present"):
                     raise
 
-    def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
+    def apply(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
+        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.apply`."""
         if self._writer is None:
             self._writer = defined("RowWriter")(
                 self._client, self._options.timeout_ms, FLUSH_ROWS, direct_rows()

@@ -70,9 +70,9 @@ class NativeDriver:
         """Add a column that may be null to a table. One of that name is left as it is."""
         self._call("add_column", table, column)
 
-    def upsert(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
-        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.upsert`."""
-        statuses: list[str | None] | None = self._call("upsert", list(writes))
+    def apply(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
+        """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.apply`."""
+        statuses: list[str | None] | None = self._call("apply", list(writes))
         if statuses is None:
             return [{} for _ in writes]
         return row_failures(statuses, writes, self._options)

@@ -134,7 +134,7 @@ class _Client:
             if not _text(error).startswith("Already present"):
                 raise
 
-    def upsert(self, writes: Sequence[Write]) -> list[str | None] | None:
+    def apply(self, writes: Sequence[Write]) -> list[str | None] | None:
         """Return None where all is stored, else the server's answer for each row of all writes (None = stored)."""
         session = self._session()
         for operation in self._operations(writes):
@@ -151,10 +151,10 @@ class _Client:
                 raise self._kudu.KuduBadStatus(reason) from None
             # An error does not say which row it is of. Changes can be repeated, so ask row by row; a row that has
             # just been inserted is there then, as one that is called so may be.
-            return [self._upsert_one(operation) for operation in self._operations(writes)]
+            return [self._apply_one(operation) for operation in self._operations(writes)]
         return None
 
-    def _upsert_one(self, operation: Any) -> str | None:
+    def _apply_one(self, operation: Any) -> str | None:
         session = self._session()
         session.apply(operation)
         try:

@@ -124,7 +124,7 @@ class KuduSink:
 
 def _get_ready(driver: Driver, images: Table) -> None:
     """Write no rows: it compiles what writes, and looks up the table, before there is an image that waits."""
-    driver.upsert([Write(images.name, build(images, {}, 0)[0], "insert")])
+    driver.apply([Write(images.name, build(images, {}, 0)[0], "insert")])
 
 
 def _good_part(

@@ -40,11 +40,11 @@ def ensure_table(driver: Driver, table: Table) -> Table:
 def flush(driver: Driver, parts: Iterable[Part]) -> dict[int, str]:
     """Send parts in order; return the reason for each position in the batch whose row was not stored.
 
-    It was refused for good, or was to be inserted and is there: `flumen.stores.kudu.driver.Driver.upsert`.
+    It was refused for good, or was to be inserted and is there: `flumen.stores.kudu.driver.Driver.apply`.
     """
     reasons: dict[int, str] = {}
     for group in flushes(parts):
-        refused = driver.upsert([part.write for part in group])
+        refused = driver.apply([part.write for part in group])
         for part, rows in zip(group, refused, strict=True):
             reasons |= {part.positions[row]: reason for row, reason in rows.items()}
     return reasons

@@ -101,7 +101,7 @@ def test_an_image_is_never_put_together_of_two(
     driver = open_driver(options)
     try:
         for part in other._chunk_parts(one("a", large(2, 2), b"P5"), ()):
-            assert driver.upsert([Write(part.write.table, part.write.rows)]) == [{}]
+            assert driver.apply([Write(part.write.table, part.write.rows)]) == [{}]
     finally:
         driver.close()
         other.close()

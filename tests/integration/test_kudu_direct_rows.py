@@ -92,17 +92,17 @@ def test_rows_filled_directly_are_the_plain_ones_cell_by_cell(
     for driver, table in zip(drivers, tables, strict=True):
         driver.create(table)
         written = batch(table, rows)
-        assert driver.upsert([Write(table.name, written)]) == [{}]
+        assert driver.apply([Write(table.name, written)]) == [{}]
         everything = stored(driver, table)
         assert len(everything) == len(rows)
         assert everything == sorted(
             (tuple(row.get(name) for name in table.arrow.names) for row in rows), key=lambda row: row[:2]
         )
         keys = written.select(list(table.keys)).take(pa.array(range(min(gone, len(rows))), pa.int32()))
-        assert driver.upsert([Write(table.name, keys, change="delete")]) == [{}]
+        assert driver.apply([Write(table.name, keys, change="delete")]) == [{}]
         left.append(stored(driver, table))
         every_key = written.select(list(table.keys))
-        assert driver.upsert([Write(table.name, every_key, change="delete")]) == [{}]
+        assert driver.apply([Write(table.name, every_key, change="delete")]) == [{}]
     assert left[0] == left[1]
     assert len(left[0]) == max(0, len(rows) - gone)
 

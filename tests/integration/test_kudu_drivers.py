@@ -53,7 +53,7 @@ def table(driver: Driver, kudu_options: KuduOptions) -> Table:
         ),
     )
     driver.create(table)
-    assert driver.upsert([Write(table.name, rows(table, ROWS))]) == [{}]
+    assert driver.apply([Write(table.name, rows(table, ROWS))]) == [{}]
     return table
 
 
@@ -148,16 +148,16 @@ def test_kudu_tests_the_predicates(
 
 def test_the_server_refuses_a_row_and_stores_its_neighbours(driver: Driver, table: Table) -> None:
     values = [{"id": "a"}, {"id": "b", "text": "x" * 70_000}, {"id": "c"}, {"id": "d" * 17_000}]
-    failures = driver.upsert([Write(table.name, rows(table, ROWS)), Write(table.name, rows(table, values))])
+    failures = driver.apply([Write(table.name, rows(table, ROWS)), Write(table.name, rows(table, values))])
     assert [list(refused) for refused in failures] == [[], [1, 3]]
     assert "70000" in failures[1][1]
     assert {"a", "c"} <= set(ids(driver, table))
-    assert driver.upsert([Write(table.name, rows(table, [{"id": "e"}]))]) == [{}]
+    assert driver.apply([Write(table.name, rows(table, [{"id": "e"}]))]) == [{}]
 
 
 def test_scans_may_be_nested_and_left(driver: Driver, table: Table) -> None:
     many = [{"id": f"{number:06}", "blob": bytes(1_000)} for number in range(5_000)]
-    driver.upsert([Write(table.name, rows(table, many))])
+    driver.apply([Write(table.name, rows(table, many))])
     outer = driver.scan(table.name, ["id", "blob"])
     seen = next(outer).num_rows
     assert 0 < seen < 5_000
@@ -239,7 +239,7 @@ def test_an_image_without_its_chunks_is_an_error(
     row = next(iter(reader.scan("images", names)))
     torn = row.set_column(names.index("chunks"), "chunks", pa.array([3], pa.int32()))
     assert set(reader.tables()) >= {"images", "image_chunks", "predictions"}
-    driver.upsert([Write(f"{kudu_options.table_prefix}images", torn)])
+    driver.apply([Write(f"{kudu_options.table_prefix}images", torn)])
     with pytest.raises(StoreRefused, match="2 of its 3 image chunks"):
         reader.read_image("image 0")
     with pytest.raises(KeyError):
@@ -325,7 +325,7 @@ def test_rows_are_found_by_their_keys(driver: Driver, kudu_options: KuduOptions)
         (TableColumn("id", "string", nullable=False, key=True), TableColumn("n", "int32")),
     )
     driver.create(table)
-    driver.upsert([Write(table.name, rows(table, [{"id": f"{n}", "n": n or None} for n in range(1_000)]))])
+    driver.apply([Write(table.name, rows(table, [{"id": f"{n}", "n": n or None} for n in range(1_000)]))])
     found = driver.find(table.name, ["n", "id"], ["0", "nobody", *map(str, range(300, 400)), "\0"])
     assert found.schema.names == ["n", "id"]
     expected = [{"id": "0", "n": None}, *({"id": str(n), "n": n} for n in range(300, 400))]
