@@ -54,7 +54,7 @@ def leave_after(
         _leave(code)
 
     timer = threading.Timer(after_s, leave)
-    timer.daemon = True
+    timer.daemon, timer.name = True, "leave"
     timer.start()
     return timer.cancel
 

@@ -8,7 +8,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -75,8 +75,8 @@ def run_worker(settings: Settings, stop: StopRequest | None = None) -> None:
     chain = load_chain(settings.interceptors)
     stores = chosen_stores(settings)
     hanging: list[str] = []
-    with leaving_behind(hanging), serving(_web_options(settings), metrics, pulse):
-        start = _Start(settings, stores, chain, metrics, pulse, hanging)
+    with ExitStack() as leaving, leaving_behind(hanging), serving(_web_options(settings), metrics, pulse):
+        start = _Start(settings, stores, chain, metrics, pulse, hanging, leaving)
         asyncio.run(_run(start, stop))
 
 
@@ -88,7 +88,11 @@ def _web_options(settings: Settings) -> WebOptions:
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """What a worker is made of. `hanging`: the names of threads that do not end."""
+    """What a worker is made of.
+
+    `hanging`: the names of threads that do not end. `leaving`: takes back, once all is closed, what would end the
+    process: it may have more to do, as one of a test has.
+    """
 
     settings: Settings
     stores: Sequence[ChosenStore]
@@ -96,6 +100,7 @@ class _Start:
     metrics: Metrics
     pulse: Pulse
     hanging: list[str]
+    leaving: ExitStack
 
     async def steps(self, opened: AsyncExitStack) -> "Steps":
         """Open the stores and load the model to serve, at the same time; what is opened closes with `opened`.
@@ -181,16 +186,13 @@ class _Waiting:
 
 async def _run(start: _Start, stop: StopRequest) -> None:
     asked = asyncio.ensure_future(stop.made())
-    async with (
-        AsyncExitStack() as closed,
-        AsyncExitStack() as opened,
-    ):  # `closed`: what is done behind all else
+    async with AsyncExitStack() as opened:
         opened.callback(asked.cancel)
         starting = asyncio.ensure_future(start.steps(opened))
         await asyncio.wait({starting, asked}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
             start.pulse.stopping()
-            leave_after(_START_S, 0)
+            start.leaving.callback(leave_after(_START_S, 0))
             starting.cancel()
             await asyncio.wait({starting})
             log.info("worker stopped before it was ready; it had taken nothing")
@@ -198,7 +200,7 @@ async def _run(start: _Start, stop: StopRequest) -> None:
         if (failure := starting.exception()) is not None:
             start.pulse.stopping()
             log.error("worker could not start", reason=str(failure))
-            closed.callback(leave_after(_START_S, 1))  # what was begun may hang
+            start.leaving.callback(leave_after(_START_S, 1))  # what was begun may hang
             raise failure
         steps = starting.result()
         await _until_stopped(start, steps, asked)
@@ -238,7 +240,8 @@ async def _until_stopped(start: _Start, steps: "Steps", asked: "asyncio.Future[N
         ending.cancel()
     if app.crashed or failed:
         reader.abandon()
-    leave_after(settings.stop_timeout_s + _CLOSE_S, 1, partial(_say_what_hangs, steps.control))
+    last_words = partial(_say_what_hangs, steps.control)
+    start.leaving.callback(leave_after(settings.stop_timeout_s + _CLOSE_S, 1, last_words))
     await app.stop()
     failure = app.crash_reason or failed
     if failure is not None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from typing import Any, cast
 
 import pytest
@@ -20,6 +20,7 @@ class Start:
     def __init__(self) -> None:
         self.pulse = Pulse(10)
         self.closed_behind: list[Any] = []
+        self.leaving = ExitStack()
 
     async def steps(self, opened: AsyncExitStack) -> None:
         opened.callback(lambda: self.closed_behind.extend(self.leaves))
@@ -45,6 +46,7 @@ def test_it_is_said_and_ends_also_where_what_was_begun_hangs(monkeypatch: pytest
     with capture_logs() as said, pytest.raises(ClientFailed):
         asyncio.run(worker._run(cast(Any, start), cast(Any, Stop())))
     assert start.closed_behind == [(True, 1)], "before what is open is closed"
+    start.leaving.close()
     assert start.leaves == [], "and nothing ends a process that has closed it"
     assert [(line["log_level"], line["reason"]) for line in said] == [("error", "wrong password")]
 

@@ -2,8 +2,9 @@
 
 import json
 import logging
+import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,9 @@ def nothing_answers(server: Recorder, tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("nothing_answers")
 def test_no_command_shows_a_secret(
-    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+    wait_until: Callable[..., Any],
 ) -> None:
     """Every command is run, with all secrets set, and fails or ends; nothing that it says holds one."""
     caplog.set_level(logging.DEBUG)
@@ -86,6 +89,10 @@ def test_no_command_shows_a_secret(
         run_worker(load_settings())
     except Exception as error:  # noqa: BLE001 - whatever it is, it is to be read
         said["run_worker",] = "".join(traceback.format_exception(error))
+    wait_until(
+        lambda: all(thread.name != "leave" for thread in threading.enumerate()),
+        "workers that could not start to leave this process alone",
+    )
     streams = capfd.readouterr()
     said["the streams",], said["the logs",] = streams.out + streams.err, caplog.text
     assert [path for path, text in said.items() if MARKER in text] == []
