@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+import structlog
 
 if TYPE_CHECKING:
     from flumen.cli.testing import WorkerProcess
@@ -27,6 +28,17 @@ DATA = Path(__file__).parent.parent / "data" / "mnist"
 
 # As in a terminal, also where whoever started the tests has it ignored, as nohup does.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def loggers_that_can_be_captured() -> Iterator[None]:
+    """No logger is kept as a command has configured it: a later test could not capture what it says."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            structlog, "configure", lambda **how: configure(**{**how, "cache_logger_on_first_use": False})
+        )
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +95,29 @@ def start_worker(settings: Any, tmp_path: Path) -> "Iterator[Callable[..., Worke
     yield start
     for worker in started:
         worker.kill()
+
+
+@pytest.fixture
+def children_begin_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Let Python processes that start from now on run this code first, as if whatever it does came of a defect."""
+
+    def set_up(code: str) -> None:
+        (tmp_path / "sitecustomize.py").write_text(code)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    return set_up
+
+
+@pytest.fixture
+def children_answer_with_code(children_begin_with: Callable[[str], None], tmp_path: Path) -> Path:
+    """Let helpers that start from now on answer as one that was taken over: by a pickle that makes this folder."""
+    made = tmp_path / "made"
+    children_begin_with(
+        "import os, pickle\nfrom flumen.models.processes import pickling\nclass Hostile:\n"
+        f"    def __reduce__(self): return os.mkdir, ({str(made)!r},)\n"
+        "pickling.dumps = lambda *_: pickle.dumps(Hostile())\n"
+    )
+    return made
 
 
 @pytest.fixture

@@ -204,13 +204,10 @@ def test_a_helper_that_is_ended_by_another_is_no_fault_of_the_image(decoder: Gua
 
 
 def test_an_image_that_ends_two_helpers_is_refused(
-    decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+    decoder: GuardedDecoder, children_begin_with: Callable[[str], None]
 ) -> None:
     """A decoder of C code with a defect, as far as it can be told from outside."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, PIL.ImageFile\nPIL.ImageFile.ImageFile.load = lambda self: os._exit(7)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    children_begin_with("import os, PIL.ImageFile\nPIL.ImageFile.ImageFile.load = lambda self: os._exit(7)\n")
     with pytest.raises(DecoderDied, match=r"twice ended the process that decodes it \(exit code 7\)"):
         decoder(noise(400, 300, "BMP"), Limits(), COLOUR)
 
@@ -231,14 +228,13 @@ def test_no_memory_for_what_is_shared_is_no_fault_of_the_image(decoder: GuardedD
 
 
 def test_close_in_the_second_attempt_is_no_fault_of_the_image(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wait_until: Callable[..., Any]
+    children_begin_with: Callable[[str], None], tmp_path: Path, wait_until: Callable[..., Any]
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
+    children_begin_with(
         "import os, signal, PIL.ImageFile\ndef end(self):\n"
         f"    try: os.mkdir({str(tmp_path / 'first')!r})\n    except OSError: signal.pause()\n    os._exit(7)\n"
         "PIL.ImageFile.ImageFile.load = end\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     decoder = GuardedDecoder()
     outcome: list[Exception] = []
 

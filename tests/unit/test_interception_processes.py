@@ -146,16 +146,15 @@ def test_an_image_that_takes_too_much_memory_ends_nothing(processes: Interceptio
 
 
 @pytest.fixture
-def dies_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str, str], None]:
+def dies_of(children_begin_with: Callable[[str], None]) -> Callable[[str, str], None]:
     """Let processes that start from now on end where they decode an image of that format."""
 
     def set_up(image_format: str, how: str) -> None:
-        (tmp_path / "sitecustomize.py").write_text(
+        children_begin_with(
             "import os, signal, PIL.ImageFile\nload = PIL.ImageFile.ImageFile.load\n"
             f"def end(self):\n    if self.format == {image_format!r}: {how}\n    return load(self)\n"
             "PIL.ImageFile.ImageFile.load = end\n"
         )
-        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
     return set_up
 
@@ -175,26 +174,15 @@ def test_an_image_that_ends_two_processes_is_the_only_one_that_is_blamed(
     assert len(restarts) in (2, 4)
 
 
-def test_what_a_process_sends_that_was_taken_over_is_not_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, pickle\nfrom flumen.models.processes import pickling\nclass Hostile:\n"
-        f"    def __reduce__(self): return os.mkdir, ({str(tmp_path / 'made')!r},)\n"
-        "pickling.dumps = lambda value, buffers: pickle.dumps(Hostile())\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def test_what_a_process_sends_that_was_taken_over_is_not_run(children_answer_with_code: Path) -> None:
     told = pytest.raises(DecoderUnavailable, match="ended 4 times with the same images")
     with closing(InterceptionProcesses(1)) as processes, told:
         run(processes, of(*DIGITS))
-    assert not (tmp_path / "made").exists()
+    assert not children_answer_with_code.exists()
 
 
-def test_what_no_image_is_to_blame_for_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, hashlib\nhashlib.sha256 = lambda *_: os._exit(9)\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def test_what_no_image_is_to_blame_for_is_told(children_begin_with: Callable[[str], None]) -> None:
+    children_begin_with("import os, hashlib\nhashlib.sha256 = lambda *_: os._exit(9)\n")
     told = pytest.raises(DecoderUnavailable, match=r"ended 4 times with the same images \(exit code 9\)")
     with closing(InterceptionProcesses(1)) as processes, told:
         run(processes, of(*DIGITS))
@@ -222,12 +210,11 @@ def test_a_process_that_is_killed_costs_nothing(wait_until: Callable[..., Any]) 
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_that_ends_while_it_starts_costs_nothing(
-    count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    count: int, children_begin_with: Callable[[str], None], tmp_path: Path
 ) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
+    children_begin_with(
         f"import os\ntry: os.mkdir({str(tmp_path / 'first')!r})\nexcept OSError: pass\nelse: os._exit(3)\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     images = of(*DIGITS * 60)
     restarts: list[int] = []
     with closing(InterceptionProcesses(count, on_restart=lambda: restarts.append(1))) as processes:

@@ -135,18 +135,10 @@ def test_a_file_that_ends_its_helper_twice_is_refused(verifier: Verifier) -> Non
     verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS)
 
 
-def test_what_a_helper_says_that_was_taken_over_is_not_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, pickle\nfrom flumen.models.processes import pickling\nclass Hostile:\n"
-        f"    def __reduce__(self): return os.mkdir, ({str(tmp_path / 'made')!r},)\n"
-        "pickling.dumps = lambda value: pickle.dumps(Hostile())\n"
-    )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+def test_what_a_helper_says_that_was_taken_over_is_not_run(children_answer_with_code: Path) -> None:
     with closing(Verifier()) as verifier, pytest.raises(VerifierDied):
         verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS)
-    assert not (tmp_path / "made").exists()
+    assert not children_answer_with_code.exists()
 
 
 def test_whoever_gives_up_waiting_leaves_no_helper_at_work(verifier: Verifier) -> None:
