@@ -38,7 +38,8 @@ _TOLD = (*_PASSWORD, KafkaError._SSL, KafkaError._RESOLVE, KafkaError._TRANSPORT
 _FINAL = (*_PASSWORD, KafkaError._SSL)
 # "sasl_ssl://127.0.0.1:9093/bootstrap: what happened (after 3ms in state SSL_HANDSHAKE)"
 _LINE = re.compile(
-    r"(?:\w+://)?(?P<host>\S+):(?P<port>\d+)/(?P<node>\w+): (?P<what>.*?)(?: \(after \d+ms in .*)?", re.DOTALL
+    r"(?:\w+://)?(?P<host>\S+):(?P<port>\d+)/(?P<node>\w+): (?P<what>.*?)(?: \(after \d+ms in state (?P<state>\w+).*)?",
+    re.DOTALL,
 )
 _UNTRUSTED = "certificate verify failed"
 
@@ -122,7 +123,7 @@ class Connection:
             return self._no_trust(place, line)
         if code == KafkaError._RESOLVE:
             return self._no_host(line)
-        if "PLAINTEXT" in line["what"]:
+        if _ends_in_handshake(line):
             return KafkaRefused(
                 f"{place} speaks no TLS. Set security.protocol in {PROPERTIES} to PLAINTEXT or SASL_PLAINTEXT, or "
                 "FLUMEN_KAFKA_SERVERS to the port that speaks TLS"
@@ -227,6 +228,15 @@ def _password_refused(place: str, what: str) -> KafkaRefused:
         f"{place} refuses the user name or the password ({reason}). Correct sasl.username and sasl.password, or "
         f"sasl.password_file, in {PROPERTIES}"
     )
+
+
+def _ends_in_handshake(line: re.Match[str]) -> bool:
+    """Say whether a broker ended the connection when TLS was begun, as one does that speaks none.
+
+    By chance librdkafka hears of it where it writes ("SSL handshake failed: Disconnected: connecting to a PLAINTEXT
+    broker listener?") or where it reads ("Disconnected", "Receive failed: Connection reset by peer").
+    """
+    return line["state"] == "SSL_HANDSHAKE" and "timed out" not in line["what"]
 
 
 def _takes(host: str, port: int) -> bool:

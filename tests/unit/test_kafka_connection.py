@@ -67,6 +67,35 @@ def test_the_reason_that_was_heard_is_what_is_raised(
         raise error
 
 
+@pytest.mark.parametrize(
+    ("state", "what", "kind"),
+    [
+        (
+            "SSL_HANDSHAKE",
+            "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?",
+            KafkaRefused,
+        ),
+        ("SSL_HANDSHAKE", "Disconnected: SSL connection closed by peer", KafkaRefused),
+        ("SSL_HANDSHAKE", "Receive failed: Connection reset by peer", KafkaRefused),
+        ("SSL_HANDSHAKE", "Connection setup timed out in state SSL_HANDSHAKE", KafkaUnavailable),
+        ("APIVERSION_QUERY", "Disconnected", KafkaUnavailable),
+    ],
+)
+@pytest.mark.parametrize("more", ["", ", 3 identical error(s) suppressed"])
+def test_a_broker_that_ends_the_handshake_speaks_no_tls_whichever_side_hears_of_it_first(
+    state: str, what: str, kind: type[StreamError], more: str
+) -> None:
+    heard = connection(**{"security.protocol": "sasl_ssl"})
+    heard.hear(
+        KafkaError(
+            KafkaError._TRANSPORT, f"sasl_ssl://k:1/bootstrap: {what} (after 1ms in state {state}{more})"
+        )
+    )
+    error = heard.failure(DOWN)
+    assert type(error) is kind
+    assert ("speaks no TLS" in str(error)) == (kind is KafkaRefused)
+
+
 def test_a_password_is_blamed_before_a_connection() -> None:
     heard = connection()
     heard.hear(KafkaError(KafkaError._TRANSPORT, f"k:1/bootstrap: Disconnected {AFTER}"))
