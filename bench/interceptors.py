@@ -17,7 +17,7 @@ from bench.machine import describe
 from bench.photos import encoded
 from bench.tables import make_console, show_table
 from flumen.interceptor import DEFAULT_CHAIN, Batch, Context, ImageMessage, Interceptor, load_chain
-from flumen.models.idx import read_idx
+from flumen.models.datasets.idx import read_idx
 from flumen.models.repository import Repository
 from flumen.models.shipped import SHIPPED
 

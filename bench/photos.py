@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from flumen.models.shapes import LABELS, draw_photo
+from flumen.models.datasets.shapes import LABELS, draw_photo
 from flumen.streams.wire import SourceImage
 
 SIZE = (800, 600)

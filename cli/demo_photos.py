@@ -16,7 +16,7 @@ from flumen.cli.background import BackgroundWorker, background_worker
 from flumen.cli.demo_flow import Flow, send
 from flumen.cli.invocation import as_typed
 from flumen.cli.output import console, print_rows
-from flumen.models.shapes import LABELS, draw_photo
+from flumen.models.datasets.shapes import LABELS, draw_photo
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.search import Search, parse_near
 from flumen.streams.kafka.topics import ensure_topics

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole
-from flumen.models.evaluation import Evaluation
+from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import CHAMPION, Repository
-from flumen.models.training import Epoch, Parameters
+from flumen.models.trainers.network import Epoch, Parameters
 from flumen.streams.settings import load_settings
 
 _MOST_CLASSES_SHOWN = 20
@@ -46,9 +46,9 @@ def train(
 
     With --shapes, a small network of colour images, with defaults of its own.
     """
-    from flumen.models.dataset import read_dataset
-    from flumen.models.making import make_model
-    from flumen.models.shapes import PARAMETERS, draw_dataset
+    from flumen.models.datasets.dataset import read_dataset
+    from flumen.models.datasets.shapes import PARAMETERS, draw_dataset
+    from flumen.models.trainers.making import make_model
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())

@@ -11,6 +11,9 @@ ModelError
 │   └── ManifestTooNew     a manifest whose schema is newer than this version of flumen reads
 ├── IdxInvalid             a file that is not IDX, or is cut short
 ├── DatasetInvalid         images and labels that do not belong together
+├── UnknownTrainer         no trainer of that name is installed
+├── BadParameters          a trainer's parameter that may not be such
+├── ExtraMissing           a package is not installed that an extra of flumen brings
 ├── TrainingFailed         the network's weights left the range of numbers
 ├── VerifierUnavailable    the process that verifies models does not start; retriable
 ├── DecoderUnavailable     a process that intercepts does not start, or ends again and again
@@ -91,6 +94,18 @@ class IdxInvalid(ModelError):
 
 class DatasetInvalid(ModelError):
     """Images and labels that do not belong together."""
+
+
+class UnknownTrainer(ModelError):
+    """No trainer of that name is installed."""
+
+
+class BadParameters(ModelError):
+    """A trainer's parameter that there is not, or that is out of bounds."""
+
+
+class ExtraMissing(ModelError):
+    """A package is not installed that an extra of flumen brings; the message names the extra."""
 
 
 class TrainingFailed(ModelError):

@@ -14,7 +14,7 @@ from fault_audit import Audit, find, judge
 from fault_report import Row
 from PIL import Image
 
-from flumen.models.idx import read_idx
+from flumen.models.datasets.idx import read_idx
 from flumen.stack.layout import Endpoints
 from flumen.streams.errors import KafkaUnavailable
 from flumen.streams.kafka.topic_reader import TopicReader

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from flumen.cli.background import environment_of
 from flumen.cli.images import get_image, show_image
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.idx import read_idx
+from flumen.models.datasets.idx import read_idx
 from flumen.models.repository import Repository
 from flumen.stores.errors import NoSuchImage
 from flumen.stores.kudu import KuduReader

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from flumen.cli.produce import produce
 from flumen.interceptor import ImageMessage
-from flumen.models.idx import read_idx
+from flumen.models.datasets.idx import read_idx
 from flumen.stack.layout import Endpoints
 from flumen.stack.pytest_plugin import Names
 from flumen.streams.errors import SourceUnreadable

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from flumen.models.dataset import read_dataset
-from flumen.models.making import make_model
+from flumen.models.datasets.dataset import read_dataset
 from flumen.models.repository import Repository
 from flumen.models.shipped import SHIPPED
-from flumen.models.training import Epoch, Parameters
+from flumen.models.trainers.making import make_model
+from flumen.models.trainers.network import Epoch, Parameters
 
 DATA = Path(__file__).parents[2] / "data" / "mnist"
 

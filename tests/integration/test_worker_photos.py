@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from flumen.models.shapes import LABELS, draw_photo
+from flumen.models.datasets.shapes import LABELS, draw_photo
 from flumen.stores.kudu import KuduReader
 from flumen.stores.solr import SolrReader
 from flumen.streams.kafka.topics import ensure_topics

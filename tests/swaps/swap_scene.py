@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from swap_models import register
 
-from flumen.models.dataset import read_dataset
+from flumen.models.datasets.dataset import read_dataset
 from flumen.models.repository import CHAMPION, Repository
 from flumen.stores.kudu import KuduReader
 from flumen.streams.control.keys import sign

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from model_files import IMAGES, LABELS, expected_probabilities, small_model
 
-from flumen.models.evaluation import evaluate, score
-from flumen.models.idx import read_idx
+from flumen.models.datasets.idx import read_idx
+from flumen.models.evaluation.measures import evaluate, score
 from flumen.models.runtime import OnnxClassifier
 
 DIGITS = tuple("0123456789")

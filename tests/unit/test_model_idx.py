@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flumen.models.datasets.idx import MAX_BYTES, read_idx
 from flumen.models.errors import IdxInvalid
-from flumen.models.idx import MAX_BYTES, read_idx
 
 
 def idx(values: np.ndarray) -> bytes:

@@ -8,12 +8,12 @@ from images import FORMATS, encoded
 from flumen.interceptor import Limits
 from flumen.interceptor.decoding import decode_image, raster_shape
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.making import make_model
+from flumen.models.datasets.shapes import LABELS, PARAMETERS, PREPROCESS, draw_dataset, draw_photo
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
-from flumen.models.shapes import LABELS, PARAMETERS, PREPROCESS, draw_dataset, draw_photo
 from flumen.models.shipped import SHIPPED
-from flumen.models.training import Epoch
+from flumen.models.trainers.making import make_model
+from flumen.models.trainers.network import Epoch
 from flumen.models.verify import verify
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from model_files import small_model
 
-from flumen.models.dataset import read_dataset
-from flumen.models.evaluation import Evaluation, evaluate
+from flumen.models.datasets.dataset import read_dataset
+from flumen.models.evaluation.measures import Evaluation, evaluate
 from flumen.models.repository import CHAMPION, Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.shipped import SHIPPED, seed

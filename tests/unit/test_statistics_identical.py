@@ -25,7 +25,7 @@ from flumen.interceptor.batch import plain
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.statistics.colours import WHOLE_PIXELS
 from flumen.interceptor.statistics.step import measure
-from flumen.models.idx import read_idx
+from flumen.models.datasets.idx import read_idx
 
 DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 

@@ -11,11 +11,11 @@ import pytest
 from sklearn.neural_network import MLPClassifier
 
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.dataset import Dataset, Labelled, read_dataset
+from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset
 from flumen.models.errors import BadModelName, DatasetInvalid, IdxInvalid, TrainingFailed
-from flumen.models.making import export, make_model
 from flumen.models.repository import Repository
-from flumen.models.training import Epoch, Parameters, preprocess_of, train
+from flumen.models.trainers.making import export, make_model
+from flumen.models.trainers.network import Epoch, Parameters, preprocess_of, train
 from flumen.models.verify import verify
 
 DATA = Path(__file__).parents[2] / "data" / "mnist"

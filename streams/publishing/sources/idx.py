@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from flumen.models.datasets.idx import read_idx, read_shape
 from flumen.models.errors import IdxInvalid
-from flumen.models.idx import read_idx, read_shape
 from flumen.streams.errors import SourceUnreadable
 from flumen.streams.publishing.sources.files import Content, FoundFile, printable, unreadable
 

@@ -1,4 +1,4 @@
-"""A labelled data set in the four IDX files of MNIST."""
+"""A labelled data set: images to learn from, to choose by and to test on; and that of the four IDX files of MNIST."""
 
 import hashlib
 import os
@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.classifier import Preprocess
+from flumen.models.datasets.idx import read_idx
 from flumen.models.errors import DatasetInvalid
-from flumen.models.idx import read_idx
 
 IMAGE_DIMENSIONS = 3
 
@@ -35,14 +35,16 @@ class Labelled:
 class Dataset:
     """Images to learn from, and others to test on.
 
-    `labels` names the classes; without names they are called by their numbers. `preprocess` is how a model sees the
-    images; None is the article's way, whatever their size.
+    `validation` are images that decide when to stop and what is chosen, and are never learnt from. `labels` names the
+    classes; without names they are called by their numbers. `preprocess` is how a model sees the images; None is the
+    article's way, whatever their size.
     """
 
     train: Labelled
     test: Labelled
     labels: tuple[str, ...] = ()
     preprocess: Preprocess | None = None
+    validation: Labelled | None = None
 
 
 def read_dataset(folder: str | os.PathLike[str]) -> Dataset:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.dataset import Dataset
+from flumen.models.datasets.dataset import Dataset
 from flumen.models.errors import TrainingFailed
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from flumen.interceptor.classifier import Preprocess
-from flumen.models.dataset import Dataset, Labelled
-from flumen.models.training import Parameters
+from flumen.models.datasets.dataset import Dataset, Labelled
+from flumen.models.trainers.network import Parameters
 
 LABELS = ("circle", "square", "triangle", "star", "ring")
 PREPROCESS = Preprocess(

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.dataset import Dataset, Labelled
+from flumen.models.datasets.dataset import Dataset, Labelled
 from flumen.models.errors import DatasetInvalid
-from flumen.models.evaluation import Evaluation, evaluate
+from flumen.models.evaluation.measures import Evaluation, evaluate
 from flumen.models.manifest import (
     UNREGISTERED,
     Golden,
@@ -27,7 +27,7 @@ from flumen.models.manifest import (
 )
 from flumen.models.names import check_name
 from flumen.models.runtime import OnnxClassifier
-from flumen.models.training import (
+from flumen.models.trainers.network import (
     MOMENTUM,
     Epoch,
     Parameters,

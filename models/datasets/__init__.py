@@ -1,0 +1,1 @@
+"""Labelled images to learn from and to test on, from wherever they are."""

@@ -1,0 +1,108 @@
+"""What a trainer is: what it is given, what it gives back, and how one is found.
+
+A package registers one under the entry point group `flumen.trainers`, by the trainer's name: an object as `Trainer`
+describes it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.datasets.dataset import Labelled
+from flumen.models.errors import UnknownTrainer
+
+ENTRY_POINT_GROUP = "flumen.trainers"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How training stands after a round (an epoch, a tree of each class).
+
+    `number` of `total` rounds; `loss`: the mean over the round, None where there is none; `accuracy`: on the
+    validation part, None without one; `seconds`: since the start.
+    """
+
+    number: int
+    total: int
+    loss: float | None
+    accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be learnt.
+
+    `validation` decides when to stop early and which round is the best; it is never learnt from. `labels` names the
+    classes, position = label. `seed` is that of all chance. `report` is called after each round; it returns whether to
+    go on, and where it does not, the best so far is the result.
+    """
+
+    train: Labelled
+    validation: Labelled | None
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+    seed: int
+    report: Callable[[Progress], bool]
+
+
+class Trained(Protocol):
+    """What a trainer has made."""
+
+    @property
+    def rounds(self) -> tuple[Progress, ...]:
+        """Every round, in order."""
+
+    def probabilities(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer as the trainer's own library does: the tensor as `to_tensor` makes it, n x labels out."""
+
+    def to_onnx(self) -> bytes:
+        """Return it as ONNX: `image` float32 [n, *shape] in, `probabilities` float32 [n, labels] out."""
+
+
+class Trainer(Protocol):
+    """A way to learn.
+
+    `parameters` is a frozen dataclass whose every field has a default and is an int, a float, a str, a bool or a tuple
+    of ints; it raises `BadParameters` for a value out of bounds.
+    """
+
+    @property
+    def name(self) -> str:
+        """What `--trainer` calls it."""
+
+    @property
+    def parameters(self) -> type[Any]:
+        """The class of its parameters."""
+
+    def preprocess(self, pixels: NDArray[np.uint8]) -> Preprocess:
+        """Return how it wants to see images like these, where the data set does not say."""
+
+    def train(self, task: Task, parameters: Any) -> Trained:
+        """Learn. The same task, parameters and processor give the same result.
+
+        Raises:
+            TrainingFailed: the weights left the range of numbers, or the images are not such as it learns from.
+            ExtraMissing: a package is not installed; the message names the extra.
+        """
+
+
+def find_trainer(name: str) -> Trainer:
+    """Return the trainer of that name.
+
+    Raises:
+        UnknownTrainer: no installed package registers it.
+    """
+    points = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    if name not in points:
+        raise UnknownTrainer(
+            f"no trainer is named {name!r}; installed are: {', '.join(sorted(points))}. "
+            f"A package registers one under the entry point group {ENTRY_POINT_GROUP!r}"
+        )
+    trainer: Trainer = points[name].load()
+    return trainer
