@@ -41,7 +41,8 @@ def main(home: str, port: int) -> None:
     runner.start()
     ended.wait()
     runner.stop()
-    jpype.java.lang.System.exit(0)
+    # Not by System.exit: JPype would wait for its reference queue, 10 s, which runs no more.
+    jpype.java.lang.Runtime.getRuntime().halt(0)
 
 
 if __name__ == "__main__":
