@@ -1,6 +1,7 @@
 """The process that Solr runs in: `python -m flumen.stack.solr_server HOME PORT OPTION...`, with the jars in CLASSPATH.
 
-The options are the JVM's. Solr is embedded through JPype, because its runner for tests has no main program. It stops on SIGTERM.
+The options are the JVM's. Solr is embedded through JPype, because its runner for tests has no main program. It stops
+on SIGTERM.
 """
 
 import os
