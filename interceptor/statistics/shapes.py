@@ -2,9 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
+from flumen.interceptor.statistics.graphs import connected_components, csr_array
 from flumen.interceptor.statistics.sums import sums, sums_of_squares
 
 MIN_OBJECT_PIXELS = 5
