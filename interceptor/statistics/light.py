@@ -67,6 +67,28 @@ def luminance(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return luma.reshape(pixels.shape[:3])
 
 
+def counted(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the luminance of n images, and how often each of 256 values occurs in it and in their channels.
+
+    n x height x width (grey) gives n x 256 of luminance; n x height x width x 3 (RGB) gives 4n x 256: behind these
+    those of red, then green, then blue.
+    """
+    if is_grey(pixels):
+        return pixels, histograms(pixels)
+    if pixels[0, ..., 0].size < _PILLOW_FROM:
+        small = luminance(pixels)
+        channels = planes(pixels).reshape(pixels.shape[-1] * len(pixels), -1)
+        return small, np.concatenate([histograms(small), histograms(channels)])
+    lumas, counts = [], []
+    for image in pixels:
+        picture = Image.fromarray(image)
+        luma = picture.convert("L")
+        lumas.append(np.asarray(luma))
+        counts.append(luma.histogram() + picture.histogram())
+    by_image = np.array(counts, dtype=np.int64).reshape(len(pixels), -1, LEVELS)
+    return np.stack(lumas), by_image.swapaxes(0, 1).reshape(-1, LEVELS)
+
+
 def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return ... x 3 RGB channel by channel, 3 x ...: in one piece each is read faster."""
     return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
@@ -80,15 +102,6 @@ def histograms(values: NDArray[np.uint8]) -> NDArray[np.int64]:
         return np.array([Image.fromarray(image[None]).histogram() for image in flat])
     places = np.add(flat, np.arange(0, count * LEVELS, LEVELS)[:, None], dtype=np.intp)
     return np.bincount(places.ravel(), minlength=count * LEVELS).reshape(count, LEVELS)
-
-
-def channel_histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the histograms of n x height x width x 3 RGB: 3n x 256, those of red first, then green, then blue."""
-    count, height, width, channels = pixels.shape
-    if height * width < _PILLOW_FROM:
-        return histograms(planes(pixels).reshape(channels * count, -1))
-    counted = np.array([Image.fromarray(image).histogram() for image in pixels])
-    return counted.reshape(count, channels, LEVELS).swapaxes(0, 1).reshape(-1, LEVELS)
 
 
 def cumulated(histogram: NDArray[np.int64]) -> Cumulated:

@@ -87,12 +87,14 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
 
     A grey image has no values of channels: its colourfulness is 0 and its colours are greys.
     """
-    luminance = light.luminance(pixels)
-    histogram = light.histograms(luminance)
+    count = len(pixels)
+    luminance, histograms = light.counted(pixels)
+    histogram = histograms[:count]
     cumulated = light.cumulated(histogram)
-    of_light = light.levels(histogram)
+    of_all = light.levels(histograms)
+    of_light = of_all.part(slice(count))
     standing_out = shapes.foreground(luminance, light.otsu(cumulated))
-    return {
+    columns: dict[str, ColumnValues] = {
         **_level_columns("luminance", of_light),
         "luminance_histogram": texts.shares_json(light.bins(cumulated)),
         "entropy": light.entropy(histogram),
@@ -101,8 +103,12 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
         "foreground": shapes.share(standing_out),
         "objects": shapes.count_objects(standing_out),
         "sharpness": shapes.sharpness(luminance),
-        **(_grey_columns(cumulated) if light.is_grey(pixels) else _colour_columns(pixels)),
     }
+    if light.is_grey(pixels):
+        return {**columns, **_grey_columns(cumulated)}
+    for position, name in enumerate(_CHANNELS, 1):
+        columns |= _level_columns(name, of_all.part(slice(position * count, (position + 1) * count)))
+    return {**columns, **_colour_columns(pixels)}
 
 
 def _grey_columns(of: Cumulated) -> Mapping[str, ColumnValues]:
@@ -113,14 +119,8 @@ def _grey_columns(of: Cumulated) -> Mapping[str, ColumnValues]:
 
 
 def _colour_columns(pixels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
-    count = len(pixels)
-    of_channels = light.levels(light.channel_histograms(pixels))
-    columns: dict[str, ColumnValues] = {}
-    for position, name in enumerate(_CHANNELS):
-        columns |= _level_columns(name, of_channels.part(slice(position * count, (position + 1) * count)))
     channels = colours.sampled(pixels)
     return {
-        **columns,
         "colorfulness": colours.colorfulness(channels),
         **texts.palette_columns(colours.dominant(channels, pixels)),
     }
