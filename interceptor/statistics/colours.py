@@ -1,7 +1,7 @@
 """Colour: how colourful an image is, which colours it is made of, and what people call them."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from math import isqrt
 
 import numpy as np
@@ -34,16 +34,8 @@ _CLEAR_SHARE = 0.06
 """The least share of the most frequent colour in a sample that is trusted to be so in all pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Palettes:
-    """The dominant colours of n images, the most frequent first, one image's after the other's.
-
-    `counts`: how many each image has; `codes` and `shares` of each colour: 0xrrggbb, and its share of the pixels.
-    """
-
-    counts: list[int]
-    codes: list[int]
-    shares: list[float]
+Palette = list[tuple[int, float]]
+"""An image's dominant colours, the most frequent first: each 0xrrggbb and its share of the pixels."""
 
 
 def sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -96,7 +88,7 @@ def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(deviation + 0.3 * means, dtype=np.float32)
 
 
-def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> Palettes:
+def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> list[Palette]:
     """Return the dominant colours of n x height x width x 3 RGB images. `channels`: what was `sampled` of them.
 
     The popularity algorithm: P. Heckbert, "Color Image Quantization for Frame Buffer Display", SIGGRAPH 1982,
@@ -108,18 +100,14 @@ def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> Palettes
         return _dominant(channels)
     palettes = []
     for row in range(len(pixels)):
-        palette = _dominant(channels[:, row : row + 1])
+        (palette,) = _dominant(channels[:, row : row + 1])
         # Noise and the like: which of its many colours is the first, only all of its pixels can say.
-        is_clear = palette.shares[0] >= _CLEAR_SHARE
-        palettes.append(palette if is_clear else _dominant(light.planes(flat[row : row + 1])))
-    return Palettes(
-        [palette.counts[0] for palette in palettes],
-        [code for palette in palettes for code in palette.codes],
-        [share for palette in palettes for share in palette.shares],
-    )
+        is_clear = palette[0][1] >= _CLEAR_SHARE
+        palettes += [palette] if is_clear else _dominant(light.planes(flat[row : row + 1]))
+    return palettes
 
 
-def _dominant(channels: NDArray[np.uint8]) -> Palettes:
+def _dominant(channels: NDArray[np.uint8]) -> list[Palette]:
     """Return the dominant colours of 3 x n x pixels."""
     count, places = channels.shape[1:]
     cells = np.empty((count, places), dtype=np.uint16)
@@ -130,16 +118,16 @@ def _dominant(channels: NDArray[np.uint8]) -> Palettes:
         cells[:, block] = _cells(channels[:, :, block])
         places_of_cells = np.add(cells[:, block], first, dtype=np.intp)
         populations += np.bincount(places_of_cells.ravel(), minlength=size)
-    best, population, counts = _most_populous(populations.reshape(count, -1), places)
+    best, population, counts = _most_populous(populations.reshape(count, -1), np.full((count, 1), places))
     widest = counts.max()
     sums_of_best = _sums(channels, cells, best[:, :widest])
-    return _palettes(population[:, :widest], sums_of_best, counts, places)
+    return _palettes(population[:, :widest], sums_of_best, counts, np.full((count, 1), places))
 
 
-def dominant_greys(of: Cumulated) -> Palettes:
+def dominant_greys(of: Cumulated) -> list[Palette]:
     """Return the dominant colours of n grey images: as `dominant` of the same images in RGB."""
     populations, masses = of.ranges(_CELLS)
-    pixels = int(of.pixels[0, -1])
+    pixels = of.pixels[:, -1:]
     best, population, counts = _most_populous(populations, pixels)
     sums_of_best = np.take_along_axis(masses, best, axis=1)
     return _palettes(population, np.repeat(sums_of_best[..., None], 3, axis=-1), counts, pixels)
@@ -155,7 +143,7 @@ def _cells(channels: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _most_populous(
-    populations: NDArray[np.int64] | NDArray[np.float64], pixels: int
+    populations: NDArray[np.int64] | NDArray[np.float64], pixels: NDArray[np.int64] | NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
     """Return the five most populous cells of n images, their populations, and how many of them are dominant."""
     left = populations.astype(np.float64)
@@ -188,14 +176,17 @@ def _sums(
 
 
 def _palettes(
-    population: NDArray[np.float64], added: NDArray[np.float64], counts: NDArray[np.intp], pixels: int
-) -> Palettes:
-    """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours."""
+    population: NDArray[np.float64],
+    added: NDArray[np.float64],
+    counts: NDArray[np.intp],
+    pixels: NDArray[np.int64] | NDArray[np.float64],
+) -> list[Palette]:
+    """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours. `pixels`: n x 1."""
     chosen = np.arange(population.shape[1]) < counts[:, None]
     colours = np.floor(added[chosen] / population[chosen][:, None] + 0.5)
-    codes = colours @ np.array([1 << 16, 1 << 8, 1])
-    shares = population[chosen] / pixels
-    return Palettes(counts.tolist(), codes.astype(np.int64).tolist(), shares.tolist())
+    codes = (colours @ np.array([1 << 16, 1 << 8, 1])).astype(np.int64)
+    found = zip(codes.tolist(), (population / pixels)[chosen].tolist(), strict=True)
+    return [list(islice(found, count)) for count in counts.tolist()]
 
 
 @lru_cache(maxsize=65_536)

@@ -70,23 +70,21 @@ def luminance(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def counted(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the luminance of n images, and how often each of 256 values occurs in it and in their channels.
 
-    n x height x width (grey) gives n x 256 of luminance; n x height x width x 3 (RGB) gives 4n x 256: behind these
-    those of red, then green, then blue.
+    n x height x width (grey) gives n x 1 x 256 of luminance; n x height x width x 3 (RGB) gives n x 4 x 256, behind it
+    those of red, green and blue.
     """
     if is_grey(pixels):
-        return pixels, histograms(pixels)
+        return pixels, histograms(pixels)[:, None]
     if pixels[0, ..., 0].size < _PILLOW_FROM:
-        small = luminance(pixels)
-        channels = planes(pixels).reshape(pixels.shape[-1] * len(pixels), -1)
-        return small, np.concatenate([histograms(small), histograms(channels)])
-    lumas, counts = [], []
-    for image in pixels:
-        picture = Image.fromarray(image)
-        luma = picture.convert("L")
-        lumas.append(np.asarray(luma))
-        counts.append(luma.histogram() + picture.histogram())
-    by_image = np.array(counts, dtype=np.int64).reshape(len(pixels), -1, LEVELS)
-    return np.stack(lumas), by_image.swapaxes(0, 1).reshape(-1, LEVELS)
+        luma = luminance(pixels)
+        channels = (np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[-1]))
+        return luma, np.stack([histograms(luma), *map(histograms, channels)], axis=1)
+    pictures = [Image.fromarray(image) for image in pixels]
+    lumas = [picture.convert("L") for picture in pictures]
+    counts = [luma.histogram() + picture.histogram() for luma, picture in zip(lumas, pictures, strict=True)]
+    return np.stack([np.asarray(luma) for luma in lumas]), np.array(counts, dtype=np.int64).reshape(
+        len(pixels), -1, LEVELS
+    )
 
 
 def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -138,13 +136,14 @@ def bins(of: Cumulated) -> NDArray[np.float64]:
 
 
 def entropy(histogram: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return Shannon's entropy of the luminance in bits, 0 to 8. The images have as many pixels each.
+    """Return Shannon's entropy of the luminance in bits, 0 to 8.
 
     C. E. Shannon, "A Mathematical Theory of Communication", Bell System Technical Journal 27 (1948), section 6.
     """
-    pixels = int(histogram[0].sum())
-    is_worth_a_table = pixels < histogram.size
-    terms = _entropy_terms(pixels)[histogram] if is_worth_a_table else _terms(histogram / pixels)
+    pixels = histogram.sum(axis=1, keepdims=True)
+    first = int(pixels[0, 0])
+    is_worth_a_table = first < histogram.size and (pixels == first).all()
+    terms = _entropy_terms(first)[histogram] if is_worth_a_table else _terms(histogram / pixels)
     return np.asarray(np.abs(terms.sum(axis=1)), dtype=np.float32)
 
 
