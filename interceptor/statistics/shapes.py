@@ -31,7 +31,10 @@ def foreground(luminance: NDArray[np.uint8], threshold: NDArray[np.uint8]) -> ND
 
 def share(shapes: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the share of pixels that is set in each of n x height x width images."""
-    flat = shapes.view(np.uint8).reshape(len(shapes), -1)
+    count, height, width = shapes.shape
+    if count == 1:
+        return np.array([np.count_nonzero(shapes) / (height * width)], dtype=np.float32)
+    flat = shapes.view(np.uint8).reshape(count, -1)
     return np.asarray(flat.sum(axis=1, dtype=np.uint32) / flat.shape[1], dtype=np.float32)
 
 
