@@ -206,8 +206,6 @@ def _groups(views: ColumnValues, rows: Sequence[int]) -> Iterator[Sequence[int]]
     for row in rows:
         by_shape.setdefault(views[row].shape, []).append(row)
     for shape, alike in by_shape.items():
-        pixels = shape[0] * shape[1]
-        # Large ones are looked at one by one all the same: so what lies between is still at hand for the processor.
-        size = max(1, _GROUP_PIXELS // pixels) if pixels <= colours.WHOLE_PIXELS else 1
+        size = max(1, _GROUP_PIXELS // (shape[0] * shape[1]))
         for start in range(0, len(alike), size):
             yield alike[start : start + size]
