@@ -17,6 +17,7 @@ from flumen.interceptor import load_chain, merge_columns
 from flumen.models.repository import Repository
 from flumen.models.shipped import seed
 from flumen.stack import local
+from flumen.stack.jvm import LASTING
 from flumen.stack.kudu import ask
 from flumen.stack.layout import Layout
 from flumen.stores.artifacts.session import open_session
@@ -115,7 +116,7 @@ def prepare(home: Path, images: int) -> Iterator[Setting]:
     """Start servers, publish the images, and take it all down at the end, also of one that SIGTERM ends."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     [solr_configset] = SOLR.server_files
-    endpoints = local.up(home, solr_configset)
+    endpoints = local.up(home, solr_configset, jvm=LASTING)
     try:
         settings = load_settings(
             home=home,

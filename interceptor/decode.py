@@ -40,8 +40,8 @@ class Decode:
         """Add the columns, and four that are not stored. `small`, where it is there, says what is small.
 
         `pixels`: uint8, n x height x width, or n x height x width x 3 for colour; `views`: uint8 arrays, what
-        statistics see of each image, in a list, or those of `pixels` where that is what they see; `measured`: their
-        statistics, None where they are not measured yet; `metadata`: what each file says beside its pixels. The last
+        statistics see of each image, in a list, or those of `pixels` where that is what they see; `measured`: what they
+        saw, None where they have not looked yet; `metadata`: what each file says beside its pixels. The last
         two as `flumen.interceptor.decoding.Decoded` has them.
 
         Raises:

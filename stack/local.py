@@ -9,6 +9,7 @@ from pathlib import Path
 
 from flumen.stack import kafka, kudu, solr
 from flumen.stack.errors import ServerFailed
+from flumen.stack.jvm import QUICK
 from flumen.stack.launch import Launch
 from flumen.stack.layout import Endpoints, Layout, State
 from flumen.stack.ports import choose
@@ -36,12 +37,17 @@ class ServerStatus:
 
 
 def up(
-    home: Path, solr_configset: Path, progress: Progress = silent, timeout_s: float = READY_SECONDS
+    home: Path,
+    solr_configset: Path,
+    progress: Progress = silent,
+    timeout_s: float = READY_SECONDS,
+    jvm: Sequence[str] = QUICK,
 ) -> Endpoints:
     """Start what does not run yet, wait until all of it answers, record the endpoints and return them.
 
     Data of an earlier run is kept. Where a server fails, the others go on, and their endpoints are recorded. What this
-    call started is stopped again where anything else goes wrong, or it is interrupted.
+    call started is stopped again where anything else goes wrong, or it is interrupted. `jvm` are the options of the
+    JVMs that it starts.
 
     Raises:
         ArtifactError: an artifact cannot be downloaded.
@@ -55,7 +61,7 @@ def up(
         state = layout.read_state()
         running = state.running()
         ports = choose(PORTS, state.ports, {port for port in PORTS if OWNERS[port] in running})
-        servers = _servers(layout, ports, solr_configset)
+        servers = _servers(layout, ports, solr_configset, jvm)
         moved = [s.name for s in servers if s.name in running and not _has_ports(s, state.ports)]
         stop(running.pop(name) for name in moved)
         endpoints = _endpoints(servers)
@@ -157,11 +163,13 @@ def _remove(layout: Layout) -> None:
             folder.rmdir()
 
 
-def _servers(layout: Layout, ports: Mapping[str, int], solr_configset: Path) -> list[Server]:
+def _servers(
+    layout: Layout, ports: Mapping[str, int], solr_configset: Path, jvm: Sequence[str] = QUICK
+) -> list[Server]:
     return [
-        kafka.server(layout, ports),
+        kafka.server(layout, ports, jvm),
         *kudu.servers(layout, ports),
-        solr.server(layout, ports, solr_configset),
+        solr.server(layout, ports, solr_configset, jvm),
     ]
 
 

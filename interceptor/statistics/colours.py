@@ -1,7 +1,8 @@
 """Colour: how colourful an image is, which colours it is made of, and what people call them."""
 
-from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
+from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from PIL import ImageColor
 
 from flumen.interceptor.statistics import light
 from flumen.interceptor.statistics.light import Cumulated
-from flumen.interceptor.statistics.sums import blocks, sums, sums_of_squares
+from flumen.interceptor.statistics.sums import blocks, sums_and_squares
 
 MAX_COLOURS = 5
 MIN_SHARE = 0.05
@@ -22,30 +23,25 @@ _FIRST_BITS = np.uint8(0xE0)
 
 _LINEAR_UP_TO = 0.04045
 
-
 WHOLE_PIXELS = 256 * 256
-"""Of an image of more pixels, colours are measured on a quarter of them."""
+"""Of an image of more pixels, colours are measured on a sample of them."""
+
+SAMPLE_PIXELS = 7_500
+"""About the least pixels of a sample: 0.02, by which a colour's share may differ from that in all pixels, is more than
+three standard deviations even of pixels drawn one by one, and these are drawn one of each square."""
 
 _CLEAR_SHARE = 0.06
-"""The least share of the most frequent colour in a quarter of the pixels that is trusted to be so in all of them."""
+"""The least share of the most frequent colour in a sample that is trusted to be so in all pixels."""
 
 
-@dataclass(frozen=True, slots=True)
-class Palettes:
-    """The dominant colours of n images, the most frequent first, one image's after the other's.
-
-    `counts`: how many each image has; `codes` and `shares` of each colour: 0xrrggbb, and its share of the pixels.
-    """
-
-    counts: list[int]
-    codes: list[int]
-    shares: list[float]
+Palette = list[tuple[int, float]]
+"""An image's dominant colours, the most frequent first: each 0xrrggbb and its share of the pixels."""
 
 
 def sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the pixels of n x height x width x 3 RGB that colours are measured on, channel by channel.
 
-    That is 3 x n x pixels: of large images a quarter, of others all.
+    That is 3 x n x pixels: of large images a sample, of others all.
     """
     count, height, width, channels = pixels.shape
     flat = pixels.reshape(count, -1, channels)
@@ -53,11 +49,21 @@ def sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 @lru_cache(maxsize=16)
-def _sample(height: int, width: int) -> NDArray[np.intp]:
-    """Return the places of one pixel of every two by two, drawn once for all: no pattern of an image is in step."""
-    rows, columns = np.indices((height // 2, width // 2))
-    down, right = np.random.default_rng(seed=0).integers(0, 2, (2, *rows.shape))
-    return np.asarray(((2 * rows + down) * width + 2 * columns + right).ravel())
+def _sample(height: int, width: int) -> NDArray[np.int32]:
+    """Return the places of one pixel of every square, drawn once for all: no pattern of an image is in step."""
+    side = isqrt(height * width // SAMPLE_PIXELS)
+    down, right = _draws()[:, : height // side, : width // side]
+    rows, columns = (np.arange(0, length * side, side, dtype=np.int32) for length in down.shape)
+    places = (down * side >> 16) * width + (right * side >> 16)
+    places += rows[:, None] * width
+    places += columns
+    return np.asarray(places.ravel())
+
+
+@lru_cache(maxsize=1)
+def _draws() -> NDArray[np.int32]:
+    """Return random numbers of 16 bits: two for each square of a sample."""
+    return np.random.default_rng(seed=0).integers(0, 1 << 16, (2, 1 << 8, 1 << 8), dtype=np.int32)
 
 
 def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -67,16 +73,14 @@ def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:
     the standard deviations of rg = R - G and yb = (R + G) / 2 - B, and 0.3 times their means.
     """
     count, places = channels.shape[1:]
-    rg_squares, yb_squares, rg_total, yb_total = np.zeros((4, count), dtype=np.int64)
+    of_rg, of_yb = np.zeros((2, 2, count), dtype=np.int64)
     for block in blocks(places):
         red, green, blue = channels[:, :, block]
-        rg = np.subtract(red, green, dtype=np.int16)
         yb = np.add(red, green, dtype=np.int16)  # twice yb: whole numbers
         yb -= np.left_shift(blue, 1, dtype=np.int16)
-        rg_squares += sums_of_squares(rg)
-        yb_squares += sums_of_squares(yb)
-        rg_total += sums(rg)
-        yb_total += sums(yb)
+        of_rg += sums_and_squares(np.subtract(red, green, dtype=np.int16))
+        of_yb += sums_and_squares(yb)
+    (rg_total, rg_squares), (yb_total, yb_squares) = of_rg, of_yb
     rg_variance = (places * rg_squares - rg_total**2) / places**2
     yb_variance = (places * yb_squares - yb_total**2) / places**2
     deviation = np.sqrt(rg_variance + yb_variance / 4)
@@ -84,7 +88,7 @@ def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.asarray(deviation + 0.3 * means, dtype=np.float32)
 
 
-def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> Palettes:
+def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> list[Palette]:
     """Return the dominant colours of n x height x width x 3 RGB images. `channels`: what was `sampled` of them.
 
     The popularity algorithm: P. Heckbert, "Color Image Quantization for Frame Buffer Display", SIGGRAPH 1982,
@@ -96,18 +100,14 @@ def dominant(channels: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> Palettes
         return _dominant(channels)
     palettes = []
     for row in range(len(pixels)):
-        palette = _dominant(channels[:, row : row + 1])
+        (palette,) = _dominant(channels[:, row : row + 1])
         # Noise and the like: which of its many colours is the first, only all of its pixels can say.
-        is_clear = palette.shares[0] >= _CLEAR_SHARE
-        palettes.append(palette if is_clear else _dominant(light.planes(flat[row : row + 1])))
-    return Palettes(
-        [palette.counts[0] for palette in palettes],
-        [code for palette in palettes for code in palette.codes],
-        [share for palette in palettes for share in palette.shares],
-    )
+        is_clear = palette[0][1] >= _CLEAR_SHARE
+        palettes += [palette] if is_clear else _dominant(light.planes(flat[row : row + 1]))
+    return palettes
 
 
-def _dominant(channels: NDArray[np.uint8]) -> Palettes:
+def _dominant(channels: NDArray[np.uint8]) -> list[Palette]:
     """Return the dominant colours of 3 x n x pixels."""
     count, places = channels.shape[1:]
     cells = np.empty((count, places), dtype=np.uint16)
@@ -118,16 +118,16 @@ def _dominant(channels: NDArray[np.uint8]) -> Palettes:
         cells[:, block] = _cells(channels[:, :, block])
         places_of_cells = np.add(cells[:, block], first, dtype=np.intp)
         populations += np.bincount(places_of_cells.ravel(), minlength=size)
-    best, population, counts = _most_populous(populations.reshape(count, -1), places)
+    best, population, counts = _most_populous(populations.reshape(count, -1), np.full((count, 1), places))
     widest = counts.max()
     sums_of_best = _sums(channels, cells, best[:, :widest])
-    return _palettes(population[:, :widest], sums_of_best, counts, places)
+    return _palettes(population[:, :widest], sums_of_best, counts, np.full((count, 1), places))
 
 
-def dominant_greys(of: Cumulated) -> Palettes:
+def dominant_greys(of: Cumulated) -> list[Palette]:
     """Return the dominant colours of n grey images: as `dominant` of the same images in RGB."""
     populations, masses = of.ranges(_CELLS)
-    pixels = int(of.pixels[0, -1])
+    pixels = of.pixels[:, -1:]
     best, population, counts = _most_populous(populations, pixels)
     sums_of_best = np.take_along_axis(masses, best, axis=1)
     return _palettes(population, np.repeat(sums_of_best[..., None], 3, axis=-1), counts, pixels)
@@ -143,7 +143,7 @@ def _cells(channels: NDArray[np.uint8]) -> NDArray[np.uint16]:
 
 
 def _most_populous(
-    populations: NDArray[np.int64] | NDArray[np.float64], pixels: int
+    populations: NDArray[np.int64] | NDArray[np.float64], pixels: NDArray[np.int64] | NDArray[np.float64]
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
     """Return the five most populous cells of n images, their populations, and how many of them are dominant."""
     left = populations.astype(np.float64)
@@ -176,14 +176,17 @@ def _sums(
 
 
 def _palettes(
-    population: NDArray[np.float64], added: NDArray[np.float64], counts: NDArray[np.intp], pixels: int
-) -> Palettes:
-    """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours."""
+    population: NDArray[np.float64],
+    added: NDArray[np.float64],
+    counts: NDArray[np.intp],
+    pixels: NDArray[np.int64] | NDArray[np.float64],
+) -> list[Palette]:
+    """Return the first `counts` of n x cells populations and n x cells x 3 sums as colours. `pixels`: n x 1."""
     chosen = np.arange(population.shape[1]) < counts[:, None]
     colours = np.floor(added[chosen] / population[chosen][:, None] + 0.5)
-    codes = colours @ np.array([1 << 16, 1 << 8, 1])
-    shares = population[chosen] / pixels
-    return Palettes(counts.tolist(), codes.astype(np.int64).tolist(), shares.tolist())
+    codes = (colours @ np.array([1 << 16, 1 << 8, 1])).astype(np.int64)
+    found = zip(codes.tolist(), (population / pixels)[chosen].tolist(), strict=True)
+    return [list(islice(found, count)) for count in counts.tolist()]
 
 
 @lru_cache(maxsize=65_536)

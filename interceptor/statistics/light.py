@@ -67,6 +67,26 @@ def luminance(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return luma.reshape(pixels.shape[:3])
 
 
+def counted(pixels: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Return the luminance of n images, and how often each of 256 values occurs in it and in their channels.
+
+    n x height x width (grey) gives n x 1 x 256 of luminance; n x height x width x 3 (RGB) gives n x 4 x 256, behind it
+    those of red, green and blue.
+    """
+    if is_grey(pixels):
+        return pixels, histograms(pixels)[:, None]
+    if pixels[0, ..., 0].size < _PILLOW_FROM:
+        luma = luminance(pixels)
+        channels = (np.ascontiguousarray(pixels[..., channel]) for channel in range(pixels.shape[-1]))
+        return luma, np.stack([histograms(luma), *map(histograms, channels)], axis=1)
+    pictures = [Image.fromarray(image) for image in pixels]
+    lumas = [picture.convert("L") for picture in pictures]
+    counts = [luma.histogram() + picture.histogram() for luma, picture in zip(lumas, pictures, strict=True)]
+    return np.stack([np.asarray(luma) for luma in lumas]), np.array(counts, dtype=np.int64).reshape(
+        len(pixels), -1, LEVELS
+    )
+
+
 def planes(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return ... x 3 RGB channel by channel, 3 x ...: in one piece each is read faster."""
     return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
@@ -80,15 +100,6 @@ def histograms(values: NDArray[np.uint8]) -> NDArray[np.int64]:
         return np.array([Image.fromarray(image[None]).histogram() for image in flat])
     places = np.add(flat, np.arange(0, count * LEVELS, LEVELS)[:, None], dtype=np.intp)
     return np.bincount(places.ravel(), minlength=count * LEVELS).reshape(count, LEVELS)
-
-
-def channel_histograms(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the histograms of n x height x width x 3 RGB: 3n x 256, those of red first, then green, then blue."""
-    count, height, width, channels = pixels.shape
-    if height * width < _PILLOW_FROM:
-        return histograms(planes(pixels).reshape(channels * count, -1))
-    counted = np.array([Image.fromarray(image).histogram() for image in pixels])
-    return counted.reshape(count, channels, LEVELS).swapaxes(0, 1).reshape(-1, LEVELS)
 
 
 def cumulated(histogram: NDArray[np.int64]) -> Cumulated:
@@ -125,13 +136,14 @@ def bins(of: Cumulated) -> NDArray[np.float64]:
 
 
 def entropy(histogram: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return Shannon's entropy of the luminance in bits, 0 to 8. The images have as many pixels each.
+    """Return Shannon's entropy of the luminance in bits, 0 to 8.
 
     C. E. Shannon, "A Mathematical Theory of Communication", Bell System Technical Journal 27 (1948), section 6.
     """
-    pixels = int(histogram[0].sum())
-    is_worth_a_table = pixels < histogram.size
-    terms = _entropy_terms(pixels)[histogram] if is_worth_a_table else _terms(histogram / pixels)
+    pixels = histogram.sum(axis=1, keepdims=True)
+    first = int(pixels[0, 0])
+    is_worth_a_table = first < histogram.size and (pixels == first).all()
+    terms = _entropy_terms(first)[histogram] if is_worth_a_table else _terms(histogram / pixels)
     return np.asarray(np.abs(terms.sum(axis=1)), dtype=np.float32)
 
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import connected_components
 
-from flumen.interceptor.statistics.sums import sums, sums_of_squares
+from flumen.interceptor.statistics.graphs import connected_components, csr_array
+from flumen.interceptor.statistics.sums import sums_and_squares
 
 MIN_OBJECT_PIXELS = 5
 MIN_OBJECT_SHARE = 1 / 1000
@@ -31,7 +30,10 @@ def foreground(luminance: NDArray[np.uint8], threshold: NDArray[np.uint8]) -> ND
 
 def share(shapes: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return the share of pixels that is set in each of n x height x width images."""
-    flat = shapes.view(np.uint8).reshape(len(shapes), -1)
+    count, height, width = shapes.shape
+    if count == 1:
+        return np.array([np.count_nonzero(shapes) / (height * width)], dtype=np.float32)
+    flat = shapes.view(np.uint8).reshape(count, -1)
     return np.asarray(flat.sum(axis=1, dtype=np.uint32) / flat.shape[1], dtype=np.float32)
 
 
@@ -48,9 +50,10 @@ def count_objects(shapes: NDArray[np.bool_]) -> NDArray[np.int32]:
     row = width + 1
     apart = np.zeros(1 + count * (height + 1) * row, dtype=np.bool_)
     apart[1:].reshape(count, height + 1, row)[:, :height, :width] = shapes
-    changes = np.flatnonzero(apart[1:] != apart[:-1])
+    changed = apart[1:] != apart[:-1]
+    changes = np.flatnonzero(changed)
     starts, ends = changes[::2], changes[1::2]
-    pieces, piece_of = _joined(starts, ends, row)
+    pieces, piece_of = _joined(changed, changes, row)
     sizes = np.bincount(piece_of, ends - starts, pieces)
     image_of = np.zeros(pieces, dtype=np.intp)
     image_of[piece_of] = starts // ((height + 1) * row)
@@ -58,18 +61,36 @@ def count_objects(shapes: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.bincount(image_of[sizes >= least], minlength=count).astype(np.int32)
 
 
-def _joined(starts: NDArray[np.intp], ends: NDArray[np.intp], row: int) -> tuple[int, NDArray[np.int32]]:
-    """Return how many pieces the runs make, and which of them each run belongs to. `row`: the places of a row."""
+def _joined(changed: NDArray[np.bool_], changes: NDArray[np.intp], row: int) -> tuple[int, NDArray[np.int32]]:
+    """Return how many pieces the runs make, and which of them each run belongs to.
+
+    `changes`: where the runs start and end in turns, the places that are set in `changed`. `row`: the places of a row.
+    """
     # Of the row above, a run touches those from the first that does not end before it to the last that has begun.
-    first = ends.searchsorted(starts - row).astype(np.int32)
-    last = starts.searchsorted(ends - row, side="right").astype(np.int32)
-    touched = np.maximum(last - first, 0)
-    edges = np.zeros(len(starts) + 1, dtype=np.int32)
+    above = changes - row
+    above[1::2] += 1
+    before = _set_before(changed, np.maximum(above, 0, out=above))
+    first = before[::2] >> 1
+    touched = np.maximum(((before[1::2] + 1) >> 1) - first, 0)
+    edges = np.zeros(len(touched) + 1, dtype=np.int32)
     touched.cumsum(out=edges[1:])
-    above = np.arange(edges[-1], dtype=np.int32) + np.repeat(first - edges[:-1], touched)
-    graph = csr_array((np.ones(len(above)), above, edges), shape=(len(starts), len(starts)))
+    touching = np.arange(edges[-1], dtype=np.int32) + np.repeat(first - edges[:-1], touched)
+    graph = csr_array((np.ones(len(touching)), touching, edges), shape=(len(touched), len(touched)))
     pieces, piece_of = connected_components(graph, directed=False)
     return pieces, piece_of
+
+
+def _set_before(flags: NDArray[np.bool_], places: NDArray[np.intp]) -> NDArray[np.int32]:
+    """Return how many of these flags are set before each place.
+
+    Counted for every eighth place once, and within eight by their bits: of many places faster than searching.
+    """
+    bits = np.packbits(flags)
+    counts = np.zeros(len(bits) + 1, dtype=np.int32)
+    np.bitwise_count(bits).cumsum(out=counts[1:])
+    eighths = places >> 3
+    left_out = (8 - (places & 7)).astype(np.uint8)
+    return np.asarray(counts[eighths] + np.bitwise_count(bits[eighths] >> left_out))
 
 
 def sharpness(luminance: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -91,5 +112,6 @@ def sharpness(luminance: NDArray[np.uint8]) -> NDArray[np.float32]:
     rows = laplacian.reshape(count, height - 2, width)
     rows[:, :, 0] = rows[:, :, -1] = 0
     places = (height - 2) * (width - 2)
-    variance = (places * sums_of_squares(laplacian) - sums(laplacian) ** 2) / places**2
+    total, squares = sums_and_squares(laplacian)
+    variance = (places * squares - total**2) / places**2
     return np.asarray(variance, dtype=np.float32)

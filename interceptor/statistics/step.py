@@ -18,6 +18,9 @@ _CHANNELS = ("red", "green", "blue")
 _GROUP_PIXELS = 500_000
 """So many pixels are measured at once: what lies between takes up to 60 bytes a pixel."""
 
+_NO_COLUMNS = frozenset({"histograms", "palettes"})
+"""What was seen of images and is not stored as it is."""
+
 _OF_LUMINANCE = (
     Column("luminance_mean", Kind.FLOAT, "mean luminance, 0 to 255"),
     Column("luminance_std", Kind.FLOAT, "its standard deviation"),
@@ -69,17 +72,15 @@ class Statistics:
         already = batch.columns.get("measured", [None] * len(batch))
         open_rows = [row for row in range(len(batch)) if already[row] is None]
         measured = [(rows, measure(_stacked(views, rows))) for rows in _groups(views, open_rows)]
-        if len(measured) == 1 and len(open_rows) == len(batch):
-            # All are of one shape: the columns are there already.
+        measured += [
+            (rows, columns_of(_gathered([already[row] for row in rows]))) for rows in _alike(already)
+        ]
+        if len(measured) == 1 and len(measured[0][0]) == len(batch):
+            # All are measured at once: the columns are there already.
             columns: Mapping[str, ColumnValues] = measured[0][1]
         else:
-            columns = _scattered(len(batch), measured, already)
+            columns = _scattered(len(batch), measured)
         return Intercepted(batch.without("views", "measured").with_columns(**columns), ())
-
-
-def measure_one(view: NDArray[np.uint8]) -> dict[str, Any]:
-    """Measure one image, height x width [x 3]: the columns' values, but for those that are null."""
-    return {name: plain(values)[0] for name, values in measure(view[None]).items()}
 
 
 def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
@@ -87,42 +88,67 @@ def measure(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
 
     A grey image has no values of channels: its colourfulness is 0 and its colours are greys.
     """
-    luminance = light.luminance(pixels)
-    histogram = light.histograms(luminance)
-    cumulated = light.cumulated(histogram)
-    of_light = light.levels(histogram)
+    return _columns(*_looked(pixels))
+
+
+def look_at(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
+    """Return all of n images of one shape that takes a look at their pixels; the rest is arithmetic (`columns_of`).
+
+    `histograms`: whole numbers, n x 1 x 256 of grey images, n x 4 x 256 of others: luminance, red, green, blue.
+    `foreground`, `objects` and `sharpness` as the columns are, and of others also `colorfulness` and `palettes`.
+    """
+    seen, _ = _looked(pixels)
+    return seen
+
+
+def columns_of(seen: Mapping[str, ColumnValues]) -> dict[str, ColumnValues]:
+    """Return the columns of n images, all grey or none, that were looked at."""
+    return _columns(seen, light.cumulated(np.asarray(seen["histograms"])[:, 0]))
+
+
+def _looked(pixels: NDArray[np.uint8]) -> tuple[dict[str, ColumnValues], Cumulated]:
+    luminance, histograms = light.counted(pixels)
+    cumulated = light.cumulated(histograms[:, 0])
     standing_out = shapes.foreground(luminance, light.otsu(cumulated))
-    return {
-        **_level_columns("luminance", of_light),
-        "luminance_histogram": texts.shares_json(light.bins(cumulated)),
-        "entropy": light.entropy(histogram),
-        "contrast": light.contrast(of_light),
-        "brightness": light.brightness(of_light),
+    seen: dict[str, ColumnValues] = {
+        "histograms": histograms,
         "foreground": shapes.share(standing_out),
         "objects": shapes.count_objects(standing_out),
         "sharpness": shapes.sharpness(luminance),
-        **(_grey_columns(cumulated) if light.is_grey(pixels) else _colour_columns(pixels)),
     }
+    if not light.is_grey(pixels):
+        channels = colours.sampled(pixels)
+        seen["colorfulness"] = colours.colorfulness(channels)
+        seen["palettes"] = colours.dominant(channels, pixels)
+    return seen, cumulated
+
+
+def _columns(seen: Mapping[str, ColumnValues], cumulated: Cumulated) -> dict[str, ColumnValues]:
+    histograms = np.asarray(seen["histograms"])
+    count, kinds, _ = histograms.shape
+    # Of all images first luminance, then one channel after the other.
+    of_all = light.levels(histograms.swapaxes(0, 1).reshape(-1, light.LEVELS))
+    of_kind = [of_all.part(slice(start, start + count)) for start in range(0, kinds * count, count)]
+    of_light, *of_channels = of_kind
+    columns: dict[str, ColumnValues] = {
+        **_level_columns("luminance", of_light),
+        "luminance_histogram": texts.shares_json(light.bins(cumulated)),
+        "entropy": light.entropy(histograms[:, 0]),
+        "contrast": light.contrast(of_light),
+        "brightness": light.brightness(of_light),
+        **{name: values for name, values in seen.items() if name not in _NO_COLUMNS},
+    }
+    if not of_channels:
+        return {**columns, **_grey_columns(cumulated)}
+    for name, levels in zip(_CHANNELS, of_channels, strict=True):
+        columns |= _level_columns(name, levels)
+    return {**columns, **texts.palette_columns(list(seen["palettes"]))}
 
 
 def _grey_columns(of: Cumulated) -> Mapping[str, ColumnValues]:
     return {
         "colorfulness": np.zeros(len(of.pixels), dtype=np.float32),
         **texts.palette_columns(colours.dominant_greys(of)),
-    }
-
-
-def _colour_columns(pixels: NDArray[np.uint8]) -> Mapping[str, ColumnValues]:
-    count = len(pixels)
-    of_channels = light.levels(light.channel_histograms(pixels))
-    columns: dict[str, ColumnValues] = {}
-    for position, name in enumerate(_CHANNELS):
-        columns |= _level_columns(name, of_channels.part(slice(position * count, (position + 1) * count)))
-    channels = colours.sampled(pixels)
-    return {
-        **columns,
-        "colorfulness": colours.colorfulness(channels),
-        **texts.palette_columns(colours.dominant(channels, pixels)),
     }
 
 
@@ -136,21 +162,35 @@ def _level_columns(name: str, levels: light.Levels) -> Mapping[str, ColumnValues
 
 
 def _scattered(
-    count: int, measured: Sequence[tuple[Sequence[int], Mapping[str, ColumnValues]]], already: ColumnValues
+    count: int, measured: Sequence[tuple[Sequence[int], Mapping[str, ColumnValues]]]
 ) -> Mapping[str, ColumnValues]:
-    """Return columns of `count` rows: those of groups of rows, and those of rows that were measured one by one."""
+    """Return columns of `count` rows: those of groups of rows."""
     columns: dict[str, list[Any]] = {}
     for rows, values_of_rows in measured:
         for name, values in values_of_rows.items():
             column = columns.setdefault(name, [None] * count)
             for row, value in zip(rows, plain(values), strict=True):
                 column[row] = value
-    for row, values_of_one in enumerate(already):
-        for name, value in (values_of_one or {}).items():
-            if name not in columns:
-                columns[name] = [None] * count
-            columns[name][row] = value
     return columns
+
+
+def _alike(already: ColumnValues) -> Iterator[Sequence[int]]:
+    """Yield the rows of the grey images that were looked at, and those of the others."""
+    by_kind: dict[int, list[int]] = {}
+    for row, seen in enumerate(already):
+        if seen is not None:
+            by_kind.setdefault(seen["histograms"].shape[1], []).append(row)
+    yield from by_kind.values()
+
+
+def _gathered(looks: Sequence[Mapping[str, ColumnValues]]) -> Mapping[str, ColumnValues]:
+    """Return what was seen of images one by one as `look_at` returns it of several."""
+    return {
+        name: np.concatenate([look[name] for look in looks])
+        if isinstance(values, np.ndarray)
+        else [value for look in looks for value in look[name]]
+        for name, values in looks[0].items()
+    }
 
 
 def _stacked(views: ColumnValues, rows: Sequence[int]) -> NDArray[np.uint8]:

@@ -19,20 +19,22 @@ def blocks(pixels: int) -> Iterator[slice]:
         yield slice(start, min(start + _BLOCK, pixels))
 
 
-def sums(values: NDArray[np.int16]) -> NDArray[np.int64]:
-    """Return the sum of each row, n x places in, n out; the values are -1,023 to 1,023."""
-    return _in_spans(values)
-
-
-def sums_of_squares(values: NDArray[np.int16]) -> NDArray[np.int64]:
-    """Return the sum of the squares of each row, n x places in, n out; the values are -1,023 to 1,023."""
-    total = np.zeros(len(values), dtype=np.int64)
+def sums_and_squares(values: NDArray[np.int16]) -> NDArray[np.int64]:
+    """Return the sum of each row, and that of its squares: n x places in, 2 x n out; the values are -1,023 to 1,023."""
+    total = np.zeros((2, len(values)), dtype=np.int64)
     for block in blocks(values.shape[1]):
-        total += _in_spans(np.multiply(values[:, block], values[:, block], dtype=np.int32))
+        wide = values[:, block].astype(np.int32)
+        total[0] += _in_spans(wide)
+        wide *= wide
+        total[1] += _in_spans(wide)
     return total
 
 
-def _in_spans(values: NDArray[np.int16] | NDArray[np.int32]) -> NDArray[np.int64]:
-    spans = np.arange(0, values.shape[1], _SPAN)
-    partial = np.add.reduceat(values, spans, axis=1, dtype=np.int32)
-    return np.asarray(partial.sum(axis=1, dtype=np.int64))
+def _in_spans(values: NDArray[np.int32]) -> NDArray[np.int64] | NDArray[np.int32]:
+    count, places = values.shape
+    if places < _SPAN:
+        return np.asarray(values.sum(axis=1, dtype=np.int32))
+    whole = places // _SPAN * _SPAN
+    spans = values[:, :whole].reshape(count, -1, _SPAN).sum(axis=2, dtype=np.int32)
+    total = spans.sum(axis=1, dtype=np.int64)
+    return np.asarray(total if whole == places else total + values[:, whole:].sum(axis=1, dtype=np.int32))

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import starmap
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.batch import ColumnValues
-from flumen.interceptor.statistics.colours import Palettes, colour_name
+from flumen.interceptor.statistics.colours import Palette, colour_name
 
 _DECIMALS = 10_000
 _BETWEEN_ROWS = "\n"
@@ -30,15 +30,13 @@ def _decimals() -> Sequence[str]:
     return [f"{text}," for text in texts] + [f"{text}]{_BETWEEN_ROWS}[" for text in texts]
 
 
-def palette_columns(palettes: Palettes) -> Mapping[str, ColumnValues]:
-    """Return the columns of n images' dominant colours."""
-    names = list(map(colour_name, palettes.codes))
-    colours = list(map(_colour_json, palettes.codes, palettes.shares))
-    rows = [slice(*ends) for ends in pairwise(accumulate(palettes.counts, initial=0))]
+def palette_columns(palettes: Sequence[Palette]) -> Mapping[str, ColumnValues]:
+    """Return the columns of images' dominant colours."""
+    names = [tuple([colour_name(code) for code, _ in palette]) for palette in palettes]
     return {
-        "dominant_color": [names[row.start] for row in rows],
-        "dominant_colors": [_each_once(tuple(names[row])) for row in rows],
-        "palette": [f"[{','.join(colours[row])}]" for row in rows],
+        "dominant_color": [row[0] for row in names],
+        "dominant_colors": list(map(_each_once, names)),
+        "palette": [f"[{','.join(starmap(_colour_json, palette))}]" for palette in palettes],
     }
 
 

@@ -22,6 +22,7 @@ from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.decoding import Decoded, decode_image, measured
 from flumen.interceptor.errors import InterceptorError
 from flumen.interceptor.refusals import with_cause
+from flumen.interceptor.statistics import graphs
 from flumen.models.processes.exchange import NOTHING, Exchange, decoded_sizes
 from flumen.models.processes.interception_tasks import READY, Task
 from flumen.models.processes.overheard import Overheard
@@ -34,6 +35,7 @@ def serve(connection: Connection, exchange: Exchange) -> None:
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
     warnings.simplefilter("ignore")  # of Pillow's there may be thousands of lines an image
     Image.init()  # whatever is loaded later would count as an image's
+    graphs.load()
     guard = LimitsHeld(exchange)
     connection.send(READY)
     while True:

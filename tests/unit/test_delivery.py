@@ -1,10 +1,11 @@
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from threading import Event
 
 import numpy as np
 import pytest
 
-from flumen.interceptor import Batch, Column, ImageMessage, Kind
+from flumen.interceptor import Batch, Column, ImageMessage, Kind, Reject
 from flumen.interceptor.batch import joined
 from flumen.stores import Failure, SchemaMismatch, Sink, StoreClosed, StoreUnavailable
 from flumen.stores.memory import MemorySink, MemoryStore
@@ -119,6 +120,49 @@ def test_batches_are_stored_in_their_order_though_one_has_to_wait() -> None:
     assert store.rows["a"]["prediction"] == 7
 
 
+def test_a_store_goes_on_with_the_next_batch_while_another_still_takes_one() -> None:
+    stores = [MemoryStore(), MemoryStore()]
+    first, second = batch_of("a"), batch_of("b")
+
+    async def run() -> None:
+        held = Held("held", stores[1], Event())
+        quick = Seen("quick", stores[0], {"b": (seen := asyncio.Event())})
+        delivery = delivery_to([quick, held])
+        await delivery.connect()
+        writing = [asyncio.create_task(delivery.write(batch)) for batch in (first, second)]
+        await seen.wait()
+        assert not stores[1].rows
+        held.goes_on.set()
+        await asyncio.gather(*writing)
+        await delivery.close()
+
+    asyncio.run(run())
+    assert [sorted(store.rows) for store in stores] == [["a", "b"], ["a", "b"]]
+
+
+def test_what_is_taken_back_is_nothing_of_a_later_batch() -> None:
+    """The first `x` is refused by the one store, and has to be taken out of the other, where the second follows."""
+    stores = [MemoryStore(), MemoryStore()]
+    first, second = batch_of("a", "x"), batch_of("x")
+
+    async def run() -> list[list[Reject]]:
+        held = Held("held", stores[1], Event(), lambda batch, row: batch.columns["prediction"][row] == 1)
+        seen = asyncio.Event()
+        delivery = delivery_to([Seen("quick", stores[0], {"a": seen}), held])
+        await delivery.connect()
+        writing = [asyncio.create_task(delivery.write(batch)) for batch in (first, second)]
+        await seen.wait()
+        held.goes_on.set()
+        rejects = await asyncio.gather(*writing)
+        await delivery.close()
+        return rejects
+
+    refused, stored = asyncio.run(run())
+    assert ([reject.image.id for reject in refused], stored) == (["x"], [])
+    for store in stores:
+        assert {image_id: row["prediction"] for image_id, row in store.rows.items()} == {"a": 0, "x": 0}
+
+
 def test_what_one_store_refuses_is_taken_out_of_the_others() -> None:
     stores = [MemoryStore(), MemoryStore()]
     sinks = [
@@ -191,6 +235,40 @@ def test_what_is_another_workers_by_now_is_not_taken_out_of_his_store() -> None:
 
     asyncio.run(run())
     assert sorted(store.rows) == ["x"]
+
+
+class Held(Named):
+    """Takes nothing before it may go on."""
+
+    def __init__(
+        self,
+        name: str,
+        store: MemoryStore,
+        goes_on: Event,
+        refuses: Callable[[Batch, int], bool] = lambda _batch, _row: False,
+    ) -> None:
+        super().__init__(name, store, refuses=refuses)
+        self.goes_on = goes_on
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        assert self.goes_on.wait(60)
+        return super().write(batch)
+
+
+class Seen(Named):
+    """Tells when it has stored an image of one of these ids."""
+
+    def __init__(self, name: str, store: MemoryStore, stored: Mapping[str, asyncio.Event]) -> None:
+        super().__init__(name, store)
+        self._loop = asyncio.get_running_loop()
+        self._stored = stored
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        failures = super().write(batch)
+        for image in batch.images:
+            if image.id in self._stored:
+                self._loop.call_soon_threadsafe(self._stored[image.id].set)
+        return failures
 
 
 class Waiting(Named):

@@ -24,6 +24,7 @@ OPTIONS = IntakeOptions(
     max_message_bytes=LARGEST,
     commit_every_s=0,
     take_every_s=0,
+    hand_over_every_s=0.25,
     pause_after_s=0.5,
     look_every_s=0,
 )
@@ -149,6 +150,26 @@ def test_while_one_is_in_hand_the_next_one_fills() -> None:
     while len(scene.batches) < 2:
         scene.intake.turn()
     assert [len(batch.messages) for batch in scene.batches] == [1, 3], "until the first was acknowledged"
+
+
+def test_the_next_one_fills_for_a_while_though_nothing_is_in_hand_any_more() -> None:
+    scene = Scene([("publish", 0, 0), ("acknowledge", 0, 0), ("publish", 0, 0), ("publish", 0, 0)])
+    while len(scene.batches) < 2:
+        scene.intake.turn()
+    first, second = scene.batches
+    assert len(second.messages) == 2
+    assert second.taken_at - first.taken_at >= OPTIONS.hand_over_every_s
+
+
+def test_one_that_is_full_goes_at_once() -> None:
+    scene = Scene([("publish", 0, 0), ("acknowledge", 0, 0), *[("publish", 0, 0)] * 4])
+    for _ in range(4):
+        scene.topic.publish(0, b"")
+    while len(scene.batches) < 2:
+        scene.intake.turn()
+    first, second = scene.batches
+    assert len(first.messages) == len(second.messages) == OPTIONS.max_batch_size
+    assert second.taken_at - first.taken_at <= 1
 
 
 def test_it_fills_for_so_long_and_no_longer() -> None:

@@ -7,6 +7,8 @@ within the tolerances of docs/metadata.md.
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from skimage import data
 
 from flumen.interceptor.batch import plain
 from flumen.interceptor.decode import Decode
-from flumen.interceptor.statistics.colours import WHOLE_PIXELS
-from flumen.interceptor.statistics.step import measure
+from flumen.interceptor.decoding import decode_image, measured
+from flumen.interceptor.statistics.colours import SAMPLE_PIXELS, WHOLE_PIXELS, sampled
+from flumen.interceptor.statistics.step import Statistics, measure
 from flumen.models.datasets.idx import read_idx
 
 DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
@@ -121,7 +124,58 @@ def test_photos_and_scanned_pages(photo: Callable[[], Pixels]) -> None:
     assert_the_same(np.asarray(image)[None])
 
 
-@pytest.mark.parametrize("photo", PHOTOS)
+def drawn(seed: int, finest: int) -> Pixels:
+    """Return 600 x 800 x 3 of noise at several scales, each half as strong as the one twice as coarse, and a disc.
+
+    `finest`: in pixels; of one pixel it is as hard as a photo of a camera at night.
+    """
+    random = np.random.default_rng(seed)
+    total = np.full((600, 800, 3), 110, dtype=np.float32)
+    for size in (100, 50, 25, 10, 5, 2, 1):
+        if size >= finest:
+            noise = random.standard_normal((600 // size, 800 // size), np.float32) * (0.45 * size + 3)
+            total += np.asarray(Image.fromarray(noise).resize((800, 600)))[..., None]
+    rows, columns = np.mgrid[:600, :800]
+    total[(rows - 280) ** 2 + (columns - 420) ** 2 < 150**2] += np.array([90, 40, -40], dtype=np.float32)
+    return total.clip(0, 255).astype(np.uint8)
+
+
+DRAWN = (partial(drawn, 1, 10), partial(drawn, 2, 5), partial(drawn, 3, 2), partial(drawn, 4, 1))
+
+
+@pytest.mark.parametrize("photo", [*PHOTOS, *DRAWN])
+@pytest.mark.parametrize("size", [(400, 300), (512, 512)])
+def test_colours_of_a_sample_are_those_of_all_pixels(
+    photo: Callable[[], Pixels], size: tuple[int, int]
+) -> None:
+    """Of every 4 by 4 pixels, and of every 5 by 5."""
+    pixels = np.asarray(Image.fromarray(photo()).convert("RGB").resize(size))
+    assert_the_same(pixels[None])
+    (sample,) = sampled(pixels[None]).transpose(1, 2, 0)
+    assert SAMPLE_PIXELS <= len(sample) <= pixels[..., 0].size / 16
+
+
+@pytest.mark.parametrize("photo", [*PHOTOS, *DRAWN])
+def test_photos_that_were_looked_at_one_by_one(photo: Callable[[], Pixels]) -> None:
+    """Also between images of other sizes, and grey ones: the figures are those of the image alone."""
+    image = Image.fromarray(photo()).convert("RGB").resize((800, 600))
+    contents = [
+        encoded(image, "JPEG", quality=80),
+        encoded(image.convert("L").rotate(90, expand=True), "JPEG"),
+        encoded(image.resize((300, 300))),
+        encoded(image.resize((40, 30))),
+    ]
+    looked, alone = (
+        Statistics().intercept(
+            Decode().intercept(batch(*contents), replace(context(), decoder=decoder)).oks, context()
+        )
+        for decoder in (lambda *image: measured(decode_image(*image)), None)
+    )
+    for name, values in alone.oks.columns.items():
+        assert plain(looked.oks.columns[name]) == plain(values), name
+
+
+@pytest.mark.parametrize("photo", [*PHOTOS, *DRAWN])
 def test_a_photo_that_is_shrunk_while_it_is_decoded(photo: Callable[[], Pixels]) -> None:
     """Its figures beside those of all its pixels, averaged two by two."""
     image = Image.fromarray(photo()).convert("RGB").resize((800, 600), Image.Resampling.BICUBIC)
