@@ -26,8 +26,9 @@ class Labelled:
     def sha256(self) -> str:
         """A fingerprint of shape, pixels and labels: the same for the same images, compressed or not."""
         digest = hashlib.sha256(f"{self.pixels.shape}".encode())
-        digest.update(self.pixels.tobytes())
-        digest.update(self.labels.tobytes())
+        # Their own memory where it is in one piece: a copy would not be of bearable size for all.
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
 
@@ -55,16 +56,33 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
         DatasetInvalid: the files do not belong together.
     """
     root = Path(folder)
-    dataset = Dataset(train=_read(root, "train"), test=_read(root, "t10k"))
+    dataset = Dataset(
+        train=read_labelled(*idx_files(root, "train")), test=read_labelled(*idx_files(root, "t10k"))
+    )
     if dataset.train.pixels.shape[1:] != dataset.test.pixels.shape[1:]:
         raise DatasetInvalid(f"the images to learn from and to test on in {root} have different sizes")
     return dataset
 
 
-def _read(root: Path, part: str) -> Labelled:
-    images = _find(root / f"{part}-images-idx3-ubyte")
+def idx_files(folder: str | os.PathLike[str], part: str) -> tuple[Path, Path]:
+    """Return the two files of a part, `train` or `t10k`: of the images and of their labels.
+
+    Raises:
+        DatasetInvalid: there is neither one nor the other form of them.
+    """
+    root = Path(folder)
+    return _find(root / f"{part}-images-idx3-ubyte"), _find(root / f"{part}-labels-idx1-ubyte")
+
+
+def read_labelled(images: Path, known: Path) -> Labelled:
+    """Read two IDX files, of images and of their labels.
+
+    Raises:
+        IdxInvalid: a file is missing or damaged.
+        DatasetInvalid: the files do not belong together.
+    """
     pixels = read_idx(images)
-    labels = read_idx(_find(root / f"{part}-labels-idx1-ubyte"))
+    labels = read_idx(known)
     if pixels.ndim != IMAGE_DIMENSIONS or 0 in pixels.shape:
         raise DatasetInvalid(f"{images} holds values of shape {pixels.shape}, not n x height x width")
     if labels.shape != pixels.shape[:1]:
