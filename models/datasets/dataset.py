@@ -2,14 +2,17 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.classifier import Preprocess
+from flumen.models.datasets.fingerprint import Fingerprint, size_text
 from flumen.models.datasets.idx import read_idx
+from flumen.models.datasets.source import Skipped
 from flumen.models.errors import DatasetInvalid
 
 IMAGE_DIMENSIONS = 3
@@ -17,10 +20,14 @@ IMAGE_DIMENSIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Images with their labels. `pixels`: uint8, n x height x width [x 3]. `labels`: uint8, n."""
+    """Images with their labels. `pixels`: uint8, n x height x width [x 3]. `labels`: uint8, n.
+
+    Both may be mapped from files that cannot be written. `ids`: the images' ids, None where they are not known.
+    """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    ids: Sequence[str] | None = None
 
     @property
     def sha256(self) -> str:
@@ -38,7 +45,9 @@ class Dataset:
 
     `validation` are images that decide when to stop and what is chosen, and are never learnt from. `labels` names the
     classes; without names they are called by their numbers. `preprocess` is how a model sees the images; None is the
-    article's way, whatever their size.
+    article's way, whatever their size. `skipped` is what was left out, by reason. `arrays` is the folder that holds all
+    of it, to be opened by other processes (`flumen.models.datasets.arrays.open_arrays`); None where it is in memory.
+    `picture` says how files became pixels of this size; `seen_by` makes it part of a model's preprocessing.
     """
 
     train: Labelled
@@ -46,6 +55,27 @@ class Dataset:
     labels: tuple[str, ...] = ()
     preprocess: Preprocess | None = None
     validation: Labelled | None = None
+    described: Fingerprint | None = None
+    skipped: tuple[Skipped, ...] = ()
+    arrays: Path | None = None
+    picture: Preprocess | None = None
+
+    def seen_by(self, preprocess: Preprocess) -> Preprocess:
+        """Return a preprocessing that resizes images as these were, and else does what it does."""
+        if self.picture is None:
+            return preprocess
+        same = ("width", "height", "channels", "resize", "crop", "fill", "resampling")
+        return replace(preprocess, **{name: getattr(self.picture, name) for name in same})
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What tells it from other data: its source's, or that of the images to learn from."""
+        if self.described is not None:
+            return self.described
+        count = len(self.train.pixels)
+        return Fingerprint(
+            self.train.sha256, count, f"{count} images of {size_text(self.train.pixels.shape)}"
+        )
 
 
 def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
