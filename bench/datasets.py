@@ -24,6 +24,7 @@ from flumen.interceptor.pgm import netpbm_header
 from flumen.models.datasets import ArrayCache, Batches, Decoding, Split
 from flumen.replay.images import KuduImages, Selection
 from flumen.replay.seen import VIEW
+from flumen.replay.where import Condition
 from flumen.stack import local
 from flumen.stack.kudu import ask
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
@@ -39,7 +40,7 @@ COLUMNS = (
     Column("model", Kind.STRING, ""),
     Column("model_version", Kind.INT32, ""),
 )
-READ = ("id", "knownlabel", *VIEW)
+READ: tuple[str, ...] = ("id", "knownlabel", *VIEW)
 _DISTINCT = 10_000
 _WRITTEN_AT_ONCE = 2_000
 
@@ -77,9 +78,13 @@ def main() -> None:
 
 
 def _bare(reader: KuduReader, options: argparse.Namespace) -> Iterator[int]:
-    labelled = [Predicate("knownlabel", "is not null")]
-    tokens = reader.scan_tokens("images", READ, labelled, time.time_ns() // 1000)
-    for given in reader.read_tokens("images", READ, dict(enumerate(tokens)), options.threads):
+    predicates, columns = [Predicate("knownlabel", "is not null")], READ
+    if options.where:
+        condition = Condition(options.where, reader.schema("images"))
+        predicates += condition.predicates
+        columns = tuple(dict.fromkeys([*READ, *condition.columns]))
+    tokens = reader.scan_tokens("images", columns, predicates, time.time_ns() // 1000)
+    for given in reader.read_tokens("images", columns, dict(enumerate(tokens)), options.threads):
         if given.rows is not None:
             yield given.rows.num_rows
 

@@ -53,6 +53,7 @@ class KuduImages:
         picture_of: `Preprocess.picture` by the name and version of a model.
         threads: so many read at once.
         snapshot_us: another moment than now: microseconds since the epoch, by the servers' clocks.
+        place: tells the tables from those of another Kudu.
 
     Raises:
         BadQuery: the condition is none, or a column is not there.
@@ -67,7 +68,9 @@ class KuduImages:
         picture_of: PictureOf | None = None,
         threads: int = DEFAULT_THREADS,
         snapshot_us: int | None = None,
+        place: str = "",
     ) -> None:
+        self._place = place
         self._selection = selection
         self._decoding = decoding
         self._moment = Moment(tables, snapshot_us or time.time_ns() // 1000, threads)
@@ -108,8 +111,8 @@ class KuduImages:
 
     @property
     def state(self) -> str:
-        """The moment."""
-        return f"kudu {self._moment.snapshot_us}"
+        """Which tables, and the moment."""
+        return f"kudu {self._place} {self._moment.snapshot_us}"
 
     @property
     def preprocess(self) -> Preprocess:

@@ -13,9 +13,12 @@ from flumen.interceptor.classifier import Preprocess
 from flumen.models.datasets.fingerprint import Fingerprint, size_text
 from flumen.models.datasets.idx import read_idx
 from flumen.models.datasets.source import Skipped
+from flumen.models.datasets.split import VALIDATION, Split, split_hashes
 from flumen.models.errors import DatasetInvalid
 
 IMAGE_DIMENSIONS = 3
+IDX_TRAIN = "train-images"
+"""What the ids of the images to learn from begin with, where `flumen produce` publishes their IDX file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,32 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     if dataset.train.pixels.shape[1:] != dataset.test.pixels.shape[1:]:
         raise DatasetInvalid(f"the images to learn from and to test on in {root} have different sizes")
     return dataset
+
+
+def with_validation(dataset: Dataset, share: float) -> Dataset:
+    """Take images to choose by out of those to learn from: by the hash of the ids under which IDX files are published.
+
+    Raises:
+        DatasetInvalid: none is left to learn from, or to choose by.
+    """
+    if not share:
+        return dataset
+    ids = [f"{IDX_TRAIN}-{row:05d}" for row in range(len(dataset.train.labels))]
+    chosen = Split(validation=share, test=0).sides(split_hashes(ids)) == VALIDATION
+    if chosen.all() or not chosen.any():
+        raise DatasetInvalid(
+            f"of {len(ids):,} images {int(chosen.sum()):,} are to choose by; there have to be some, and "
+            "some to learn from"
+        )
+    train, validation = (
+        Labelled(dataset.train.pixels[part], dataset.train.labels[part], _those(ids, part))
+        for part in (~chosen, chosen)
+    )
+    return replace(dataset, train=train, validation=validation)
+
+
+def _those(ids: Sequence[str], chosen: NDArray[np.bool_]) -> Sequence[str]:
+    return [ids[row] for row in np.flatnonzero(chosen).tolist()]
 
 
 def idx_files(folder: str | os.PathLike[str], part: str) -> tuple[Path, Path]:

@@ -26,6 +26,8 @@ from flumen.models.datasets.files import Decoding
 from flumen.models.datasets.source import OTHER_LABEL, OTHER_SIZE, UNDECODABLE, UNREADABLE, ImageBatch
 from flumen.models.datasets.split import Split
 from flumen.models.errors import DatasetInvalid
+from flumen.models.repository import Repository
+from flumen.replay.datasets import Origin, Surroundings, open_dataset
 from flumen.replay.errors import BadQuery
 from flumen.replay.images import KuduImages, Selection
 from flumen.replay.tables import MemoryTables, ScannedTables
@@ -352,3 +354,19 @@ def test_a_table_that_changes_while_it_is_read_gives_one_state(kudu: KuduOptions
     assert not set(now.rows) & set(range(100, 150))
     sink.close()
     reader.close()
+
+
+def test_one_way_leads_to_every_origin(kudu: KuduOptions, tmp_path: Path) -> None:
+    around = Surroundings(
+        arrays=tmp_path / "arrays",
+        limits=Limits(),
+        processes=2,
+        kudu=kudu,
+        repository=Repository(tmp_path / "models"),
+    )
+    told: list[int] = []
+    origin = Origin(kind="kudu", selection=Selection(where="knownlabel < 4", labels=LABELS), picture=SMALL)
+    dataset = open_dataset(origin, Split(), around, told.append)
+    expected = sum(has_label(row) and not broken(row) for row in range(COUNT))
+    assert dataset.fingerprint.rows == expected == told[-1]
+    assert dataset.fingerprint.text.startswith(f"{expected} images of 8x6 from Kudu where knownlabel < 4")
