@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 
 from flumen.replay.errors import BadQuery
 from flumen.replay.pushdown import push_down
@@ -48,25 +47,28 @@ class Condition:
         self.columns: tuple[str, ...] = tuple(name for name in asked.columns if name != _ROW)
         self.predicates: tuple[Predicate, ...] = asked.predicates
 
-    def keeps(self, rows: pa.RecordBatch) -> NDArray[np.bool_]:
-        """Say of each row whether it meets the condition. The rows have its columns.
+    def kept(self, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+        """Return of each batch the rows that meet the condition. They have its columns.
 
         Raises:
             BadQuery: it cannot be computed, as where a text is taken for a number.
         """
         import duckdb
 
-        count = rows.num_rows
-        arrays = [*(rows.column(name) for name in self.columns), pa.array(np.arange(count))]
-        table = pa.Table.from_arrays(arrays, names=[*self.columns, _ROW])
+        chosen = pa.Table.from_batches([rows.select(self.columns) for rows in batches])
         try:
-            self._connection.register("images", table)
+            self._connection.register("images", chosen.append_column(_ROW, pa.array(np.arange(len(chosen)))))
             found = self._connection.execute(self._sql).fetchnumpy()[_ROW]
         except duckdb.Error as error:
             raise self._bad(error) from error
-        kept = np.zeros(count, np.bool_)
-        kept[np.asarray(found)] = True
-        return kept
+        mask = np.zeros(len(chosen), np.bool_)
+        mask[np.asarray(found)] = True
+        ends = np.cumsum([rows.num_rows for rows in batches])
+        masks = np.split(mask, ends[:-1])
+        return [
+            rows if each.all() else rows.filter(pa.array(each))
+            for rows, each in zip(batches, masks, strict=True)
+        ]
 
     def _bad(self, error: Exception) -> BadQuery:
         return BadQuery(f"{error}\nThe images have these columns: {', '.join(self._schema.names)}")

@@ -21,13 +21,13 @@ MAX_CLASSES = 256
 EXAMPLES = 5
 """Of what is left out for one reason, so many are named."""
 
-UNDECODABLE = "cannot be decoded"
-UNREADABLE = "cannot be read"
-OTHER_SIZE = "has another size"
-NO_LABEL = "has no label"
-OTHER_LABEL = "has a label outside the classes"
-OUTSIDE = "lies outside the folder"
-REPEATED = "has an id that came before"
+UNDECODABLE = "that cannot be decoded"
+UNREADABLE = "that cannot be read"
+OTHER_SIZE = "of another size"
+NO_LABEL = "without a label"
+OTHER_LABEL = "with a label outside the classes"
+OUTSIDE = "outside the folder"
+REPEATED = "with an id that came before"
 
 
 @dataclass(frozen=True, slots=True)

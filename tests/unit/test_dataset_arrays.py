@@ -55,7 +55,7 @@ class Drawn:
             ids = [f"image-{row}" for row in part]
             groups = [f"camera-{row % 40}" for row in part]
             labels = (part % self.classes).astype(np.int32)
-            skipped = [Skip("has no label", f"none-{start}")]
+            skipped = [Skip("without a label", f"none-{start}")]
             yield ImageBatch(ids, groups, self.pixels(part), labels, str(start), skipped)
 
 
@@ -83,7 +83,7 @@ def test_the_arrays_hold_what_the_source_gave_each_on_its_side(tmp_path: Path) -
     assert dataset.labels == ("a", "b", "c")
     assert dataset.preprocess is None
     (skipped,) = dataset.skipped
-    assert (skipped.reason, skipped.count) == ("has no label", 5)
+    assert (skipped.reason, skipped.count) == ("without a label", 5)
     assert dataset.fingerprint.rows == 300
     assert dataset.fingerprint.text == "300 images of 4x3 from tests, 3 classes"
     wanted = Preprocess(4, 3, threshold=30, layout="nchw", resize="pad", fill=7)
@@ -249,17 +249,17 @@ def test_data_that_teach_nothing_are_refused(tmp_path: Path, source: Drawn, spli
 class Empty(Drawn):
     def scan(self, position: str = "") -> Iterator[ImageBatch]:
         nothing = np.empty((0, 3, 4), np.uint8)
-        yield ImageBatch([], [], nothing, np.empty(0, np.int32), "1", [Skip("has no label", "x")])
+        yield ImageBatch([], [], nothing, np.empty(0, np.int32), "1", [Skip("without a label", "x")])
 
 
 def test_nothing_at_all_is_refused_and_says_what_was_left_out(tmp_path: Path) -> None:
-    with pytest.raises(DatasetInvalid, match="1 has no label: x"):
+    with pytest.raises(DatasetInvalid, match="1 without a label: x"):
         ArrayCache(tmp_path).dataset(Empty(), Split())
 
 
 def test_an_id_that_comes_twice_counts_once(tmp_path: Path) -> None:
     dataset = ArrayCache(tmp_path).dataset(Drawn(repeated=3, batch=1000), Split())
-    assert {each.reason: each.count for each in dataset.skipped} == {REPEATED: 3, "has no label": 1}
+    assert {each.reason: each.count for each in dataset.skipped} == {REPEATED: 3, "without a label": 1}
     assert dataset.fingerprint.rows == 300
 
 

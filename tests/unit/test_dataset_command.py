@@ -54,7 +54,7 @@ def test_a_folder_is_counted_by_part_and_class(photos: Path, cache: Path) -> Non
     assert sum(cat[part] for part in parts) == 60 == sum(dog[part] for part in parts)
     assert found["text"].startswith("120 images of 8x6, RGB from ")
     (skipped,) = found["skipped"]
-    assert (skipped["reason"], skipped["count"]) == ("cannot be decoded", 1)
+    assert (skipped["reason"], skipped["count"]) == ("that cannot be decoded", 1)
     assert skipped["examples"][0].startswith("dog/broken.png (")
     assert len([path for path in (cache / "datasets").iterdir() if path.is_dir()]) == 1
 
@@ -63,7 +63,7 @@ def test_people_see_a_table_and_what_was_left_out(photos: Path) -> None:
     result = run("--from", "folder", "--data", photos)
     assert result.exit_code == 0
     assert "120 images of 28x28" in result.stdout
-    assert "left out: 1 cannot be decoded: dog/broken.png (" in result.stderr
+    assert "left out: 1 that cannot be decoded: dog/broken.png (" in result.stderr
     assert "fingerprint " in result.stdout
 
 

@@ -274,6 +274,6 @@ def test_a_tally_counts_all_and_names_a_few() -> None:
     tally.add([Skip(NO_LABEL, "x")])
     first, second = tally.result()
     assert (first.reason, first.count, len(first.examples)) == (UNDECODABLE, EXAMPLES + 2, EXAMPLES)
-    assert str(first).startswith("7 cannot be decoded: 0 (why), 1 (why)")
+    assert str(first).startswith("7 that cannot be decoded: 0 (why), 1 (why)")
     assert str(first).endswith(", ...")
-    assert str(second) == "1 has no label: x"
+    assert str(second) == "1 without a label: x"
