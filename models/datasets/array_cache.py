@@ -79,11 +79,28 @@ class ArrayCache:
         making.mkdir()
         try:
             write_arrays(source, split, making, report)
+            self._share(making)
             making.rename(self._folder / key)
         except BaseException:
             shutil.rmtree(making, ignore_errors=True)
             raise
         return open_arrays(self._folder / key)
+
+    def _share(self, making: Path) -> None:
+        """Let files be those of another entry of the same data: whoever reads Kudu anew finds mostly the same."""
+        description = (making / DESCRIPTION).read_bytes()
+        for other in self._folder.glob(f"*/{DESCRIPTION}"):
+            # They may go at any time, or be on a file system without links; then there are two of each.
+            with contextlib.suppress(OSError):
+                if other.parent == making or other.read_bytes() != description:
+                    continue
+                for file in sorted(making.iterdir()):
+                    same = other.parent / file.name
+                    if same.stat().st_size == file.stat().st_size:
+                        linked = file.with_suffix(".linked")
+                        os.link(same, linked)
+                        linked.replace(file)
+                return
 
     def _remove_unfinished(self) -> None:
         for folder in self._folder.glob(f"*{_MAKING}"):
@@ -139,8 +156,10 @@ def _used(folder: Path) -> float:
 
 
 def _bytes(folder: Path) -> int:
+    """Return how many bytes an entry takes; those of a file that it shares are divided among all that do."""
     size = 0
     for path in folder.glob("*"):
         with contextlib.suppress(OSError):
-            size += path.stat().st_size
+            found = path.stat()
+            size += found.st_size // found.st_nlink
     return size

@@ -160,20 +160,34 @@ def test_an_entry_is_made_once_for_each_state(tmp_path: Path) -> None:
     assert source.scans == 3
 
 
+def test_the_same_data_read_again_take_no_more_room(tmp_path: Path) -> None:
+    cache = ArrayCache(tmp_path)
+    first, again, other = (
+        cache.dataset(Drawn(state=state, count=count), Split())
+        for state, count in (("a", 300), ("b", 300), ("c", 200))
+    )
+    for dataset, links in ((first, 2), (again, 2), (other, 1)):
+        assert dataset.arrays is not None
+        files = list(dataset.arrays.iterdir())
+        assert len(files) == 10
+        assert {file.stat().st_nlink for file in files} == {links}
+    assert again.train.sha256 == first.train.sha256
+
+
 def test_the_ones_not_used_for_longest_go(tmp_path: Path) -> None:
     cache = ArrayCache(tmp_path)
-    first, second = (cache.dataset(Drawn(state=state), Split()) for state in "ab")
+    first, second = (cache.dataset(Drawn(selection={"where": state}), Split()) for state in "ab")
     assert first.arrays is not None
     assert second.arrays is not None
     size = sum(path.stat().st_size for path in first.arrays.iterdir())
     os.utime(first.arrays, (1, 1))
     small = ArrayCache(tmp_path, max_bytes=2 * size)
-    small.dataset(Drawn(state="c"), Split())
+    small.dataset(Drawn(selection={"where": "c"}), Split())
     assert not first.arrays.exists()
     assert second.arrays.exists()
     # What is mapped stays readable.
     assert first.train.labels.sum() >= 0
-    kept = ArrayCache(tmp_path, max_bytes=0).dataset(Drawn(state="d"), Split())
+    kept = ArrayCache(tmp_path, max_bytes=0).dataset(Drawn(selection={"where": "d"}), Split())
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [kept.arrays.name]  # type: ignore[union-attr]
 
 
