@@ -231,6 +231,42 @@ def test_two_processes_at_once_make_it_once(tmp_path: Path) -> None:
     assert sorted(scans for _, scans in answers) == ["0", "1"]
 
 
+KILLED = """
+import sys
+from pathlib import Path
+from tests.unit.test_dataset_arrays import Drawn
+from flumen.models.datasets.array_cache import ArrayCache
+from flumen.models.datasets.split import Split
+class Waiting(Drawn):
+    def scan(self, position=""):
+        yield next(super().scan())
+        print("half", flush=True)
+        sys.stdin.read()
+ArrayCache(Path(sys.argv[1])).dataset(Waiting(), Split())
+"""
+
+
+def test_what_a_killed_process_was_making_is_made_by_the_next(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path)],
+        cwd=root,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "half\n"
+        assert [path.suffix for path in tmp_path.iterdir() if path.is_dir()] == [".making"]
+        # Beside it, another entry is made, and what is being made stays.
+        ArrayCache(tmp_path).dataset(Drawn(state="other"), Split())
+        assert list(tmp_path.glob("*.making"))
+        process.kill()
+    dataset = ArrayCache(tmp_path).dataset(Drawn(), Split())
+    assert len(dataset.train.labels) > 0
+    assert not list(tmp_path.glob("*.making"))
+
+
 def test_a_full_disk_is_a_clear_error_and_leaves_nothing(tmp_path: Path) -> None:
     """Files of this process may have so many bytes: the system's answer is an OSError, as that of a full disk."""
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
