@@ -17,8 +17,6 @@ from flumen.models.datasets.split import VALIDATION, Split, split_hashes
 from flumen.models.errors import DatasetInvalid
 
 IMAGE_DIMENSIONS = 3
-IDX_TRAIN = "train-images"
-"""What the ids of the images to learn from begin with, where `flumen produce` publishes their IDX file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +87,22 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
         DatasetInvalid: the files do not belong together.
     """
     root = Path(folder)
-    dataset = Dataset(
-        train=read_labelled(*idx_files(root, "train")), test=read_labelled(*idx_files(root, "t10k"))
-    )
+    train, test = (_with_ids(read_labelled(*idx_files(root, part)), part) for part in ("train", "t10k"))
+    dataset = Dataset(train, test)
     if dataset.train.pixels.shape[1:] != dataset.test.pixels.shape[1:]:
         raise DatasetInvalid(f"the images to learn from and to test on in {root} have different sizes")
     return dataset
 
 
 def with_validation(dataset: Dataset, share: float) -> Dataset:
-    """Take images to choose by out of those to learn from: by the hash of the ids under which IDX files are published.
+    """Take images to choose by out of those to learn from: by the hash of their ids, else of MNIST's.
 
     Raises:
         DatasetInvalid: none is left to learn from, or to choose by.
     """
     if not share:
         return dataset
-    ids = [f"{IDX_TRAIN}-{row:05d}" for row in range(len(dataset.train.labels))]
+    ids = dataset.train.ids or _with_ids(dataset.train, "train").ids or ()
     chosen = Split(validation=share, test=0).sides(split_hashes(ids)) == VALIDATION
     if chosen.all() or not chosen.any():
         raise DatasetInvalid(
@@ -117,6 +114,11 @@ def with_validation(dataset: Dataset, share: float) -> Dataset:
         for part in (~chosen, chosen)
     )
     return replace(dataset, train=train, validation=validation)
+
+
+def _with_ids(images: Labelled, part: str) -> Labelled:
+    """Return images with the ids under which `flumen produce` publishes those of an IDX file."""
+    return replace(images, ids=[f"{part}-images-{row:05d}" for row in range(len(images.labels))])
 
 
 def _those(ids: Sequence[str], chosen: NDArray[np.bool_]) -> Sequence[str]:

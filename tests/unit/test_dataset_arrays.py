@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from flumen.interceptor import Preprocess
 from flumen.models.datasets.array_cache import ArrayCache
 from flumen.models.datasets.arrays import DESCRIPTION, open_arrays
-from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset
+from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset, with_validation
 from flumen.models.datasets.fingerprint import ContentHash
 from flumen.models.datasets.source import REPEATED, ImageBatch, Skip
-from flumen.models.datasets.split import Split, split_hashes
+from flumen.models.datasets.split import TRAIN, VALIDATION, Split, split_hashes
 from flumen.models.errors import ArraysUnwritable, DatasetInvalid
 
 
@@ -348,3 +348,20 @@ def test_idx_files_keep_their_fingerprint(mnist: Path) -> None:
     dataset = read_dataset(mnist)
     assert dataset.fingerprint.sha256 == dataset.train.sha256
     assert dataset.fingerprint.text == "60000 images of 28x28"
+
+
+def test_idx_files_are_split_by_the_ids_under_which_they_are_published(mnist: Path) -> None:
+    whole = read_dataset(mnist)
+    dataset = with_validation(whole, 0.1)
+    assert dataset.validation is not None
+    assert with_validation(whole, 0) is whole
+    for side, part in ((TRAIN, dataset.train), (VALIDATION, dataset.validation)):
+        assert part.ids is not None
+        assert set(Split(0.1, 0).sides(split_hashes(part.ids)).tolist()) == {side}
+        rows = [int(image_id.removeprefix("train-images-")) for image_id in part.ids]
+        np.testing.assert_array_equal(part.pixels, whole.train.pixels[rows])
+        np.testing.assert_array_equal(part.labels, whole.train.labels[rows])
+    assert len(dataset.train.labels) + len(dataset.validation.labels) == 60_000
+    assert dataset.test is whole.test
+    with pytest.raises(DatasetInvalid, match="to choose by"):
+        with_validation(whole, 1e-9)
