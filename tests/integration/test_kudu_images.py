@@ -172,6 +172,16 @@ def broken(row: int) -> bool:
     return row % 50 == 48
 
 
+QUICK = Decoding(SMALL, Limits(max_image_bytes=SMALL_BYTES))
+"""Decodes no file that takes a process of its own: the start of one takes longer than all the rest."""
+
+
+def is_quick(row: int) -> bool:
+    """Whether `QUICK` and `picture_of` give the image."""
+    fits = MODELS[row] == ("small", 1) or len(FILES[row]) <= SMALL_BYTES
+    return has_label(row) and fits and not broken(row)
+
+
 @pytest.mark.parametrize(
     ("preprocess", "use_views"), [(SMALL, True), (LARGE, True), (Preprocess(10, 10), False)]
 )
@@ -205,17 +215,8 @@ def test_pixels_are_those_of_the_live_path(
 def test_a_condition_chooses_as_in_sql(
     tables: ScannedTables, where: str, keeps: Callable[[int], bool]
 ) -> None:
-    # No file is decoded that takes a process of its own: the start of one takes longer than all the rest.
-    decoding = Decoding(SMALL, Limits(max_image_bytes=SMALL_BYTES))
-    source = KuduImages(tables, Selection(where=where, labels=LABELS), decoding, picture_of)
-    expected = [
-        row
-        for row in range(COUNT)
-        if keeps(row)
-        and has_label(row)
-        and (MODELS[row] == ("small", 1) or len(FILES[row]) <= SMALL_BYTES)
-        and not broken(row)
-    ]
+    source = KuduImages(tables, Selection(where=where, labels=LABELS), QUICK, picture_of)
+    expected = [row for row in range(COUNT) if keeps(row) and is_quick(row)]
     assert whole(list(source.scan())).rows == expected
 
 
@@ -263,10 +264,10 @@ def test_images_of_another_size_are_left_out_where_none_is_resized(tables: Scann
 
 def test_a_scan_goes_on_behind_a_token(tables: ScannedTables) -> None:
     moment = time.time_ns() // 1000
-    source = KuduImages(tables, Selection(labels=LABELS), Decoding(SMALL), picture_of, 1, moment)
+    source = KuduImages(tables, Selection(labels=LABELS), QUICK, picture_of, 1, moment)
     batches = list(source.scan())
     expected = whole(batches)
-    again = KuduImages(tables, Selection(labels=LABELS), Decoding(SMALL), picture_of, 2, moment)
+    again = KuduImages(tables, Selection(labels=LABELS), QUICK, picture_of, 2, moment)
     for stop, last in enumerate(batches, 1):
         if not len(last):  # a token's end: nothing comes twice, and nothing is lost
             both = whole(batches[:stop] + list(again.scan(last.position)))
@@ -281,7 +282,7 @@ def test_a_scan_goes_on_behind_a_token(tables: ScannedTables) -> None:
 
 
 def replace_moment(tables: ScannedTables, moment: int) -> KuduImages:
-    return KuduImages(tables, Selection(), Decoding(SMALL), picture_of, snapshot_us=moment)
+    return KuduImages(tables, Selection(), QUICK, picture_of, snapshot_us=moment)
 
 
 def test_kudu_and_memory_and_any_threads_give_the_same_data_set(
@@ -339,7 +340,7 @@ def test_a_table_that_changes_while_it_is_read_gives_one_state(kudu: KuduOptions
     sink.connect()
     assert not sink.write(batch())
     reader = KuduReader(options)
-    source = KuduImages(reader, Selection(labels=LABELS), Decoding(SMALL), picture_of, threads=1)
+    source = KuduImages(reader, Selection(labels=LABELS), QUICK, picture_of, threads=1)
     scan = source.scan()
     batches = [next(scan)]
     corrected = batch().with_columns(knownlabel=[0] * COUNT)
@@ -347,9 +348,9 @@ def test_a_table_that_changes_while_it_is_read_gives_one_state(kudu: KuduOptions
     sink.remove(corrected.take(list(range(100, 150))))
     batches += scan
     found = whole(batches)
-    assert found.rows == [row for row in range(COUNT) if has_label(row) and not broken(row)]
+    assert found.rows == [row for row in range(COUNT) if is_quick(row)]
     assert found.labels == [KNOWN[row] for row in found.rows]
-    now = whole(list(KuduImages(reader, Selection(labels=LABELS), Decoding(SMALL), picture_of).scan()))
+    now = whole(list(KuduImages(reader, Selection(labels=LABELS), QUICK, picture_of).scan()))
     assert set(now.labels) == {0}
     assert not set(now.rows) & set(range(100, 150))
     sink.close()
