@@ -67,6 +67,10 @@ ENTRIES = (
         *("train", MODELS, "train:train"),
         "Train the article's network and register it as the next version; the first becomes the champion.",
     ),
+    Entry(
+        *("dataset", MODELS, "dataset:app"),
+        "See the images to learn from: how many, of which classes, what was left out.",
+    ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(

@@ -11,6 +11,7 @@ ModelError
 │   └── ManifestTooNew     a manifest whose schema is newer than this version of flumen reads
 ├── IdxInvalid             a file that is not IDX, or is cut short
 ├── DatasetInvalid         images and labels that do not belong together
+├── ArraysUnwritable       the folder of data sets' arrays is full, or cannot be written
 ├── UnknownTrainer         no trainer of that name is installed
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
@@ -94,6 +95,10 @@ class IdxInvalid(ModelError):
 
 class DatasetInvalid(ModelError):
     """Images and labels that do not belong together."""
+
+
+class ArraysUnwritable(ModelError):
+    """The folder that data sets are kept in as arrays is full, or cannot be written."""
 
 
 class UnknownTrainer(ModelError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TABLES = ("images", "predictions", "image_chunks", "view_chunks")
 # No files, no extensions, no Python variables. One thread: Kudu's drivers are used by one at a time.
-_DUCKDB_SETTINGS: Mapping[str, Any] = {
+DUCKDB_SETTINGS: Mapping[str, Any] = {
     "enable_external_access": False,
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -76,7 +76,7 @@ def query(reader: KuduReader, sql: str) -> Result:
     schemas = {table: reader.schema(table) for table in _present(reader)}
     tables = {name: _KuduTable(reader, name, schema) for name, schema in schemas.items()}
     most = bytes_to_use()
-    connection = duckdb.connect(":memory:", config={**_DUCKDB_SETTINGS, "memory_limit": f"{most // 2} bytes"})
+    connection = duckdb.connect(":memory:", config={**DUCKDB_SETTINGS, "memory_limit": f"{most // 2} bytes"})
     try:
         check_read_only(connection, sql)
         _register(connection, tables)

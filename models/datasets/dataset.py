@@ -2,14 +2,18 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.classifier import Preprocess
+from flumen.models.datasets.fingerprint import Fingerprint, size_text
 from flumen.models.datasets.idx import read_idx
+from flumen.models.datasets.source import Skipped
+from flumen.models.datasets.split import VALIDATION, Split, split_hashes
 from flumen.models.errors import DatasetInvalid
 
 IMAGE_DIMENSIONS = 3
@@ -17,17 +21,22 @@ IMAGE_DIMENSIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """Images with their labels. `pixels`: uint8, n x height x width [x 3]. `labels`: uint8, n."""
+    """Images with their labels. `pixels`: uint8, n x height x width [x 3]. `labels`: uint8, n.
+
+    Both may be mapped from files that cannot be written. `ids`: the images' ids, None where they are not known.
+    """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.uint8]
+    ids: Sequence[str] | None = None
 
     @property
     def sha256(self) -> str:
         """A fingerprint of shape, pixels and labels: the same for the same images, compressed or not."""
         digest = hashlib.sha256(f"{self.pixels.shape}".encode())
-        digest.update(self.pixels.tobytes())
-        digest.update(self.labels.tobytes())
+        # Their own memory where it is in one piece: a copy would not be of bearable size for all.
+        digest.update(np.ascontiguousarray(self.pixels).data)
+        digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
 
 
@@ -37,7 +46,9 @@ class Dataset:
 
     `validation` are images that decide when to stop and what is chosen, and are never learnt from. `labels` names the
     classes; without names they are called by their numbers. `preprocess` is how a model sees the images; None is the
-    article's way, whatever their size.
+    article's way, whatever their size. `skipped` is what was left out, by reason. `arrays` is the folder that holds all
+    of it, to be opened by other processes (`flumen.models.datasets.arrays.open_arrays`); None where it is in memory.
+    `picture` says how files became pixels of this size; `seen_by` makes it part of a model's preprocessing.
     """
 
     train: Labelled
@@ -45,6 +56,27 @@ class Dataset:
     labels: tuple[str, ...] = ()
     preprocess: Preprocess | None = None
     validation: Labelled | None = None
+    described: Fingerprint | None = None
+    skipped: tuple[Skipped, ...] = ()
+    arrays: Path | None = None
+    picture: Preprocess | None = None
+
+    def seen_by(self, preprocess: Preprocess) -> Preprocess:
+        """Return a preprocessing that resizes images as these were, and else does what it does."""
+        if self.picture is None:
+            return preprocess
+        same = ("width", "height", "channels", "resize", "crop", "fill", "resampling")
+        return replace(preprocess, **{name: getattr(self.picture, name) for name in same})
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """What tells it from other data: its source's, or that of the images to learn from."""
+        if self.described is not None:
+            return self.described
+        count = len(self.train.pixels)
+        return Fingerprint(
+            self.train.sha256, count, f"{count} images of {size_text(self.train.pixels.shape)}"
+        )
 
 
 def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
@@ -55,16 +87,63 @@ def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
         DatasetInvalid: the files do not belong together.
     """
     root = Path(folder)
-    dataset = Dataset(train=_read(root, "train"), test=_read(root, "t10k"))
+    train, test = (_with_ids(read_labelled(*idx_files(root, part)), part) for part in ("train", "t10k"))
+    dataset = Dataset(train, test)
     if dataset.train.pixels.shape[1:] != dataset.test.pixels.shape[1:]:
         raise DatasetInvalid(f"the images to learn from and to test on in {root} have different sizes")
     return dataset
 
 
-def _read(root: Path, part: str) -> Labelled:
-    images = _find(root / f"{part}-images-idx3-ubyte")
+def with_validation(dataset: Dataset, share: float) -> Dataset:
+    """Take images to choose by out of those to learn from: by the hash of their ids, else of MNIST's.
+
+    Raises:
+        DatasetInvalid: none is left to learn from, or to choose by.
+    """
+    if not share:
+        return dataset
+    ids = dataset.train.ids or _with_ids(dataset.train, "train").ids or ()
+    chosen = Split(validation=share, test=0).sides(split_hashes(ids)) == VALIDATION
+    if chosen.all() or not chosen.any():
+        raise DatasetInvalid(
+            f"of {len(ids):,} images {int(chosen.sum()):,} are to choose by; there have to be some, and "
+            "some to learn from"
+        )
+    train, validation = (
+        Labelled(dataset.train.pixels[part], dataset.train.labels[part], _those(ids, part))
+        for part in (~chosen, chosen)
+    )
+    return replace(dataset, train=train, validation=validation)
+
+
+def _with_ids(images: Labelled, part: str) -> Labelled:
+    """Return images with the ids under which `flumen produce` publishes those of an IDX file."""
+    return replace(images, ids=[f"{part}-images-{row:05d}" for row in range(len(images.labels))])
+
+
+def _those(ids: Sequence[str], chosen: NDArray[np.bool_]) -> Sequence[str]:
+    return [ids[row] for row in np.flatnonzero(chosen).tolist()]
+
+
+def idx_files(folder: str | os.PathLike[str], part: str) -> tuple[Path, Path]:
+    """Return the two files of a part, `train` or `t10k`: of the images and of their labels.
+
+    Raises:
+        DatasetInvalid: there is neither one nor the other form of them.
+    """
+    root = Path(folder)
+    return _find(root / f"{part}-images-idx3-ubyte"), _find(root / f"{part}-labels-idx1-ubyte")
+
+
+def read_labelled(images: Path, known: Path) -> Labelled:
+    """Read two IDX files, of images and of their labels.
+
+    Raises:
+        IdxInvalid: a file is missing or damaged.
+        DatasetInvalid: the files do not belong together.
+    """
     pixels = read_idx(images)
-    labels = read_idx(_find(root / f"{part}-labels-idx1-ubyte"))
+    labels = read_idx(known)
     if pixels.ndim != IMAGE_DIMENSIONS or 0 in pixels.shape:
         raise DatasetInvalid(f"{images} holds values of shape {pixels.shape}, not n x height x width")
     if labels.shape != pixels.shape[:1]:

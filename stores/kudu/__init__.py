@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.migration import KuduMigration
     from flumen.stores.kudu.reader import KuduReader
     from flumen.stores.kudu.sink import KuduSink
+    from flumen.stores.kudu.token_threads import TokenRows
 
 __all__ = [
     "STORE",
@@ -22,6 +23,7 @@ __all__ = [
     "KuduReader",
     "KuduSink",
     "Predicate",
+    "TokenRows",
     "columns_of",
 ]
 
@@ -34,6 +36,7 @@ __getattr__ = imported_when_used(
         "migration": ["KuduMigration"],
         "reader": ["KuduReader"],
         "sink": ["KuduSink"],
+        "token_threads": ["TokenRows"],
     },
 )
 

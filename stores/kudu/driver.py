@@ -7,7 +7,7 @@ import importlib.util
 import re
 import socket
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -112,6 +112,24 @@ class Driver(Protocol):
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Read the columns of all rows that meet every predicate, batch by batch, in no particular order."""
+
+    def scan_tokens(
+        self,
+        table: str,
+        columns: Sequence[str],
+        predicates: Sequence[Predicate] = (),
+        snapshot_us: int | None = None,
+    ) -> Sequence[bytes]:
+        """Cut a scan into tokens, which together give what it gives; each is read by a driver of this kind, anywhere.
+
+        With `snapshot_us`, microseconds since the epoch by the servers' clocks, all of them read the table as it was
+        then; the server keeps what has changed since for a time (7 days, unless it is told otherwise).
+        """
+
+    def read_token(
+        self, table: str, columns: Sequence[str], token: bytes
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """Read the rows of a token of that table and those columns, batch by batch."""
 
     def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
         """Read the columns of the rows under these keys, one or more; the table's key is one STRING.

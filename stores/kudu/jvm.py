@@ -3,7 +3,7 @@
 Both loops over cells run inside the JVM (RowWriter.java, ScanReader.java), so a batch crosses over in one call.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,24 +25,12 @@ from flumen.stores.kudu.driver import (
 )
 from flumen.stores.kudu.jars import client_jars
 from flumen.stores.kudu.java import acquire_client, java, release_client, start
+from flumen.stores.kudu.jvm_scan import rows_of, scan_reader, scan_tokens, token_reader
 from flumen.stores.kudu.options import KuduOptions
-from flumen.stores.kudu.packed import pack, unpack
+from flumen.stores.kudu.packed import pack
 from flumen.stores.kudu.schema import Table, TableColumn
 
 KUDU_EXCEPTION = "org.apache.kudu.client.KuduException"
-SCAN_BYTES = 1024 * 1024
-
-# What Kudu's predicates take for a column of each type.
-_BOXES = {
-    "string": "java.lang.String",
-    "bool": "java.lang.Boolean",
-    "int32": "java.lang.Integer",
-    "int64": "java.lang.Long",
-    "unixtime_micros": "java.lang.Long",
-    "float": "java.lang.Float",
-    "double": "java.lang.Double",
-}
-_OPERATORS = {"=": "EQUAL", "<": "LESS", "<=": "LESS_EQUAL", ">": "GREATER", ">=": "GREATER_EQUAL"}
 
 
 class JvmDriver:
@@ -167,20 +155,39 @@ class JvmDriver:
         found = self.describe(table)
         if found is None:
             raise missing_table(table)
-        schema = pa.schema([found.arrow.field(name) for name in columns])
         with self._translated():
-            opened = self._open(table)
-            builder = self._client.newScannerBuilder(opened).batchSizeBytes(SCAN_BYTES)
-            builder.setProjectedColumnNames(java("java.util.ArrayList")(list(columns)))
-            for predicate in predicates:
-                builder.addPredicate(_predicate(opened.getSchema().getColumn(predicate.column), predicate))
-            reader = defined("ScanReader")(builder.build())
+            reader = scan_reader(self._client, self._open(table), columns, predicates)
+        yield from self._read(reader, pa.schema([found.arrow.field(name) for name in columns]))
+
+    def scan_tokens(
+        self,
+        table: str,
+        columns: Sequence[str],
+        predicates: Sequence[Predicate] = (),
+        snapshot_us: int | None = None,
+    ) -> Sequence[bytes]:
+        """Cut a scan into tokens. See `flumen.stores.kudu.driver.Driver.scan_tokens`."""
+        if self.describe(table) is None:
+            raise missing_table(table)
+        with self._translated():
+            return scan_tokens(self._client, self._open(table), columns, predicates, snapshot_us)
+
+    def read_token(
+        self, table: str, columns: Sequence[str], token: bytes
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """Read the rows of a token, batch by batch."""
+        with self._translated():
+            found = self._described(table)
+            reader = token_reader(self._client, token)
+        yield from self._read(reader, pa.schema([found.arrow.field(name) for name in columns]))
+
+    def _read(self, reader: Any, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         try:
             while True:
                 with self._translated():
                     if not reader.next():
                         return
-                    rows = _rows(reader, schema)
+                    rows = rows_of(reader, schema)
                 yield rows
         finally:
             with self._translated():
@@ -195,7 +202,7 @@ class JvmDriver:
         with self._translated():
             found = self._described(table)
             reader = defined("ScanReader").find(self._open(table), array(list(columns)), array(list(keys)))
-            return _rows(reader, pa.schema([found.arrow.field(name) for name in columns]))
+            return rows_of(reader, pa.schema([found.arrow.field(name) for name in columns]))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -240,12 +247,6 @@ class JvmDriver:
             raise
 
 
-def _rows(reader: Any, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the rows that a `ScanReader` holds."""
-    packed = bytes(memoryview(reader.packed()))
-    return unpack(packed, [int(position) for position in reader.layout()], int(reader.rows()), schema)
-
-
 def _status(error: Any) -> str:
     """Return Kudu's status of a KuduException, as `Code: message`."""
     return str(error.getStatus().toString())
@@ -258,18 +259,3 @@ def _whole(error: Any) -> str:
         said.append(str(error.toString()))
         error = error.getCause()
     return "; ".join(said)
-
-
-def _predicate(column: Any, predicate: Predicate) -> Any:
-    predicates = java("org.apache.kudu.client.KuduPredicate")
-    if predicate.operator == "is null":
-        return predicates.newIsNullPredicate(column)
-    if predicate.operator == "is not null":
-        return predicates.newIsNotNullPredicate(column)
-    box = java(_BOXES[str(column.getType().getName())])
-    if predicate.operator == "in":
-        return predicates.newInListPredicate(
-            column, java("java.util.ArrayList")([box(value) for value in predicate.values])
-        )
-    operator = getattr(predicates.ComparisonOp, _OPERATORS[predicate.operator])
-    return predicates.newComparisonPredicate(column, operator, box(predicate.values[0]))

@@ -5,7 +5,7 @@ errors end the interpreter. So it lives in a child (native_process.py); rows tra
 """
 
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -85,7 +85,32 @@ class NativeDriver:
         if found is None:
             raise missing_table(table)
         schema = pa.schema([found.arrow.field(name) for name in columns])
-        scan = self._call("open_scan", table, schema, list(predicates))
+        yield from self._read(self._call("open_scan", table, schema, list(predicates)))
+
+    def scan_tokens(
+        self,
+        table: str,
+        columns: Sequence[str],
+        predicates: Sequence[Predicate] = (),
+        snapshot_us: int | None = None,
+    ) -> Sequence[bytes]:
+        """Cut a scan into tokens. See `flumen.stores.kudu.driver.Driver.scan_tokens`."""
+        if self.describe(table) is None:
+            raise missing_table(table)
+        tokens: list[bytes] = self._call("scan_tokens", table, list(columns), list(predicates), snapshot_us)
+        return tokens
+
+    def read_token(
+        self, table: str, columns: Sequence[str], token: bytes
+    ) -> Generator[pa.RecordBatch, None, None]:
+        """Read the rows of a token, batch by batch."""
+        found = self.describe(table)
+        if found is None:
+            raise missing_table(table)
+        schema = pa.schema([found.arrow.field(name) for name in columns])
+        yield from self._read(self._call("open_token", schema, token))
+
+    def _read(self, scan: int) -> Iterator[pa.RecordBatch]:
         try:
             while (rows := self._call("next_rows", scan)) is not None:
                 yield rows

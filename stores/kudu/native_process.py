@@ -189,6 +189,25 @@ class _Client:
         scanner = opened.scanner()
         scanner.set_projected_column_names(schema.names)
         scanner.add_predicates([_predicate(opened, predicate) for predicate in predicates])
+        return self._opened_scan(scanner, schema)
+
+    def scan_tokens(
+        self, table: str, columns: Sequence[str], predicates: Sequence[Predicate], snapshot_us: int | None
+    ) -> list[bytes]:
+        opened = self._table(table)
+        builder = opened.scan_token_builder()
+        builder.set_projected_column_names(list(columns))
+        builder.add_predicates([_predicate(opened, predicate) for predicate in predicates])
+        if snapshot_us is not None:
+            builder.set_read_mode("snapshot")
+            # As a text with a format, which is what `int` takes beside a text: see `_keep_microseconds`.
+            builder.set_snapshot(str(snapshot_us), 10)
+        return [bytes(token.serialize()) for token in builder.build()]
+
+    def open_token(self, schema: pa.Schema, token: bytes) -> int:
+        return self._opened_scan(self._client.deserialize_token_into_scanner(token), schema)
+
+    def _opened_scan(self, scanner: Any, schema: pa.Schema) -> int:
         scanner.open()
         scan = next(self._scan_ids)
         self._scans[scan] = scanner, schema

@@ -1,7 +1,7 @@
 """Looking back at what Kudu holds: by row, by scan, and the images themselves."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -9,6 +9,7 @@ import pyarrow as pa
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu.driver import Driver, Predicate, missing_table, open_driver
 from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.token_threads import TokenRows, read_tokens
 
 
 class KuduReader:
@@ -87,6 +88,28 @@ class KuduReader:
             StoreRefused: there is no such table.
         """
         return self._connected().scan(self._options.table_prefix + table, columns, predicates)
+
+    def scan_tokens(
+        self,
+        table: str,
+        columns: Sequence[str],
+        predicates: Sequence[Predicate] = (),
+        snapshot_us: int | None = None,
+    ) -> Sequence[bytes]:
+        """Cut a scan into tokens for `read_tokens`. See `flumen.stores.kudu.driver.Driver.scan_tokens`.
+
+        Raises:
+            StoreRefused: there is no such table.
+        """
+        name = self._options.table_prefix + table
+        return self._connected().scan_tokens(name, columns, predicates, snapshot_us)
+
+    def read_tokens(
+        self, table: str, columns: Sequence[str], tokens: Mapping[int, bytes], threads: int
+    ) -> Generator[TokenRows, None, None]:
+        """Read the rows of these tokens, each under a number, by so many threads with connections of their own."""
+        name = self._options.table_prefix + table
+        return read_tokens(lambda: open_driver(self._options), name, columns, tokens, threads)
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""

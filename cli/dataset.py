@@ -1,0 +1,131 @@
+"""`flumen dataset`: the images to learn from, as they will be learnt from."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from flumen.cli import dataset_options as given
+from flumen.cli.output import AsJson, console, errors, print_json, print_rows, progress_bar
+from flumen.streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from flumen.models.datasets.dataset import Dataset, Labelled
+
+app = typer.Typer(
+    help="See the images to learn from: how many, of which classes, what was left out.", no_args_is_help=True
+)
+
+_DEFAULTS = given.DatasetOptions()
+
+
+@app.callback()
+def dataset() -> None:
+    """See the images to learn from: how many, of which classes, what was left out."""
+
+
+@app.command()
+def show(
+    *,
+    kind: given.From = _DEFAULTS.kind,
+    data: given.Data = None,
+    where: given.Where = _DEFAULTS.where,
+    label: given.Label = _DEFAULTS.label,
+    group: given.Group = None,
+    labels: given.Labels = None,
+    size: given.Size = None,
+    colour: given.Colour = False,
+    resize: given.Resize = _DEFAULTS.resize,
+    like: given.Like = None,
+    validation: given.Validation = None,
+    test: given.Test = _DEFAULTS.test,
+    snapshot: given.Snapshot = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the arrays to this file too, in NumPy's format npz.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Read the images as `flumen train` does, and count them by part and class; name what was left out."""
+    options = given.DatasetOptions(
+        kind=kind,
+        data=data,
+        where=where,
+        label=label,
+        group=group,
+        labels=labels,
+        size=size,
+        colour=colour,
+        resize=resize,
+        like=like,
+        validation=validation,
+        test=test,
+        snapshot_us=snapshot,
+    )
+    with progress_bar() as bar:
+        task = bar.add_task("reading images", total=None, note="")
+        found = given.load_dataset(options, load_settings(), lambda count: bar.update(task, completed=count))
+    if export is not None:
+        _export(found, export)
+    if as_json:
+        print_json(_as_dict(found))
+        return
+    print_rows(_counts(found), as_json=False, title=found.fingerprint.text)
+    for each in found.skipped:
+        errors.print(f"left out: {each}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"fingerprint {found.fingerprint.sha256}", markup=False, highlight=False)
+
+
+def _parts(found: "Dataset") -> dict[str, "Labelled | None"]:
+    return {"train": found.train, "validation": found.validation, "test": found.test}
+
+
+def _names(found: "Dataset") -> tuple[str, ...]:
+    highest = max(int(part.labels.max()) for part in _parts(found).values() if part is not None)
+    return found.labels or tuple(map(str, range(highest + 1)))
+
+
+def _counts(found: "Dataset") -> list[dict[str, Any]]:
+    names = _names(found)
+    counts = {
+        part: np.bincount(images.labels, minlength=len(names)).tolist()
+        for part, images in _parts(found).items()
+        if images is not None
+    }
+    rows = [
+        {"class": name, **{part: of_class[number] for part, of_class in counts.items()}}
+        for number, name in enumerate(names)
+    ]
+    return [*rows, {"class": "all", **{part: sum(of_class) for part, of_class in counts.items()}}]
+
+
+def _as_dict(found: "Dataset") -> dict[str, Any]:
+    return {
+        "sha256": found.fingerprint.sha256,
+        "rows": found.fingerprint.rows,
+        "text": found.fingerprint.text,
+        "classes": _counts(found),
+        "skipped": [
+            {"reason": each.reason, "count": each.count, "examples": list(each.examples)}
+            for each in found.skipped
+        ],
+    }
+
+
+def _export(found: "Dataset", path: Path) -> None:
+    from flumen.streams.errors import NotSaved
+
+    arrays: dict[str, Any] = {"labels": np.array(_names(found))}
+    for part, images in _parts(found).items():
+        if images is not None:
+            arrays |= {f"{part}_pixels": images.pixels, f"{part}_labels": images.labels}
+    try:
+        with path.open("xb") as file:
+            np.savez(file, **arrays)
+    except FileExistsError as error:
+        raise NotSaved(f"{str(path)!r} exists already; name another file") from error
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise NotSaved(
+            f"{str(path)!r} cannot be written: {error.strerror or error}. Name another file"
+        ) from error

@@ -1,0 +1,153 @@
+"""The options that say which images to learn from, for every command that learns or shows them."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from flumen.interceptor import Preprocess
+    from flumen.models.datasets.dataset import Dataset
+    from flumen.models.repository import Repository
+    from flumen.replay.datasets import Surroundings
+    from flumen.streams.settings import Settings
+
+ARTICLE = Path("data/mnist")
+VALIDATION = 0.1
+
+_KINDS = ("idx", "folder", "csv", "kudu")
+_RESIZES = ("stretch", "crop", "pad", "none")
+
+From = Annotated[
+    str,
+    typer.Option(
+        "--from", metavar="KIND", help="Where the images are: idx, folder (of class folders), csv, or kudu."
+    ),
+]
+Data = Annotated[
+    Path | None, typer.Option(help="The folder, or the CSV file; of IDX files data/mnist if unset.")
+]
+Where = Annotated[str, typer.Option(help="Which images of Kudu's: a condition as in `flumen sql`.")]
+Label = Annotated[str, typer.Option(help="Column of Kudu's with the number of the class.")]
+Group = Annotated[
+    str | None, typer.Option(help="Column of Kudu's whose equals stay on one side of the split.")
+]
+Labels = Annotated[
+    str | None, typer.Option(help="Names of the classes 0, 1, ... of Kudu or CSV, with commas between.")
+]
+Size = Annotated[str | None, typer.Option(help="Width x height of the images to learn from; 28x28 if unset.")]
+Colour = Annotated[bool, typer.Option("--colour", help="Learn from colour in place of grey.")]
+Resize = Annotated[
+    str, typer.Option(help="Of images of other sizes: stretch, crop, pad, or none to leave them out.")
+]
+Like = Annotated[
+    str | None, typer.Option(help="A model whose size, colour and resizing are to be taken in their place.")
+]
+Validation = Annotated[
+    float | None,
+    typer.Option(min=0, max=0.9, help="Share of the images to choose by; 0.1, of IDX files 0, if unset."),
+]
+Test = Annotated[
+    float, typer.Option(min=0.001, max=0.9, help="Share to test on; IDX files say it themselves.")
+]
+Snapshot = Annotated[
+    int | None, typer.Option(help="Kudu's images as they were then: microseconds since the epoch.")
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DatasetOptions:
+    """What the options said, as `load_dataset` takes it. `kind` is one of idx, folder, csv, kudu.
+
+    Without `data`, IDX files are those of the article; without `validation`, a tenth of the images is to choose by, and
+    none of IDX files', so that a model of theirs is of the same data as ever.
+    """
+
+    kind: str = "idx"
+    data: Path | None = None
+    where: str = ""
+    label: str = "knownlabel"
+    group: str | None = None
+    labels: str | None = None
+    size: str | None = None
+    colour: bool = False
+    resize: str = "stretch"
+    like: str | None = None
+    validation: float | None = None
+    test: float = 0.1
+    snapshot_us: int | None = None
+
+
+def load_dataset(
+    options: DatasetOptions, settings: "Settings", report: Callable[[int], None] = lambda _: None
+) -> "Dataset":
+    """Return the images to learn from, to choose by and to test on. `report` is told how many have been read.
+
+    Raises:
+        typer.BadParameter: an option has no value of its kind.
+        DatasetInvalid, IdxInvalid, ArraysUnwritable, BadQuery, StoreError, ModelNotFound: as `open_dataset`.
+    """
+    from flumen.models.datasets.split import Split
+    from flumen.replay.datasets import Origin, open_dataset
+    from flumen.replay.images import Selection
+
+    if options.kind not in _KINDS:
+        raise typer.BadParameter(f"--from is one of {', '.join(_KINDS)}, not {options.kind!r}")
+    around, is_idx = surroundings(settings), options.kind == "idx"
+    names = tuple(name.strip() for name in options.labels.split(",")) if options.labels else ()
+    selection = Selection(where=options.where, label=options.label, group=options.group, labels=names)
+    origin = Origin(
+        kind=options.kind,  # type: ignore[arg-type]
+        path=ARTICLE if is_idx and options.data is None else options.data,
+        selection=selection,
+        picture=picture(options, around.repository),
+        any_size=options.resize != "none",
+        snapshot_us=options.snapshot_us,
+    )
+    validation = options.validation
+    if validation is None:
+        validation = 0.0 if is_idx else VALIDATION
+    return open_dataset(origin, Split(validation, options.test), around, report)
+
+
+def surroundings(settings: "Settings") -> "Surroundings":
+    """Return what there is to read images with, by the settings."""
+    from flumen.models.repository import Repository
+    from flumen.replay.datasets import Surroundings
+    from flumen.stores.artifacts.folders import cache_root
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Surroundings(
+        arrays=cache_root() / "datasets",
+        limits=settings.limits(),
+        processes=settings.interception_processes or min(cores, 16),
+        kudu=settings.kudu_options(),
+        repository=Repository(settings.model_repository, limits=settings.verify_limits()),
+    )
+
+
+def picture(options: DatasetOptions, repository: "Repository") -> "Preprocess":
+    """Return the size of the images, and how they come to it: that of a model, or what the options say."""
+    from flumen.interceptor import Preprocess
+
+    if options.resize not in _RESIZES:
+        raise typer.BadParameter(f"--resize is one of {', '.join(_RESIZES)}, not {options.resize!r}")
+    if options.like:
+        return repository.resolve(options.like).input.preprocess
+    width, height = _size(options.size or "28x28")
+    resize: dict[str, Any] = {} if options.resize == "none" else {"resize": options.resize}
+    return Preprocess(width, height, channels=3 if options.colour else 1, **resize)
+
+
+def _size(text: str) -> tuple[int, int]:
+    from flumen.models.manifest import MAX_SIDE
+
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise typer.BadParameter(f"--size is like 28x28, not {text!r}")
+    if not (1 <= int(width) <= MAX_SIDE and 1 <= int(height) <= MAX_SIDE):
+        raise typer.BadParameter(f"--size: width and height are from 1 to {MAX_SIDE}")
+    return int(width), int(height)

@@ -1,0 +1,164 @@
+"""Labelled image files: listed by whoever knows their labels, read and decoded here, many at once."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from flumen.interceptor import Limits, Preprocess
+from flumen.models.datasets.pictures import Pictures
+from flumen.models.datasets.source import (
+    BATCH_IMAGES,
+    OTHER_LABEL,
+    OUTSIDE,
+    UNREADABLE,
+    ImageBatch,
+    Skip,
+    outside_classes,
+)
+from flumen.models.errors import DatasetInvalid
+
+BATCH_BYTES = 64 * 1024 * 1024
+"""So many bytes of files are in memory at once, or one file."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """An image file that is yet to be read; `group` is the id where there are no groups."""
+
+    id: str
+    group: str
+    label: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How files are decoded: to which size, within which limits, in how many processes.
+
+    With `any_size` False, images of another size than `preprocess` says are left out in place of being resized.
+    """
+
+    preprocess: Preprocess
+    limits: Limits = field(default_factory=Limits)
+    processes: int = 1
+    any_size: bool = True
+
+    def pictures(self) -> Pictures:
+        """Return what decodes so."""
+        return Pictures(self.preprocess, self.limits, processes=self.processes, any_size=self.any_size)
+
+
+def read_files(
+    entries: Iterable[LabelledFile | Skip], decoding: Decoding, labels: Sequence[str], position: str
+) -> Iterator[ImageBatch]:
+    """Read and decode files in the order in which they are listed.
+
+    Args:
+        entries: the files; and what is left out of them already, and why.
+        decoding: how they are decoded.
+        labels: the names of the classes, if they have names.
+        position: that of a batch, to go on behind it; empty for all.
+    """
+    start = as_number(position)
+    waiting = islice(entries, start, None)
+    with decoding.pictures() as pictures:
+        while taken := list(_bounded(waiting, decoding.limits.max_image_bytes)):
+            start += len(taken)
+            skipped = [each for each in taken if isinstance(each, Skip)]
+            read = [each for each in taken if not isinstance(each, Skip)]
+            wrong = outside_classes(np.array([file.label for file, _ in read], np.int32), labels)
+            skipped += [
+                Skip(OTHER_LABEL, file.id, str(file.label))
+                for (file, _), is_wrong in zip(read, wrong, strict=True)
+                if is_wrong
+            ]
+            read = [each for each, is_wrong in zip(read, wrong, strict=True) if not is_wrong]
+            pixels, kept, undecoded = pictures.decode(
+                [file.id for file, _ in read], [content for _, content in read]
+            )
+            files = [file for (file, _), is_kept in zip(read, kept, strict=True) if is_kept]
+            yield ImageBatch(
+                [file.id for file in files],
+                [file.group for file in files],
+                pixels,
+                np.array([file.label for file in files], np.int32),
+                str(start),
+                skipped + undecoded,
+            )
+
+
+def as_number(position: str) -> int:
+    """Return a position that counts what was read.
+
+    Raises:
+        DatasetInvalid: it is none.
+    """
+    if position and not position.isdecimal():
+        raise DatasetInvalid(f"{position!r} is no position of this source; leave it out to begin anew")
+    return int(position or 0)
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Say whether a path leads to somewhere in a folder, wherever the links on its way point to."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def outside(image_id: str) -> Skip:
+    """Return the refusal of a path that leads out of the folder it belongs to."""
+    return Skip(OUTSIDE, image_id)
+
+
+def state_of(paths: Iterable[Path]) -> str:
+    """Return a hash of where these files are, how large they are and when they were last written."""
+    digest = hashlib.sha256()
+    for path in paths:
+        try:
+            found = path.stat()
+        except (OSError, ValueError):
+            told = "none"
+        else:
+            told = f"{found.st_size} {found.st_mtime_ns}"
+        digest.update(os.fsencode(str(path)) + f"\0{told}\0".encode())
+    return digest.hexdigest()
+
+
+def as_id(path: str) -> str:
+    """Return a path as an id, also where its bytes are no UTF-8."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _bounded(
+    entries: Iterator[LabelledFile | Skip], most: int
+) -> Iterator[tuple[LabelledFile, bytes] | Skip]:
+    """Read the next files, up to a batch of them."""
+    size = 0
+    for entry in islice(entries, BATCH_IMAGES):
+        read = entry if isinstance(entry, Skip) else _read(entry, most)
+        yield read
+        if not isinstance(read, Skip):
+            size += len(read[1])
+        if size >= BATCH_BYTES:
+            return
+
+
+def _read(file: LabelledFile, most: int) -> tuple[LabelledFile, bytes] | Skip:
+    try:
+        # Not to wait for a pipe that nobody writes to.
+        with open(file.path, "rb", opener=_without_waiting) as opened:
+            if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                return Skip(UNREADABLE, file.id, "it is no file")
+            return file, opened.read(most + 1)
+    except OSError as error:
+        return Skip(UNREADABLE, file.id, error.strerror or str(error))
+    except ValueError as error:  # a NUL in the path
+        return Skip(UNREADABLE, file.id, str(error))
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
