@@ -11,6 +11,8 @@ ModelError
 │   └── ManifestTooNew     a manifest whose schema is newer than this version of flumen reads
 ├── IdxInvalid             a file that is not IDX, or is cut short
 ├── DatasetInvalid         images and labels that do not belong together
+├── AnswersInvalid         answers that cannot be compared with labels
+├── ReportInvalid          a report of an evaluation that cannot be read
 ├── UnknownTrainer         no trainer of that name is installed
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
@@ -94,6 +96,14 @@ class IdxInvalid(ModelError):
 
 class DatasetInvalid(ModelError):
     """Images and labels that do not belong together."""
+
+
+class AnswersInvalid(ModelError):
+    """A model's answers that cannot be compared with labels, or with those of another model."""
+
+
+class ReportInvalid(ModelError):
+    """A report of an evaluation in the repository that cannot be read."""
 
 
 class UnknownTrainer(ModelError):
