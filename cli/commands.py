@@ -67,6 +67,10 @@ ENTRIES = (
         *("train", MODELS, "train:train"),
         "Train the article's network and register it as the next version; the first becomes the champion.",
     ),
+    Entry(
+        *("evaluate", MODELS, "evaluate:evaluate"),
+        "Measure a model on images whose labels are known: how often it is right, how sure it may be, where it errs.",
+    ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(
