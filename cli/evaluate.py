@@ -12,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from flumen.cli.evaluate_tables import print_report
+from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, print_json, progress_bar
 from flumen.models.errors import AnswersInvalid, ModelError
 from flumen.models.evaluation.answers import Answers, ask
@@ -55,6 +56,7 @@ def evaluate(
     ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = 0,
     keep: Annotated[bool, typer.Option(help="Keep the report in the repository, beside the model.")] = True,
+    index: Annotated[bool, typer.Option(help="Let `flumen search --models` find it by what is kept.")] = True,
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -105,6 +107,8 @@ def evaluate(
         place = Reports(repository.url).keep(report)
         if not as_json:
             console.print(f"Kept as {place}", markup=False, highlight=False, soft_wrap=True)
+    if keep and index:
+        tell_index(settings, repository, model[0])
 
 
 def _load(repository: Repository, reference: str) -> Loaded:

@@ -7,6 +7,7 @@ import typer
 
 from flumen.cli.invocation import as_called
 from flumen.cli.model_fleet import history, status
+from flumen.cli.model_index import index
 from flumen.cli.model_register import register
 from flumen.cli.model_swap import activate, rollback, shadow
 from flumen.cli.output import AsJson, console, errors, print_facts, print_json, print_rows
@@ -81,6 +82,7 @@ def show_model(
 
 
 app.command("register")(register)
+app.command("index")(index)
 app.command("activate")(activate)
 app.command("shadow")(shadow)
 app.command("rollback")(rollback)

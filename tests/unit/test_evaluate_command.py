@@ -31,19 +31,22 @@ TEST_IMAGES = np.random.default_rng(5).integers(0, 256, (60, 3, 4), dtype=np.uin
 
 def run(*arguments: str) -> SimpleNamespace:
     result = CliRunner().invoke(app, arguments)
-    return SimpleNamespace(code=result.exit_code, text=result.output, error=result.exception)
+    return SimpleNamespace(
+        code=result.exit_code, text=result.output, stdout=result.stdout, error=result.exception
+    )
 
 
 def measured(*arguments: str):
     done = run(*arguments, "--json")
     assert done.code == 0, done.text
-    return json.loads(done.text)
+    return json.loads(done.stdout)
 
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch) -> str:
     """A repository of two versions of one model, the second of which knows a little less."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FLUMEN_SOLR_URL", "http://127.0.0.1:1/solr")  # where nothing listens
     repository = Repository(tmp_path / "models")
     repository.register(*small_model())
     other = onnx_file(weights=np.roll(WEIGHTS, 1, axis=1))
@@ -132,6 +135,17 @@ def test_a_report_is_kept_for_each_set_of_images_and_the_model_stays_as_it_is(ro
     after = {path: path.read_bytes() for path in Path(root).rglob("*") if path.is_file()}
     assert {path: after[path] for path in before} == before
     assert Repository(root).versions("shapes") == [1, 2]
+
+
+def test_where_solr_does_not_answer_all_is_done_and_said(root, data):
+    done = run("shapes@1", "--root", root, "--data", data)
+    assert done.code == 0
+    assert (
+        "shapes@1 is not in the index of models: Solr at http://127.0.0.1:1/solr does not answer" in done.text
+    )
+    assert "models index` puts it there" in done.text
+    assert len(Reports(root).of("shapes", 1)) == 1
+    assert "index of models" not in run("shapes@1", "--root", root, "--data", data, "--no-index").text
 
 
 def test_nothing_is_kept_where_nobody_wants_it(root, data):
