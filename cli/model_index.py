@@ -47,9 +47,14 @@ def index(
 
 
 def tell_index(settings: Settings, repository: Repository, manifest: Manifest) -> None:
-    """Write one version into the index. Where Solr does not take it now, say so: the repository has it all."""
+    """Write one version into the index. Where Solr does not take it now, say so: the repository has it all.
+
+    Where Solr is none of the stores that the setting `sinks` names, there is no index.
+    """
     from flumen.stores.solr import SolrModelIndex
 
+    if "solr" not in settings.sinks:
+        return
     entry = entry_of(manifest, Reports(repository.url).of(manifest.name, manifest.version))
     try:
         found = SolrModelIndex(settings.solr_options())

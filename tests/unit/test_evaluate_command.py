@@ -137,7 +137,7 @@ def test_a_report_is_kept_for_each_set_of_images_and_the_model_stays_as_it_is(ro
     assert Repository(root).versions("shapes") == [1, 2]
 
 
-def test_where_solr_does_not_answer_all_is_done_and_said(root, data):
+def test_where_solr_does_not_answer_all_is_done_and_said(root, data, monkeypatch):
     done = run("shapes@1", "--root", root, "--data", data)
     assert done.code == 0
     assert (
@@ -146,6 +146,8 @@ def test_where_solr_does_not_answer_all_is_done_and_said(root, data):
     assert "models index` puts it there" in done.text
     assert len(Reports(root).of("shapes", 1)) == 1
     assert "index of models" not in run("shapes@1", "--root", root, "--data", data, "--no-index").text
+    monkeypatch.setenv("FLUMEN_SINKS", '["kudu"]')
+    assert "index of models" not in run("shapes@1", "--root", root, "--data", data).text
 
 
 def test_nothing_is_kept_where_nobody_wants_it(root, data):
