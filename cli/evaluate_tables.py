@@ -1,6 +1,6 @@
 """A report of an evaluation, as a person reads it in a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,12 +11,14 @@ from flumen.cli.output import console, print_rows, print_whole, printable
 from flumen.cli.train import print_confusion
 from flumen.models.evaluation.calibration import Reliability
 from flumen.models.evaluation.intervals import Interval
+from flumen.models.evaluation.measures import ClassScore
 from flumen.models.evaluation.report import Against, Report
 from flumen.models.evaluation.robustness import Robustness
 
 _SHOWN = 10
 """Mistakes and suspected labels that are shown; the report keeps more."""
-_PLOT_SIGNS = 40
+_MOST_CLASSES_SHOWN = 20
+_PLOT_SIGNS = 30
 _CHANCE = 0.05
 """A difference that chance alone would make less often than this is called one."""
 
@@ -28,7 +30,7 @@ def print_report(report: Report) -> None:
         as_json=False,
         title=f"{report.model}@{report.version} on {report.data.description}: {report.data.images:,}",
     )
-    print_rows([asdict(one) for one in report.classes], as_json=False, title="Each class")
+    _print_classes(report.classes)
     print_confusion(list(report.labels), [list(row) for row in report.confusion])
     if report.mistakes:
         rows = [_rounded(asdict(mistake)) for mistake in report.mistakes[:_SHOWN]]
@@ -45,6 +47,15 @@ def print_report(report: Report) -> None:
     if report.contested:
         rows = [asdict(one) for one in report.contested[:_SHOWN]]
         print_rows(rows, as_json=False, title="Labels that these models contest")
+
+
+def _print_classes(classes: Sequence[ClassScore]) -> None:
+    """Print the table of the classes; of many, those that are told worst."""
+    title, shown = "Each class", list(classes)
+    if len(classes) > _MOST_CLASSES_SHOWN:
+        shown = sorted(classes, key=lambda one: one.f1)[:_MOST_CLASSES_SHOWN]
+        title = f"The {_MOST_CLASSES_SHOWN} classes of {len(classes):,} that are told worst"
+    print_rows([asdict(one) for one in shown], as_json=False, title=title)
 
 
 def comparison_in_words(report: Report, other: Against) -> str:

@@ -1,4 +1,4 @@
-"""Reports of evaluations in a model repository: `<root>/<name>/<version>/report/<the data's fingerprint>.json`.
+"""Reports of evaluations in a model repository: `<root>/<name>/<version>/report/evaluation-<data>.json`.
 
 A version's model and manifest never change. Its reports stand beside them, one for each set of images: a second
 evaluation with the same images takes the first one's place.
@@ -14,7 +14,7 @@ from flumen.models.storage import open_storage
 REPORTS = "report"
 MAX_REPORT_BYTES = 64 * 1024 * 1024
 _FINGERPRINT_SIGNS = 16
-_SUFFIX = ".json"
+_PREFIX, _SUFFIX = "evaluation-", ".json"
 
 
 class Reports:
@@ -32,7 +32,7 @@ class Reports:
     def keep(self, report: Report) -> str:
         """Write a report, and return where it is. A reader sees the old one or the new one, never a part."""
         folder = _folder(report.model, report.version)
-        path = f"{folder}/evaluation-{report.data.sha256[:_FINGERPRINT_SIGNS]}{_SUFFIX}"
+        path = f"{folder}/{_PREFIX}{report.data.sha256[:_FINGERPRINT_SIGNS]}{_SUFFIX}"
         self._storage.replace(path, to_json(report))
         return f"{self.url}/{path}"
 
@@ -43,8 +43,9 @@ class Reports:
             ReportInvalid: one of them is damaged, or of a later version of flumen.
         """
         folder = _folder(name, version)
-        files = (entry for entry in self._storage.entries(folder) if entry.endswith(_SUFFIX))
-        reports = [self._read(f"{folder}/{file}") for file in sorted(files) if not file.startswith(".")]
+        files = sorted(self._storage.entries(folder))
+        mine = (file for file in files if file.startswith(_PREFIX) and file.endswith(_SUFFIX))
+        reports = [self._read(f"{folder}/{file}") for file in mine]
         return sorted(reports, key=lambda report: -report.evaluated_at)
 
     def _read(self, path: str) -> Report:

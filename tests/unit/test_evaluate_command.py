@@ -155,6 +155,17 @@ def test_nothing_is_kept_where_nobody_wants_it(root, data):
     assert Reports(root).of("shapes", 1) == []
 
 
+def test_a_damaged_report_is_named_and_other_files_beside_it_are_left_alone(root, data):
+    measured("shapes@1", "--root", root, "--data", data)
+    folder = Path(root) / "shapes" / "1" / "report"
+    (folder / "figures.json").write_text("{}")
+    [file] = folder.glob("evaluation-*")
+    assert len(Reports(root).of("shapes", 1)) == 1
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(ReportInvalid, match=f"{file.name} is no report of an evaluation"):
+        Reports(root).of("shapes", 1)
+
+
 def test_a_repository_of_any_kind_keeps_reports():
     url = "memory://reports-of-evaluations"
     report = made_report()
@@ -233,3 +244,25 @@ def test_a_manifest_keeps_the_scores_of_a_report_and_one_without_them_has_no_suc
     assert "log_loss" not in written
     assert "brier" in written
     assert manifest_from_json(manifest_to_json(unmeasured)) == unmeasured
+
+
+def test_scores_of_a_manifest_are_shown_as_far_as_they_were_measured(root):
+    from flumen.cli import models
+
+    content, manifest = small_model()
+    report = made_report()
+    Repository(root).register(content, replace(manifest, scores=scores_of(report)))
+    shown = (
+        CliRunner().invoke(models.app, ["show", "shapes@3", "--root", root], catch_exceptions=False).stdout
+    )
+    assert f"log_loss                  │ {report.measures.log_loss:.4f}" in shown
+    interval = report.measures.accuracy_interval
+    assert f"{interval.low:.4f} to {interval.high:.4f}" in shown
+    kept = replace(scores_of(report), log_loss=None, accuracy_interval=None)
+    Repository(root).register(content, replace(manifest, scores=kept))
+    older = (
+        CliRunner().invoke(models.app, ["show", "shapes@4", "--root", root], catch_exceptions=False).stdout
+    )
+    assert "log_loss" not in older
+    assert "interval" not in older
+    assert "brier" in older

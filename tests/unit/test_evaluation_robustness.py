@@ -32,7 +32,7 @@ def test_no_disturbance_changes_nothing(name, pixels):
     np.testing.assert_array_equal(disturbed(name, UNCHANGED.get(name, 0.0), pixels), pixels)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(
     name=st.sampled_from(list(DISTURBANCES)),
     sizes=st.tuples(st.integers(0, 4), st.integers(1, 9), st.integers(1, 9)),
