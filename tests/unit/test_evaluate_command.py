@@ -8,11 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import typer
+from answers_made import some_answers
+from hypothesis import given, settings
 from model_files import IMAGES, WEIGHTS, expected_probabilities, manifest_for, onnx_file, small_model
 from test_training_small import write_idx
 from typer.testing import CliRunner
 
 from flumen.cli import evaluate
+from flumen.cli.evaluate_tables import print_report
 from flumen.models.errors import AnswersInvalid, ReportInvalid, RepositoryUnavailable
 from flumen.models.evaluation.answers import Answers
 from flumen.models.evaluation.kept import Reports
@@ -213,6 +216,19 @@ def test_a_report_is_read_back_and_a_later_versions_keys_are_ignored():
     assert from_json(to_json(report), "it") == report
     more = {**json.loads(to_json(report)), "surprise": 1}
     assert from_json(json.dumps(more).encode(), "it") == report
+
+
+@settings(deadline=None, max_examples=40)
+@given(some_answers(most=12))
+def test_any_answers_have_a_report_of_plain_numbers(made):
+    """One image, one class only, a class that is never predicted, answers of full confidence: no NaN, no error."""
+    report = make_report(replace(small_model()[1], version=1), made, Data("some", "b" * 64, len(made)), 0)
+    assert from_json(to_json(report), "it") == report
+    measures = report.measures
+    assert measures.accuracy_interval.low <= measures.accuracy <= measures.accuracy_interval.high
+    assert len(report.mistakes) == round((1 - measures.accuracy) * len(made))
+    assert report.suspected == len(report.suspects)
+    print_report(report)
 
 
 @pytest.mark.parametrize(
