@@ -71,6 +71,10 @@ ENTRIES = (
         *("dataset", MODELS, "dataset:app"),
         "See the images to learn from: how many, of which classes, what was left out.",
     ),
+    Entry(
+        *("evaluate", MODELS, "evaluate:evaluate"),
+        "Measure a model on images whose labels are known: how often it is right, how sure it may be, where it errs.",
+    ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(

@@ -11,6 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from flumen.cli.invocation import as_called
+from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, errors, print_json
 from flumen.interceptor.chain import Limits
 from flumen.interceptor.classifier import Preprocess
@@ -90,7 +91,8 @@ def register(
         classes = _labels(labels, labels_file)
         described = describe_model(content, name, classes, preprocess, signature, images, limits=limits)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    _keep(repository, content, described, as_json)
+    version = _keep(repository, content, described, as_json)
+    tell_index(settings, repository, repository.manifest(described.name, version))
 
 
 def _golden(paths: list[Path], preprocess: Preprocess, limits: Limits) -> NDArray[np.uint8]:
@@ -98,7 +100,7 @@ def _golden(paths: list[Path], preprocess: Preprocess, limits: Limits) -> NDArra
         return read_images(paths, preprocess, limits, decoder)
 
 
-def _keep(repository: Repository, content: bytes, described: Manifest, as_json: bool) -> None:
+def _keep(repository: Repository, content: bytes, described: Manifest, as_json: bool) -> int:
     name = described.name
     version = repository.register(content, described)
     for label, positions in repeated_labels(described.labels).items():
@@ -114,12 +116,13 @@ def _keep(repository: Repository, content: bytes, described: Manifest, as_json: 
         repository.set_alias(name, CHAMPION, version)
     if as_json:
         print_json({"name": name, "version": version, "sha256": described.sha256, "champion": is_first})
-        return
+        return version
     console.print(f"Registered {name}@{version} in {repository.url}", markup=False, highlight=False)
     say = (
         "It is the champion." if is_first else f"`flumen models activate {name}@{version}` lets it classify."
     )
     console.print(as_called(say), markup=False, highlight=False)
+    return version
 
 
 def _preprocess(

@@ -7,6 +7,7 @@ import typer
 
 from flumen.cli.invocation import as_called
 from flumen.cli.model_fleet import history, status
+from flumen.cli.model_index import index
 from flumen.cli.model_register import register
 from flumen.cli.model_swap import activate, rollback, shadow
 from flumen.cli.output import AsJson, console, errors, print_facts, print_json, print_rows
@@ -26,6 +27,7 @@ SHIPPED_ONLY = "shipped_only"
 """Whether a version came with flumen, and lies in no repository yet."""
 
 MAX_LABELS_SHOWN = 20
+MEASURES = ("accuracy", "precision", "recall", "f1", "macro_f1", "log_loss", "brier", "calibration_error")
 
 
 @app.command("list")
@@ -81,6 +83,7 @@ def show_model(
 
 
 app.command("register")(register)
+app.command("index")(index)
 app.command("activate")(activate)
 app.command("shadow")(shadow)
 app.command("rollback")(rollback)
@@ -153,8 +156,10 @@ def _facts(manifest: Manifest, aliases: list[str]) -> dict[str, object]:
         }
     if manifest.scores is not None:
         scores = manifest.scores
-        measures = {name: getattr(scores, name) for name in ("accuracy", "precision", "recall", "f1")}
-        facts |= {name: f"{value:.4f}" for name, value in measures.items()}
+        measures = {name: getattr(scores, name) for name in MEASURES}
+        facts |= {name: f"{value:.4f}" for name, value in measures.items() if value is not None}
+        if scores.accuracy_interval is not None:
+            facts["95 % interval of accuracy"] = "{:.4f} to {:.4f}".format(*scores.accuracy_interval)
         facts["tested on"] = f"{scores.images} images"
     return facts
 

@@ -29,6 +29,9 @@ def search(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, max=10_000, help="Images to show.")] = 10,
     facet_limit: Annotated[int, typer.Option(min=1, max=10_000, help="Values of a facet to show.")] = 20,
+    models: Annotated[
+        bool, typer.Option("--models", help="Search models, as 'accuracy:[0.98 TO *]', in place of images.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Search the index: by what the model said, by what an image says of itself, by place."""
@@ -37,6 +40,13 @@ def search(
     from flumen.stores.solr.search import DISTANCE, Search, parse_near
 
     settings = load_settings()
+    if models:
+        from flumen.cli.model_index import search_models
+
+        if near:
+            raise typer.BadParameter("--near is for images; models are at no place")
+        search_models(settings, query, facet or (), sort, limit, facet_limit, as_json)
+        return
     columns = merge_columns(interceptor.columns for interceptor in load_chain(settings.interceptors))
     question = Search(
         query=query,

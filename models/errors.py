@@ -12,6 +12,8 @@ ModelError
 ├── IdxInvalid             a file that is not IDX, or is cut short
 ├── DatasetInvalid         images and labels that do not belong together
 ├── ArraysUnwritable       the folder of data sets' arrays is full, or cannot be written
+├── AnswersInvalid         answers that cannot be compared with labels
+├── ReportInvalid          a report of an evaluation that cannot be read
 ├── UnknownTrainer         no trainer of that name is installed
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
@@ -99,6 +101,14 @@ class DatasetInvalid(ModelError):
 
 class ArraysUnwritable(ModelError):
     """The folder that data sets are kept in as arrays is full, or cannot be written."""
+
+
+class AnswersInvalid(ModelError):
+    """A model's answers that cannot be compared with labels, or with those of another model."""
+
+
+class ReportInvalid(ModelError):
+    """A report of an evaluation in the repository that cannot be read."""
 
 
 class UnknownTrainer(ModelError):

@@ -31,6 +31,8 @@ RESAMPLINGS = ("bilinear", "bicubic", "nearest")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
+NotNegative = Annotated[float, Field(ge=0)]
+_IF_MEASURED = Field(exclude_if=lambda value: value is None)
 TensorName = Annotated[str, Field(min_length=1, max_length=256)]
 Label = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -79,7 +81,11 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """How a model did on images it was not trained on; `confusion[known][predicted]` counts images."""
+    """How a model did on images it was not trained on; `confusion[known][predicted]` counts images.
+
+    What follows it is None, and left out of the JSON, where it was not measured. `accuracy_interval`: of confidence
+    0.95. `log_loss` in nats, `brier` 0 to 2. `robustness`: mean accuracy on images disturbed in each of these ways.
+    """
 
     data_sha256: Sha256
     images: Count
@@ -88,6 +94,12 @@ class Scores:
     recall: Share
     f1: Share
     confusion: tuple[tuple[Count, ...], ...]
+    accuracy_interval: Annotated[tuple[Share, Share] | None, _IF_MEASURED] = None
+    macro_f1: Annotated[Share | None, _IF_MEASURED] = None
+    log_loss: Annotated[NotNegative | None, _IF_MEASURED] = None
+    brier: Annotated[NotNegative | None, _IF_MEASURED] = None
+    calibration_error: Annotated[Share | None, _IF_MEASURED] = None
+    robustness: Annotated[dict[str, Share] | None, _IF_MEASURED] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +224,8 @@ def check_preprocess(preprocess: Preprocess, source: str) -> None:
 def tensor_shape(preprocess: Preprocess) -> tuple[int, ...]:
     """Return the shape of one image's tensor, without the batch axis."""
     height, width, channels = preprocess.height, preprocess.width, preprocess.channels
-    match preprocess.layout:
-        case "nchw":
-            return (channels, height, width)
-        case "nhwc":
-            return (height, width, channels)
-    return (height * width * channels,)
+    shapes = {"nchw": (channels, height, width), "nhwc": (height, width, channels)}
+    return shapes.get(preprocess.layout, (height * width * channels,))
 
 
 def _unknown(written: object, known: object, path: str = "") -> Iterator[str]:

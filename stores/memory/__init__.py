@@ -4,12 +4,13 @@ It is registered nowhere, so that no worker writes what must last to where it do
 """
 
 from flumen.stores.memory.answers import MemoryAnswers
+from flumen.stores.memory.models import MemoryModelIndex
 from flumen.stores.memory.reader import MemoryReader
 from flumen.stores.memory.sink import MemorySink
 from flumen.stores.memory.store import MemoryStore
 from flumen.stores.store import Store
 
-__all__ = ["STORE", "MemoryAnswers", "MemoryReader", "MemorySink", "MemoryStore"]
+__all__ = ["STORE", "MemoryAnswers", "MemoryModelIndex", "MemoryReader", "MemorySink", "MemoryStore"]
 
 STORE = Store(
     name="memory",

@@ -12,12 +12,14 @@ class MemoryStore:
     """Rows by image id. The first sink that connects sets the columns, as it would create a table.
 
     `answers` are those of challengers, and those that another model's has superseded, by image id, model and version.
+    `models` are the entries of the model index, by id.
 
     With `available` False it behaves as a server that is down.
     """
 
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = field(default_factory=dict)
     columns: tuple[Column, ...] | None = None
     available: bool = True
 

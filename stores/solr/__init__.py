@@ -10,16 +10,18 @@ from flumen.stores.store import Store
 if TYPE_CHECKING:
     from flumen.stores.solr.answers import SolrAnswers
     from flumen.stores.solr.migration import SolrMigration
+    from flumen.stores.solr.models import SolrModelIndex
     from flumen.stores.solr.reader import SolrReader
     from flumen.stores.solr.sink import SolrSink
 
-__all__ = ["STORE", "SolrAnswers", "SolrMigration", "SolrOptions", "SolrReader", "SolrSink"]
+__all__ = ["STORE", "SolrAnswers", "SolrMigration", "SolrModelIndex", "SolrOptions", "SolrReader", "SolrSink"]
 
 __getattr__ = imported_when_used(
     __name__,
     {
         "answers": ["SolrAnswers"],
         "migration": ["SolrMigration"],
+        "models": ["SolrModelIndex"],
         "reader": ["SolrReader"],
         "sink": ["SolrSink"],
     },
