@@ -15,7 +15,7 @@ from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import CHAMPION, Repository
 from flumen.models.trainers.network import Parameters
 from flumen.models.trainers.parameters import with_values
-from flumen.models.trainers.trainer import Trainer, find_trainer
+from flumen.models.trainers.trainer import DEFAULT_SEED, Trainer, find_trainer
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES_SHOWN = 20
 _BALANCED = "balanced"
-_DEFAULT_SEED = 123
 
 DEFAULTS = Parameters()
 
@@ -47,7 +46,7 @@ def train(
     rate: Annotated[
         float | None, typer.Option(min=1e-9, max=10, help="Learning rate, as --set rate=.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = _DEFAULT_SEED,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = DEFAULT_SEED,
     epochs: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Times through the images, as --set epochs=.")
     ] = None,
@@ -77,8 +76,10 @@ def train(
 ) -> None:
     """Train a model and register it as the next version; the first becomes the champion.
 
-    The article's network, unless --trainer names another one. Ctrl-C ends training after the round, and the best so far
-    is kept. With --shapes, a small network of colour images, with defaults of its own.
+    The article's network, unless --trainer names another one. With --shapes, a small network of colour images, with
+    defaults of its own.
+
+    Ctrl-C ends training after the round; the best so far is kept.
     """
     from flumen.cli.training_progress import shown_rounds
     from flumen.models.names import check_name
@@ -124,10 +125,10 @@ def _read_images(data: Path, *, shapes: bool, grey: bool, validation: float) -> 
     from flumen.models.trainers.holding_out import hold_out
     from flumen.models.trainers.tensors import valued_preprocess
 
+    if shapes and grey:
+        raise DatasetInvalid("the shapes are in colour, and are seen as values already; leave out --grey")
     dataset = draw_dataset() if shapes else read_dataset(data)
     if grey:
-        if dataset.preprocess is not None:
-            raise DatasetInvalid("these images say themselves how they are seen; leave out --grey")
         dataset = replace(dataset, preprocess=valued_preprocess(dataset.train.pixels))
     return hold_out(dataset, validation)
 

@@ -29,7 +29,7 @@ def trainers(
         )
         return
     for one in found:
-        console.print(f"[bold]{one.name}[/]: {one.summary}", highlight=False)
+        console.print(f"[bold]{one.name}[/]: {one.summary}", highlight=False, soft_wrap=True)
         print_rows([asdict(parameter) for parameter in declared_parameters(one.parameters)], as_json=False)
     example = found[0].name
     console.print(

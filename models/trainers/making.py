@@ -28,10 +28,7 @@ from flumen.models.names import check_name
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.trainers.parameters import plain_values
 from flumen.models.trainers.tensors import INPUT_TENSOR, OUTPUT_TENSOR
-from flumen.models.trainers.trainer import Progress, Task, Trained, Trainer
-
-DEFAULT_SEED = 123
-"""The first of the article's list of seeds."""
+from flumen.models.trainers.trainer import DEFAULT_SEED, Progress, Task, Trained, Trainer
 
 CHECKED_IMAGES = 1_000
 CHECK_TOLERANCE = 1e-5

@@ -19,6 +19,9 @@ from flumen.models.errors import UnknownTrainer
 
 ENTRY_POINT_GROUP = "flumen.trainers"
 
+DEFAULT_SEED = 123
+"""The first of the article's list of seeds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
