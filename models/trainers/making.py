@@ -62,7 +62,8 @@ def make_model(
         BadModelName: the name is not allowed.
         BadParameters: there are not as many class weights as labels, or they are not above 0.
         DatasetInvalid: the labels are not 0 to n, each at least once to learn from and once to test on, or have names
-            of another number, or there is one only; or the images are of different sizes, or not of the model's.
+            of another number, or there is one only; or the images are no bytes, of different sizes, or not of the
+            size of the model.
         TrainingFailed: the weights left the range of numbers.
         ExtraMissing: the trainer needs a package that is not installed.
         ExportDiffers: the ONNX file does not answer as the trainer does.
@@ -70,7 +71,7 @@ def make_model(
     check_name(name)
     labels = check_labels(dataset)
     preprocess = dataset.preprocess or trainer.preprocess(dataset.train.pixels)
-    _check_sizes(dataset, (preprocess.height, preprocess.width, preprocess.channels))
+    _check_arrays(dataset, (preprocess.height, preprocess.width, preprocess.channels))
     _check_weights(class_weights, labels)
     started = time.perf_counter()
     task = Task(dataset.train, dataset.validation, labels, preprocess, seed, report, class_weights)
@@ -149,7 +150,7 @@ def check_labels(dataset: Dataset) -> tuple[str, ...]:
     return dataset.labels or tuple(map(str, learnt))
 
 
-def _check_sizes(dataset: Dataset, wanted: tuple[int, int, int]) -> None:
+def _check_arrays(dataset: Dataset, wanted: tuple[int, int, int]) -> None:
     height, width, channels = wanted
     shape = (height, width) if channels == 1 else wanted
     for part, images in (
@@ -159,6 +160,11 @@ def _check_sizes(dataset: Dataset, wanted: tuple[int, int, int]) -> None:
     ):
         if images is None:
             continue
+        if images.pixels.dtype != np.uint8 or images.labels.dtype.kind not in "ui":
+            raise DatasetInvalid(
+                f"the images to {part} are {images.pixels.dtype} with labels of {images.labels.dtype}; pixels have to "
+                "be uint8, 0 to 255, and labels whole numbers"
+            )
         if images.pixels.shape[1:] != shape:
             raise DatasetInvalid(
                 f"the images to {part} are arrays of {images.pixels.shape[1:]}, and the model reads {shape} (height, "

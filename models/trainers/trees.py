@@ -26,7 +26,7 @@ class Parameters:
     `step`: scikit-learn sorts all pixels into bins anew whenever it goes on, which a round of several trees spreads.
     """
 
-    trees: int = parameter(100, "Trees of each class", low=1, high=100_000)
+    trees: int = parameter(30, "Trees of each class", low=1, high=100_000)
     rate: float = parameter(0.1, "Learning rate: how much a tree counts", low=1e-6, high=1)
     leaves: int = parameter(31, "Leaves of a tree at most", low=2, high=10_000)
     depth: int = parameter(0, "Depth of a tree at most; 0: any", low=0, high=1000)

@@ -192,6 +192,9 @@ BAD: list[tuple[Dataset, str]] = [
         changed(dataset(), "train", labels=np.arange(100, dtype=np.uint8) % 4),
         "200 images to learn from, and 100",
     ),
+    (changed(dataset(), "train", pixels=np.full((200, 6, 5), np.nan)), "to learn from are float64"),
+    (changed(dataset(), "train", labels=np.arange(200) % 4 + 0.0), "labels of float64"),
+    (changed(dataset(), "test", labels=np.arange(80) % 5 - 1), r"must be 0, 1, 2"),
     (replace(dataset(), validation=drawn(9, 6, 1, 4)), "validation part has the label 5"),
     (replace(dataset(), validation=drawn(0, 4, 1, 4)), "validation part has no images"),
 ]
