@@ -2,15 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 
 from flumen.cli.interruption import Interruption
@@ -24,25 +18,28 @@ Report = Callable[[Progress], bool]
 def shown_rounds(interruption: Interruption) -> Iterator[Report]:
     """Give what a trainer reports its rounds to: they are shown, and a signal ends training after the round."""
     with Bar(
-        TextColumn("training"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
         console=errors,
         disable=not errors.is_terminal,
     ) as bar:
-        shown: list[TaskID] = []
+        shown = bar.add_task("training", total=None, note="first round", left="")
         best: list[Progress] = []
 
         def report(progress: Progress) -> bool:
             if progress.accuracy is None or not best or progress.accuracy > (best[-1].accuracy or 0):
                 best.append(progress)
             if errors.is_terminal:
-                shown[:] = shown or [bar.add_task("training", total=progress.total, note="")]
-                bar.update(shown[0], completed=progress.number, total=progress.total, note=_note(progress))
+                bar.update(
+                    shown,
+                    completed=progress.number,
+                    total=progress.total,
+                    note=_note(progress),
+                    left=_left(progress),
+                )
             else:
                 errors.print(_line(progress), highlight=False)
             if interruption.has_come():
@@ -60,6 +57,12 @@ def shown_rounds(interruption: Interruption) -> Iterator[Report]:
 def _line(progress: Progress) -> str:
     width = len(str(progress.total))
     return f"round {progress.number:>{width}}/{progress.total}   {_note(progress)}   {progress.seconds:.1f} s"
+
+
+def _left(progress: Progress) -> str:
+    """Say how long it takes still, if the rounds to come take as long as those before."""
+    seconds = progress.seconds / progress.number * (progress.total - progress.number)
+    return f"{timedelta(seconds=round(seconds))} left"
 
 
 def _note(progress: Progress) -> str:
