@@ -2,8 +2,8 @@
 
 Held to scikit-learn's `MLPClassifier` by the tests, from which it takes how the first weights are drawn, how images are
 shuffled, and Nesterov's rule: from the same seed both end at the same weights but for the rounding of float32. What it
-saves is memory traffic: nothing is allocated in a step, and momentum is no pass of its own over the weights but the
-`beta` of the product that makes their gradient, `velocity = momentum * velocity - rate * inputs.T @ errors`.
+saves is memory traffic: nothing large is allocated in a step, and momentum is no pass of its own over the weights but
+the `beta` of the product that makes their gradient, `velocity = momentum * velocity - rate * inputs.T @ errors`.
 """
 
 import math
