@@ -65,7 +65,11 @@ ENTRIES = (
     ),
     Entry(
         *("train", MODELS, "train:train"),
-        "Train the article's network and register it as the next version; the first becomes the champion.",
+        "Train a model and register it as the next version; the first becomes the champion.",
+    ),
+    Entry(
+        *("trainers", MODELS, "trainers:trainers"),
+        "Show what `flumen train --trainer` can learn with, and what `--set` can change of each.",
     ),
     Entry(
         *("dataset", MODELS, "dataset:app"),

@@ -59,9 +59,18 @@ def signals_end() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+_AGAIN = (
+    "interrupted again, while it took back or finished what it had begun: look at `flumen models status` "
+    "for what stands"
+)
+
+
 @contextmanager
-def interruptible() -> Iterator[Interruption]:
-    """Turn a signal into an orderly end of the block, with the exit code that shells expect: 130 after Ctrl-C."""
+def interruptible(again: str = _AGAIN) -> Iterator[Interruption]:
+    """Turn a signal into an orderly end of the block, with the exit code that shells expect: 130 after Ctrl-C.
+
+    `again`: what is told where a second one ends it while it holds.
+    """
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption  # signals are the main thread's
@@ -78,12 +87,7 @@ def interruptible() -> Iterator[Interruption]:
         print_error(error)
         raise typer.Exit(SIGNAL_BASE + interruption.number) from error
     except KeyboardInterrupt as error:
-        left = (
-            "interrupted again, while it took back or finished what it had begun: look at `flumen models status` "
-            "for what stands"
-            if interruption.is_held
-            else "interrupted. Nothing was written"
-        )
+        left = again if interruption.is_held else "interrupted. Nothing was written"
         print_error(RolloutInterrupted(left))
         raise typer.Exit(SIGNAL_BASE + (interruption.number or signal.SIGINT)) from error
     finally:

@@ -1,76 +1,170 @@
 """`flumen train`."""
 
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole
+from flumen.cli.interruption import interruptible
+from flumen.cli.output import AsJson, console, print_json, print_rows, print_whole
+from flumen.models.errors import BadParameters, DatasetInvalid
 from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import CHAMPION, Repository
-from flumen.models.trainers.network import Epoch, Parameters
+from flumen.models.trainers.network import Parameters
+from flumen.models.trainers.parameters import with_values
+from flumen.models.trainers.trainer import DEFAULT_SEED, Trainer, find_trainer
 from flumen.streams.settings import load_settings
 
+if TYPE_CHECKING:
+    from flumen.models.datasets.dataset import Dataset
+
 _MOST_CLASSES_SHOWN = 20
+_BALANCED = "balanced"
 
 DEFAULTS = Parameters()
 
 
 def train(
     *,
+    trainer: Annotated[
+        str, typer.Option(help="What learns: network, logistic, trees, ...; `flumen trainers` lists them.")
+    ] = "network",
+    given: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="A parameter of the trainer, such as epochs=5; can be given again. `flumen trainers` lists them.",
+        ),
+    ] = None,
     shapes: Annotated[
         bool, typer.Option("--shapes", help="Learn from shapes in colour, drawn here, instead of --data.")
     ] = False,
     rate: Annotated[
-        float | None, typer.Option(min=1e-9, max=10, help=f"Learning rate; {DEFAULTS.rate} if unset.")
+        float | None, typer.Option(min=1e-9, max=10, help="Learning rate, as --set rate=.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = DEFAULTS.seed,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = DEFAULT_SEED,
     epochs: Annotated[
-        int | None,
-        typer.Option(min=1, max=10_000, help=f"Times through the images; {DEFAULTS.epochs} if unset."),
+        int | None, typer.Option(min=1, max=10_000, help="Times through the images, as --set epochs=.")
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, max=100_000, help=f"Images a step; {DEFAULTS.batch_size} if unset.")
+        int | None, typer.Option(min=1, max=100_000, help="Images a step, as --set batch_size=.")
     ] = None,
+    validation: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=0.9,
+            help="Share of the training images that choose the best round and when to stop, and are not learnt from.",
+        ),
+    ] = 0.0,
+    class_weights: Annotated[
+        str | None,
+        typer.Option(help="How much an image of each label counts: 1,2,1, or balanced: all labels alike."),
+    ] = None,
+    grey: Annotated[
+        bool, typer.Option("--grey", help="Learn from values 0 to 1, instead of binarised above 30.")
+    ] = False,
     data: Annotated[Path, typer.Option(help="Folder of the four IDX files.")] = Path("data/mnist"),
     name: Annotated[str | None, typer.Option(help="Name of the model; mnist or shapes if unset.")] = None,
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
     register: Annotated[bool, typer.Option(help="Keep the model in the repository.")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Train the article's network and register it as the next version; the first becomes the champion.
+    """Train a model and register it as the next version; the first becomes the champion.
 
-    With --shapes, a small network of colour images, with defaults of its own.
+    The article's network, unless --trainer names another one. With --shapes, a small network of colour images, with
+    defaults of its own.
+
+    Ctrl-C ends training after the round; the best so far is kept.
     """
-    from flumen.models.datasets.dataset import read_dataset
-    from flumen.models.datasets.shapes import PARAMETERS, draw_dataset
+    from flumen.cli.training_progress import shown_rounds
+    from flumen.models.names import check_name
     from flumen.models.trainers.making import make_model
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    name = name or ("shapes" if shapes else "mnist")
-    given = {"rate": rate, "epochs": epochs, "batch_size": batch_size}
-    chosen: dict[str, Any] = {option: value for option, value in given.items() if value is not None}
-    parameters = replace(PARAMETERS if shapes else DEFAULTS, seed=seed, **chosen)
-    dataset = draw_dataset() if shapes else read_dataset(data)
-    content, manifest, evaluation = make_model(name, dataset, parameters, _show_epoch(parameters.epochs))
-    version = None
-    if register:
-        version = repository.register(content, manifest)
-        if repository.alias(name, CHAMPION) is None:
-            repository.set_alias(name, CHAMPION, version)
+    name = check_name(name or ("shapes" if shapes else "mnist"))
+    found = find_trainer(trainer)
+    options = {"rate": rate, "epochs": epochs, "batch_size": batch_size}
+    values = _values(given or []) | {option: value for option, value in options.items() if value is not None}
+    parameters = with_values(_defaults(found, shapes), values)
+    with interruptible(
+        "interrupted again. `flumen models list` shows whether it was registered"
+    ) as interruption:
+        dataset = _read_images(data, shapes=shapes, grey=grey, validation=validation)
+        weights = _weights(class_weights, dataset)
+        interruption.hold()
+        with shown_rounds(interruption) as report:
+            made = make_model(
+                name, dataset, found, parameters, seed=seed, class_weights=weights, report=report
+            )
+        version = None
+        if register:
+            version = repository.register(made.content, made.manifest)
+            if repository.alias(name, CHAMPION) is None:
+                repository.set_alias(name, CHAMPION, version)
     if as_json:
-        print_json({"name": name, "version": version, "sha256": manifest.sha256, **_as_dict(evaluation)})
+        manifest = made.manifest
+        print_json({"name": name, "version": version, "sha256": manifest.sha256, **_as_dict(made.evaluation)})
         return
-    print_evaluation(evaluation)
+    print_evaluation(made.evaluation)
     if version is None:
         console.print("The model was not kept (--no-register).")
     else:
         console.print(f"Registered {name}@{version} in {repository.url}", markup=False)
+
+
+def _read_images(data: Path, *, shapes: bool, grey: bool, validation: float) -> "Dataset":
+    """Return what is learnt from, whatever source the options name: the one place that knows the sources."""
+    from flumen.models.datasets.dataset import read_dataset
+    from flumen.models.datasets.shapes import draw_dataset
+    from flumen.models.trainers.holding_out import hold_out
+    from flumen.models.trainers.tensors import valued_preprocess
+
+    if shapes and grey:
+        raise DatasetInvalid("the shapes are in colour, and are seen as values already; leave out --grey")
+    dataset = draw_dataset() if shapes else read_dataset(data)
+    if grey:
+        dataset = replace(dataset, preprocess=valued_preprocess(dataset.train.pixels))
+    return hold_out(dataset, validation)
+
+
+def _defaults(trainer: Trainer, shapes: bool) -> Any:
+    from flumen.models.datasets.shapes import PARAMETERS
+
+    return PARAMETERS if shapes and trainer.parameters is type(PARAMETERS) else trainer.parameters()
+
+
+def _values(given: list[str]) -> dict[str, object]:
+    """Return NAME=VALUE as names and values."""
+    values: dict[str, object] = {}
+    for one in given:
+        option, equals, value = one.partition("=")
+        if not equals:
+            raise BadParameters(f"--set {one} sets nothing; write it as --set {one}=VALUE")
+        values[option.strip()] = value.strip()
+    return values
+
+
+def _weights(text: str | None, dataset: "Dataset") -> tuple[float, ...] | None:
+    from flumen.models.trainers.holding_out import balanced_weights
+    from flumen.models.trainers.making import check_labels
+
+    if text is None:
+        return None
+    if text == _BALANCED:
+        check_labels(dataset)
+        return balanced_weights(dataset.train)
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise BadParameters(
+            f"the class weights are {text!r}; they have to be numbers with commas between them, or {_BALANCED}"
+        ) from error
 
 
 def print_evaluation(evaluation: Evaluation) -> None:
@@ -108,17 +202,6 @@ def _confused(labels: list[str], confusion: list[list[int]]) -> list[dict[str, A
         if count and known != answer
     ]
     return sorted(pairs, key=lambda pair: -pair["images"])[:_MOST_CLASSES_SHOWN]
-
-
-def _show_epoch(epochs: int) -> Callable[[Epoch], None]:
-    def show(epoch: Epoch) -> None:
-        errors.print(
-            f"epoch {epoch.number:>3}/{epochs}   loss {epoch.loss:.4f}   "
-            f"test accuracy {epoch.test_accuracy:.4f}   {epoch.seconds:.1f} s",
-            highlight=False,
-        )
-
-    return show
 
 
 def _measures(evaluation: Evaluation) -> dict[str, Any]:

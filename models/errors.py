@@ -18,6 +18,7 @@ ModelError
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
 ├── TrainingFailed         the network's weights left the range of numbers
+├── ExportDiffers          a model's ONNX file does not answer as its trainer does
 ├── VerifierUnavailable    the process that verifies models does not start; retriable
 ├── DecoderUnavailable     a process that intercepts does not start, or ends again and again
 ├── InferenceFailed        a verified model could not classify a batch
@@ -125,6 +126,10 @@ class ExtraMissing(ModelError):
 
 class TrainingFailed(ModelError):
     """The network's weights left the range of numbers: the rate is too high."""
+
+
+class ExportDiffers(ModelError):
+    """The ONNX file that a trainer wrote does not answer as the trainer itself does."""
 
 
 class VerifierUnavailable(ModelError):

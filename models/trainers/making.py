@@ -1,18 +1,17 @@
-"""From a data set to a model that a repository takes: train, export, evaluate, write the manifest."""
+"""From a data set to a model that a repository takes: train, export, check, evaluate, write the manifest."""
 
 import hashlib
-import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.dataset import Dataset, Labelled
-from flumen.models.errors import DatasetInvalid
+from flumen.models.errors import BadParameters, DatasetInvalid, ExportDiffers
 from flumen.models.evaluation.measures import Evaluation, evaluate
 from flumen.models.manifest import (
     UNREGISTERED,
@@ -27,41 +26,58 @@ from flumen.models.manifest import (
 )
 from flumen.models.names import check_name
 from flumen.models.runtime import OnnxClassifier
-from flumen.models.trainers.network import (
-    MOMENTUM,
-    Epoch,
-    Parameters,
-    preprocess_of,
-    train,
-)
+from flumen.models.trainers.parameters import plain_values
+from flumen.models.trainers.tensors import INPUT_TENSOR, OUTPUT_TENSOR
+from flumen.models.trainers.trainer import DEFAULT_SEED, Progress, Task, Trained, Trainer
 
-if TYPE_CHECKING:
-    from sklearn.neural_network import MLPClassifier
+CHECKED_IMAGES = 1_000
+CHECK_TOLERANCE = 1e-5
 
-INPUT_TENSOR = "image"
-OUTPUT_TENSOR = "probabilities"
-OPSET = 13
-"""The lowest that has everything the network needs: the widest choice of runtimes."""
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A model that was made: its ONNX file, its manifest without a version, how good it is, and every round."""
+
+    content: bytes
+    manifest: Manifest
+    evaluation: Evaluation
+    rounds: tuple[Progress, ...]
 
 
 def make_model(
-    name: str, dataset: Dataset, parameters: Parameters, on_epoch: Callable[[Epoch], None]
-) -> tuple[bytes, Manifest, Evaluation]:
-    """Train a model; return its ONNX file, its manifest without a version, and how good it is.
+    name: str,
+    dataset: Dataset,
+    trainer: Trainer,
+    parameters: Any,
+    *,
+    seed: int = DEFAULT_SEED,
+    class_weights: tuple[float, ...] | None = None,
+    report: Callable[[Progress], bool] = lambda _: True,
+) -> Made:
+    """Train a model, hold its ONNX file to what the trainer answers, and evaluate it on the test part.
+
+    `report` is called after each round; where it returns False, the best round so far is the model.
 
     Raises:
         BadModelName: the name is not allowed.
+        BadParameters: there are not as many class weights as labels, or they are not above 0.
         DatasetInvalid: the labels are not 0 to n, each at least once to learn from and once to test on, or have names
-            of another number.
+            of another number, or there is one only; or the images are no bytes, of different sizes, or not of the
+            size of the model.
         TrainingFailed: the weights left the range of numbers.
+        ExtraMissing: the trainer needs a package that is not installed.
+        ExportDiffers: the ONNX file does not answer as the trainer does.
     """
     check_name(name)
-    labels = _labels(dataset)
+    labels = check_labels(dataset)
+    preprocess = dataset.preprocess or trainer.preprocess(dataset.train.pixels)
+    _check_arrays(dataset, (preprocess.height, preprocess.width, preprocess.channels))
+    _check_weights(class_weights, labels)
     started = time.perf_counter()
-    network = train(dataset, parameters, on_epoch)
+    task = Task(dataset.train, dataset.validation, labels, preprocess, seed, report, class_weights)
+    trained = trainer.train(task, parameters)
     duration_s = round(time.perf_counter() - started, 1)
-    preprocess = preprocess_of(dataset)
-    content = export(network, tensor_shape(preprocess))
+    content = trained.to_onnx()
     manifest = Manifest(
         name=name,
         version=UNREGISTERED,
@@ -69,93 +85,130 @@ def make_model(
         input=ModelInput(INPUT_TENSOR, tensor_shape(preprocess), "float32", preprocess),
         output=ModelOutput(OUTPUT_TENSOR),
         labels=labels,
-        training=_training(dataset.train, parameters, duration_s),
+        training=_training(task, trainer, parameters, trained, duration_s),
         scores=None,
         profile=_profile(dataset.train, len(labels), preprocess.threshold),
         golden=(),
     )
     classifier = OnnxClassifier(content, manifest)
+    check_export(trained, classifier, dataset.test)
     evaluation = evaluate(classifier, dataset.test.pixels, dataset.test.labels)
     manifest = replace(
         manifest, scores=_scores(dataset.test, evaluation), golden=_golden(classifier, dataset.test)
     )
-    return content, manifest, evaluation
+    return Made(content, manifest, evaluation, trained.rounds)
 
 
-def export(network: "MLPClassifier", shape: tuple[int, ...]) -> bytes:
-    """Return a network as ONNX: `image` float32 [n, *shape] in, `probabilities` float32 [n, classes] out."""
-    from onnx.utils import Extractor
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
+def check_export(trained: Trained, classifier: OnnxClassifier, images: Labelled) -> None:
+    """Check that a model's ONNX file answers the first 1,000 images as its trainer does.
 
-    whole = to_onnx(
-        network,
-        initial_types=[(INPUT_TENSOR, FloatTensorType([None, math.prod(shape)]))],
-        options={"zipmap": False, "output_class_labels": False},
-        target_opset={"": OPSET, "ai.onnx.ml": 1},
-    )
-    # It also answers with the label as an integer, by operators of another domain: cut that branch off.
-    model = Extractor(whole).extract_model([INPUT_TENSOR], [OUTPUT_TENSOR])
-    del model.opset_import[:]
-    model.opset_import.add(domain="", version=OPSET)
-    if len(shape) > 1:
-        _flatten_first(model.graph, shape)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _flatten_first(graph: Any, shape: tuple[int, ...]) -> None:
-    """Let a network of vectors read images of this shape, whose values follow one another in that order."""
-    from onnx import TensorProto, helper
-
-    flat = "flat"
-    for node in graph.node:
-        node.input[:] = [flat if name == INPUT_TENSOR else name for name in node.input]
-    graph.node.insert(0, helper.make_node("Flatten", [INPUT_TENSOR], [flat], axis=1))
-    del graph.input[:]
-    graph.input.append(helper.make_tensor_value_info(INPUT_TENSOR, TensorProto.FLOAT, ["n", *shape]))
+    Raises:
+        ExportDiffers: a label is another one, or a probability is further off than 1e-5.
+    """
+    tensor = to_tensor(images.pixels[:CHECKED_IMAGES], classifier.preprocess)
+    expected, found = trained.probabilities(tensor), classifier.probabilities(tensor)
+    if expected.shape != found.shape:
+        raise ExportDiffers(
+            f"the trainer answers with values of shape {expected.shape}, and its ONNX file {found.shape}"
+        )
+    others = int(np.sum(expected.argmax(axis=1) != found.argmax(axis=1)))
+    # Not as the largest difference, which would be NaN where one of them is, and above nothing.
+    far = int(np.sum(~(np.abs(expected - found) <= CHECK_TOLERANCE).all(axis=1)))
+    if others or far:
+        raise ExportDiffers(
+            f"of {len(tensor):,} images, the ONNX file gives {others:,} another label than its trainer does, and "
+            f"{far:,} a probability that is further off than {CHECK_TOLERANCE}. The model is not kept. Look at what "
+            "the exporter makes of the trainer's operators"
+        )
 
 
-def _labels(dataset: Dataset) -> tuple[str, ...]:
+def check_labels(dataset: Dataset) -> tuple[str, ...]:
+    """Return the labels' names, of those without any their numbers.
+
+    Raises:
+        DatasetInvalid: they are not 0 to n, each at least once to learn from and once to test on, or there is one
+            only, or there are names of another number.
+    """
     learnt, tested = np.unique(dataset.train.labels).tolist(), np.unique(dataset.test.labels).tolist()
     if not learnt == tested == list(range(len(learnt))):
         raise DatasetInvalid(
             f"the labels to learn from are {learnt}, those to test on {tested}; both must be 0, 1, 2, ..."
         )
+    if len(learnt) < 2:  # noqa: PLR2004 - nothing to tell apart
+        raise DatasetInvalid(
+            f"all {len(dataset.train.labels):,} images are of one class; to learn takes two, so select others as well"
+        )
     if dataset.labels and len(dataset.labels) != len(learnt):
         raise DatasetInvalid(f"there are {len(learnt)} labels, and {len(dataset.labels)} names for them")
+    if dataset.validation is not None and (len(dataset.validation.labels) == 0):
+        raise DatasetInvalid("the validation part has no images; have a larger share, or none")
+    if dataset.validation is not None and dataset.validation.labels.max() >= len(learnt):
+        raise DatasetInvalid(
+            f"the validation part has the label {dataset.validation.labels.max()}, and the labels to learn from end "
+            f"with {len(learnt) - 1}"
+        )
     return dataset.labels or tuple(map(str, learnt))
 
 
-def _training(train_set: Labelled, parameters: Parameters, duration_s: float) -> Training:
-    count, height, width, *colours = train_set.pixels.shape
+def _check_arrays(dataset: Dataset, wanted: tuple[int, int, int]) -> None:
+    height, width, channels = wanted
+    shape = (height, width) if channels == 1 else wanted
+    for part, images in (
+        ("learn from", dataset.train),
+        ("choose by", dataset.validation),
+        ("test on", dataset.test),
+    ):
+        if images is None:
+            continue
+        if images.pixels.dtype != np.uint8 or images.labels.dtype.kind not in "ui":
+            raise DatasetInvalid(
+                f"the images to {part} are {images.pixels.dtype} with labels of {images.labels.dtype}; pixels have to "
+                "be uint8, 0 to 255, and labels whole numbers"
+            )
+        if images.pixels.shape[1:] != shape:
+            raise DatasetInvalid(
+                f"the images to {part} are arrays of {images.pixels.shape[1:]}, and the model reads {shape} (height, "
+                "width, and 3 for colour); bring them to one size"
+            )
+        if len(images.pixels) != len(images.labels):
+            raise DatasetInvalid(
+                f"there are {len(images.pixels):,} images to {part}, and {len(images.labels):,} labels for them"
+            )
+
+
+def _check_weights(weights: tuple[float, ...] | None, labels: tuple[str, ...]) -> None:
+    if weights is None:
+        return
+    if len(weights) != len(labels):
+        raise BadParameters(f"there are {len(labels)} labels and {len(weights)} class weights; give one each")
+    if not all(np.isfinite(weights)) or min(weights) <= 0:
+        raise BadParameters(f"the class weights are {', '.join(map(str, weights))}; each has to be above 0")
+
+
+def _training(task: Task, trainer: Trainer, parameters: Any, trained: Trained, duration_s: float) -> Training:
+    count, height, width, *colours = task.train.pixels.shape
+    weights: dict[str, int | float | str] = {}
+    if task.class_weights is not None:
+        weights["class_weights"] = ",".join(f"{one:g}" for one in task.class_weights)
+    if task.validation is not None:
+        weights["validation_images"] = len(task.validation.labels)
     return Training(
         data=f"{count} images of {width}x{height}{', RGB' if colours else ''}",
-        data_sha256=train_set.sha256,
+        data_sha256=task.train.sha256,
         images=count,
-        seed=parameters.seed,
-        parameters={
-            "rate": parameters.rate,
-            "epochs": parameters.epochs,
-            "batch_size": parameters.batch_size,
-            "momentum": MOMENTUM,
-            "l2": parameters.l2,
-            "updater": "nesterov",
-            "hidden": "-".join(map(str, parameters.hidden)),
-            "activation": "relu",
-            "loss": "negative log likelihood of softmax",
-            "init": "glorot uniform",
-        },
+        seed=task.seed,
+        parameters={"trainer": trainer.name, **plain_values(parameters), **trained.facts, **weights},
         duration_s=duration_s,
-        software=_software(),
+        software=_software(trainer.packages),
     )
 
 
-def _software() -> dict[str, str]:
+def _software(packages: tuple[str, ...]) -> dict[str, str]:
     from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return {
-        **{name: version(name) for name in ("numpy", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")},
+        **{name: version(name) for name in packages},
         "blas": ", ".join(
             sorted({f"{one['internal_api']} {one['version']} {one.get('architecture')}" for one in blas})
         ),

@@ -6,6 +6,7 @@ describes it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ from flumen.models.datasets.dataset import Labelled
 from flumen.models.errors import UnknownTrainer
 
 ENTRY_POINT_GROUP = "flumen.trainers"
+
+DEFAULT_SEED = 123
+"""The first of the article's list of seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Task:
 
     `validation` decides when to stop early and which round is the best; it is never learnt from. `labels` names the
     classes, position = label. `seed` is that of all chance. `report` is called after each round; it returns whether to
-    go on, and where it does not, the best so far is the result.
+    go on, and where it does not, the best so far is the result. `class_weights`: how much an image of each label counts
+    beside one of another; None for all alike.
     """
 
     train: Labelled
@@ -49,6 +54,7 @@ class Task:
     preprocess: Preprocess
     seed: int
     report: Callable[[Progress], bool]
+    class_weights: tuple[float, ...] | None = None
 
 
 class Trained(Protocol):
@@ -57,6 +63,10 @@ class Trained(Protocol):
     @property
     def rounds(self) -> tuple[Progress, ...]:
         """Every round, in order."""
+
+    @property
+    def facts(self) -> dict[str, int | float | str]:
+        """What the manifest says of it beside the parameters, such as `best_epoch`."""
 
     def probabilities(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer as the trainer's own library does: the tensor as `to_tensor` makes it, n x labels out."""
@@ -69,7 +79,8 @@ class Trainer(Protocol):
     """A way to learn.
 
     `parameters` is a frozen dataclass whose every field has a default and is an int, a float, a str, a bool or a tuple
-    of ints; it raises `BadParameters` for a value out of bounds.
+    of ints; it raises `BadParameters` for a value out of bounds. `parameter` and `check_bounds` of
+    `flumen.models.trainers.parameters` declare bounds and a meaning for each.
     """
 
     @property
@@ -77,8 +88,16 @@ class Trainer(Protocol):
         """What `--trainer` calls it."""
 
     @property
+    def summary(self) -> str:
+        """What it is, in one line."""
+
+    @property
     def parameters(self) -> type[Any]:
         """The class of its parameters."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The distributions whose versions decide on what comes out; the manifest names them."""
 
     def preprocess(self, pixels: NDArray[np.uint8]) -> Preprocess:
         """Return how it wants to see images like these, where the data set does not say."""
@@ -92,17 +111,30 @@ class Trainer(Protocol):
         """
 
 
+def trainer_names() -> list[str]:
+    """Return the names of all trainers that are installed, sorted."""
+    return sorted({point.name for point in entry_points(group=ENTRY_POINT_GROUP)})
+
+
 def find_trainer(name: str) -> Trainer:
     """Return the trainer of that name.
 
     Raises:
-        UnknownTrainer: no installed package registers it.
+        UnknownTrainer: no installed package registers it, or the package that does cannot be imported.
     """
     points = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name not in points:
+        near = get_close_matches(name, points, n=1)
         raise UnknownTrainer(
-            f"no trainer is named {name!r}; installed are: {', '.join(sorted(points))}. "
+            f"no trainer is named {name!r}{f'; did you mean {near[0]!r}?' if near else '.'} "
+            f"Installed are: {', '.join(sorted(points))}. "
             f"A package registers one under the entry point group {ENTRY_POINT_GROUP!r}"
         )
-    trainer: Trainer = points[name].load()
+    try:
+        trainer: Trainer = points[name].load()
+    except (ImportError, AttributeError) as error:
+        raise UnknownTrainer(
+            f"the trainer {name!r} is registered as {points[name].value!r}, which cannot be imported: {error}. "
+            "Install its package anew"
+        ) from error
     return trainer

@@ -13,17 +13,13 @@ from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.shipped import SHIPPED
 from flumen.models.trainers.making import make_model
-from flumen.models.trainers.network import Epoch
+from flumen.models.trainers.network import NETWORK
 from flumen.models.verify import verify
 
 
 @pytest.fixture(scope="module")
 def shipped() -> OnnxClassifier:
     return Repository(SHIPPED).load("shapes", 1)
-
-
-def ignore(_: Epoch) -> None:
-    pass
 
 
 def test_nothing_of_it_is_as_with_digits(shipped: OnnxClassifier) -> None:
@@ -65,14 +61,14 @@ def test_the_same_seed_draws_the_same_images() -> None:
 
 def test_a_network_of_images_is_made_verified_and_registered(tmp_path: object) -> None:
     """Few images and few epochs: it need not be good."""
-    content, manifest, evaluation = make_model("few", draw_dataset(200, 50), PARAMETERS, ignore)
-    classifier = verify(content, manifest)
-    assert Repository(str(tmp_path)).register(content, manifest) == 1
-    assert evaluation.accuracy > 1.5 / len(LABELS)
-    graph = onnx.load_model_from_string(content).graph
+    made = make_model("few", draw_dataset(200, 50), NETWORK, PARAMETERS)
+    classifier = verify(made.content, made.manifest)
+    assert Repository(str(tmp_path)).register(made.content, made.manifest) == 1
+    assert made.evaluation.accuracy > 1.5 / len(LABELS)
+    graph = onnx.load_model_from_string(made.content).graph
     assert graph.node[0].op_type == "Flatten"
     dims = graph.input[0].type.tensor_type.shape.dim
     assert [dim.dim_param or dim.dim_value for dim in dims] == ["n", 3, 32, 32]
-    golden = manifest.golden[0]
+    golden = made.manifest.golden[0]
     assert len(golden.pixels) == 3 * 32 * 32
     assert classifier.labels == LABELS

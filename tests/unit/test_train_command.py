@@ -1,0 +1,174 @@
+"""`flumen train` and `flumen trainers`, as a user calls them, and what becomes of a training that is ended."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from test_training_small import write_idx
+from typer.testing import CliRunner
+
+from flumen.cli import train, trainers
+from flumen.models.errors import BadParameters, DatasetInvalid, UnknownTrainer
+from flumen.models.repository import CHAMPION, Repository
+
+app = typer.Typer()
+app.command("train")(train.train)
+app.command("trainers")(trainers.trainers)
+
+MANY_EPOCHS = 10_000
+
+
+def run(*arguments: str) -> str:
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("COLUMNS", "200")
+    return str(tmp_path / "models")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Return a folder of images that tell their label: three kinds, each bright in a row of its own, and noise."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    random = np.random.default_rng(4)
+    for part, count in (("train", 240), ("t10k", 60)):
+        labels = np.arange(count) % 3
+        images = random.integers(0, 20, (count, 3, 4))
+        images[np.arange(count), labels] += 200
+        write_idx(folder / f"{part}-images-idx3-ubyte", images)
+        write_idx(folder / f"{part}-labels-idx1-ubyte", labels)
+    return str(folder)
+
+
+@pytest.mark.parametrize("trainer", ["logistic", "neighbours", "trees"])
+def test_any_trainer_makes_a_version(trainer: str, root: str, data: str) -> None:
+    settings = {"logistic": ("epochs=30", "rate=0.1"), "neighbours": ("neighbours=3",), "trees": ("trees=2",)}
+    options = [part for one in settings[trainer] for part in ("--set", one)]
+    where = ("--data", data, "--root", root, "--name", "rows", "--json")
+    found = json.loads(run("train", "--trainer", trainer, *options, "--grey", "--validation", "0.2", *where))
+    assert found["accuracy"] > 0.9
+    manifest = Repository(root).manifest("rows", found["version"])
+    assert manifest.input.preprocess.threshold is None
+    assert manifest.training is not None
+    assert manifest.training.parameters["trainer"] == trainer
+    assert manifest.training.images + int(manifest.training.parameters["validation_images"]) == 240
+    for name, _, value in (one.partition("=") for one in settings[trainer]):
+        assert manifest.training.parameters[name] == float(value)
+
+
+def test_a_round_is_a_line_where_there_is_no_terminal(root: str, data: str) -> None:
+    arguments = ("train", "--data", data, "--root", root, "--name", "rows", "--epochs", "2", "--no-register")
+    shown = CliRunner().invoke(app, [*arguments, "--validation", "0.2"], catch_exceptions=False).stderr
+    lines = [line for line in shown.splitlines() if line.startswith("round")]
+    assert [line.split()[1] for line in lines] == ["1/2", "2/2"]
+    assert all("loss" in line and "validation accuracy" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "reason"),
+    [
+        (["--trainer", "netwrok"], UnknownTrainer, "did you mean 'network'"),
+        (["--set", "epoch=2"], BadParameters, "did you mean 'epochs'"),
+        (["--set", "epochs"], BadParameters, "--set epochs=VALUE"),
+        (["--set", "rate=nan"], BadParameters, "rate is nan"),
+        (["--trainer", "trees", "--epochs", "2"], BadParameters, "no parameter 'epochs'"),
+        (["--class-weights", "1,2"], BadParameters, "3 labels and 2 class weights"),
+        (["--class-weights", "even"], BadParameters, "or balanced"),
+        (["--shapes", "--grey"], DatasetInvalid, "leave out --grey"),
+    ],
+)
+def test_a_slip_is_told(options: list[str], kind: type[Exception], reason: str, root: str, data: str) -> None:
+    with pytest.raises(kind, match=reason):
+        run("train", "--data", data, "--root", root, *options)
+    assert Repository(root).names() == []
+
+
+def test_trainers_shows_what_can_be_set(root: str) -> None:
+    shown = run("trainers")
+    assert all(name in shown for name in ("network", "logistic", "trees", "neighbours"))
+    (trees,) = json.loads(run("trainers", "trees", "--json"))
+    assert {"trees", "rate", "leaves"} <= {one["name"] for one in trees["parameters"]}
+    assert "flumen train --trainer trees --set" in run("trainers", "trees")
+
+
+def started(root: str, data: str, **more: Any) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "flumen", "train", "--data", data, "--root", root, "--name", "rows"]
+    options = ["--epochs", str(MANY_EPOCHS), "--batch-size", "1", "--validation", "0.2"]
+    return subprocess.Popen(
+        [*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more
+    )
+
+
+def after_a_round(process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    line = process.stderr.readline()
+    assert line.startswith("round"), line + process.stderr.read()
+
+
+def test_ctrl_c_ends_it_after_the_round_with_the_best_so_far(root: str, data: str) -> None:
+    with started(root, data) as process:
+        after_a_round(process)
+        process.send_signal(signal.SIGINT)
+        shown, told = process.communicate()
+    assert process.returncode == 0, told
+    assert "going on with the best so far" in told
+    assert "Registered rows@1" in shown
+    manifest = Repository(root).manifest("rows", 1)
+    assert manifest.training is not None
+    assert int(manifest.training.parameters["best_epoch"]) < MANY_EPOCHS
+    assert Repository(root).alias("rows", CHAMPION) == 1
+
+
+def test_a_trainer_that_is_killed_leaves_nothing(root: str, data: str) -> None:
+    with started(root, data) as process:
+        after_a_round(process)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert not Path(root).exists()
+
+
+def limited(size: int) -> Callable[[], None]:
+    """Return what limits files to so many bytes: a write beyond is refused, as on a disk that is full."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+    return limit
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_half_written_stays(root: str, data: str) -> None:
+    with started(root, data, preexec_fn=limited(200_000)) as process:
+        after_a_round(process)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate()
+    assert process.returncode != 0
+    assert "RepositoryUnavailable" in told
+    assert Repository(root).names() == []
+    assert not [path for path in Path(root).rglob("*") if path.is_file()]
+
+
+def test_two_that_end_at_once_register_a_version_each(root: str, data: str) -> None:
+    with started(root, data) as one, started(root, data) as other:
+        for process in (one, other):
+            after_a_round(process)
+        for process in (one, other):
+            os.kill(process.pid, signal.SIGINT)
+        ends = [process.communicate()[0] for process in (one, other)]
+    assert [process.returncode for process in (one, other)] == [0, 0]
+    assert sorted(end.split("rows@")[1].split()[0] for end in ends) == ["1", "2"]
+    assert Repository(root).versions("rows") == [1, 2]
