@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.lists import columns_of
     from flumen.stores.kudu.migration import KuduMigration
     from flumen.stores.kudu.reader import KuduReader
+    from flumen.stores.kudu.runs import KuduRuns
     from flumen.stores.kudu.sink import KuduSink
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "KuduMigration",
     "KuduOptions",
     "KuduReader",
+    "KuduRuns",
     "KuduSink",
     "Predicate",
     "columns_of",
@@ -33,6 +35,7 @@ __getattr__ = imported_when_used(
         "lists": ["columns_of"],
         "migration": ["KuduMigration"],
         "reader": ["KuduReader"],
+        "runs": ["KuduRuns"],
         "sink": ["KuduSink"],
     },
 )
