@@ -55,6 +55,11 @@ class RunStore:
         self._now = now
         self._seen: dict[tuple[str, str, int], tuple[int, float]] = {}
 
+    @property
+    def renewal_s(self) -> float:
+        """How often a claim is to be renewed, seconds: a few attempts may fail."""
+        return self._lease_s / RENEWALS_A_LEASE
+
     def claim(self, setting: Setting, data_sha256: str, experiment: str) -> Claim:
         """Claim a run, unless it stands or another has it in hand.
 
@@ -75,7 +80,7 @@ class RunStore:
         )
         there = self._best(self._rows({"run_id": wanted.run_id, "data_sha256": data_sha256}, BRIEF))
         if there is not None:
-            _check_same(wanted, there)
+            check_same(setting, there)
             if there.stands:
                 return Claim("stands", there)
             if there.state != "failed" and not self._is_over(there):
@@ -150,8 +155,12 @@ class RunStore:
         return int(self._now() * 1_000_000)
 
 
-def _check_same(wanted: Run, there: Run) -> None:
-    """Raise RunDiffers where a run of one id has other parameters: what both know has to be equal."""
+def check_same(wanted: Setting, there: Run) -> None:
+    """Compare a setting with the run of its id: what both know has to be equal.
+
+    Raises:
+        RunDiffers: it was made with other parameters.
+    """
     for name in wanted.parameters.keys() & there.parameters.keys():
         if wanted.parameters[name] != there.parameters[name]:
             raise RunDiffers(

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from flumen.models.experiments.run import COLUMNS, Row
+from flumen.models.experiments.run import Row
 
 KEYS = ("run_id", "data_sha256", "attempt")
 
@@ -24,7 +24,7 @@ class RunTable(Protocol):
     def update(self, row: Row) -> None:
         """Change the columns that are given, beside the key, of a row that is there."""
 
-    def rows(self, where: Mapping[str, str], columns: Sequence[str] = COLUMNS) -> list[Row]:
+    def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Row]:
         """Return these columns of all rows whose text columns have these values, in no particular order."""
 
     def close(self) -> None:
@@ -48,7 +48,7 @@ class MemoryRunTable:
         with self._lock:
             self._rows[_key(row)].update(row)
 
-    def rows(self, where: Mapping[str, str], columns: Sequence[str] = COLUMNS) -> list[Row]:
+    def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Row]:
         """Return columns of the rows that have these values."""
         with self._lock:
             return [
