@@ -17,7 +17,7 @@ from typing import Literal
 
 from flumen.models.errors import RunDiffers
 from flumen.models.experiments.claimant import Claimant, parse_claimant, this_process
-from flumen.models.experiments.run import BRIEF, COLUMNS, Run, State, from_row, to_row
+from flumen.models.experiments.run import BRIEF, COLUMNS, Run, from_row, to_row
 from flumen.models.experiments.run_table import KEYS, RunTable
 from flumen.models.experiments.setting import Setting
 
@@ -93,12 +93,14 @@ class RunStore:
         ours = (faster.claimed_by, faster.claimed_at) == (self._who, wanted.claimed_at)
         return Claim("ours" if ours else "held", faster)
 
-    def renew(self, run: Run, state: State = "running", rounds: int = 0) -> Run:
-        """Go on holding a run that is ours. `rounds`: how many are over."""
-        renewed = replace(run, beat=run.beat + 1, state=state, rounds=rounds, renewed_at=self._time())
-        changed = (*KEYS, "beat", "state", "rounds", "renewed_at")
-        row = to_row(renewed)
-        self._table.update({name: row[name] for name in changed})
+    def renew(self, run: Run, rounds: int = 0) -> Run:
+        """Go on holding a run that is ours; return it with the claim as it is now. `rounds`: how many are over.
+
+        The table says that it is running, also where `run` knows its result already and its model is being made.
+        """
+        renewed = replace(run, beat=run.beat + 1, rounds=rounds, renewed_at=self._time())
+        row = to_row(replace(renewed, state="running"))
+        self._table.update({name: row[name] for name in (*KEYS, "beat", "state", "rounds", "renewed_at")})
         return renewed
 
     def finish(self, run: Run) -> None:

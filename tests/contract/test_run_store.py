@@ -66,6 +66,10 @@ def test_a_run_is_ones_and_comes_back_as_it_was_written(store: Callable[..., Run
     assert other.claim(SETTING, DATA, "rates").outcome == "held"
     renewed = one.renew(claim.run, rounds=3)
     assert [(run.state, run.rounds, run.beat) for run in other.list("rates")] == [("running", 3, 1)]
+    # With its result in hand it is renewed as before: it stands when all of it is written.
+    renewed = one.renew(replace(renewed, state="done"), rounds=3)
+    assert renewed.state == "done"
+    assert other.claim(SETTING, DATA, "rates").outcome == "held"
     done = replace(
         renewed,
         state="done",
@@ -80,7 +84,7 @@ def test_a_run_is_ones_and_comes_back_as_it_was_written(store: Callable[..., Run
         error="ä",
     )
     one.finish(done)
-    assert other.get("10_100_1.0E-5", DATA) == [replace(done, beat=2)]
+    assert other.get("10_100_1.0E-5", DATA) == [replace(done, beat=3)]
     again = other.claim(SETTING, DATA, "another experiment")
     assert (again.outcome, again.run.experiment) == ("stands", "rates")
     assert other.list("another experiment") == []

@@ -155,7 +155,11 @@ class Engine:
                     self._end(run_id)
             case Exported():
                 self._team.release(run_id)
-                self._register(run_id, message)
+                # A better one may have ended while it was made.
+                if self.keeper.wants(run):
+                    self._register(run_id, message)
+                else:
+                    self._end(run_id)
             case Ended():
                 self._end(run_id, state="failed", error=message.reason)
 
