@@ -83,7 +83,7 @@ class KuduRuns:
             try:
                 result = call()
             except StoreUnavailable as error:
-                if not self._has_answered or time.monotonic() > deadline:
+                if not self._has_answered or time.monotonic() >= deadline:
                     raise
                 log.warning("waiting for Kudu, and trying again: %s", error)
                 self._sleep(_PAUSE_S)

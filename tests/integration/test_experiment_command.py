@@ -29,6 +29,8 @@ hidden = [[300]]
 epochs = 40
 """
 
+FEW = ("--processes", "1", "--keep", "none")
+
 
 @pytest.fixture
 def grid(tmp_path: Path, mnist: Path) -> Path:
@@ -49,7 +51,7 @@ def start(settings: Any, grid: Path) -> Iterator[Callable[[str], "subprocess.Pop
     started: list[subprocess.Popen[str]] = []
 
     def begin(verb: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "flumen", "experiment", verb, str(grid), "--processes", "1"]
+        command = [sys.executable, "-m", "flumen", "experiment", verb, str(grid), *FEW]
         started.append(
             subprocess.Popen(
                 command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment_of(settings)}
@@ -93,7 +95,7 @@ def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
     wait_until(lambda: not any(map(_runs, children)), "the end of its processes")
     before = done(store)
 
-    third = run_flumen("experiment", "resume", str(grid), "--json")
+    third = run_flumen("experiment", "resume", str(grid), "--json", *FEW)
     assert third.returncode == 0, third.stderr
     runs = json.loads(third.stdout)
     assert [run["state"] for run in runs] == ["done", "diverged"] * 4
