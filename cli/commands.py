@@ -86,6 +86,10 @@ ENTRIES = (
         "Bring the stores up to what workers write: tables in Kudu, the index in Solr, files.",
     ),
     Entry("models", MODELS, "models:app", "See, register and swap models."),
+    Entry(
+        *("experiment", MODELS, "experiment:app"),
+        "Train with many settings, none of them twice; see and compare what came of them.",
+    ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )
 

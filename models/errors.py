@@ -19,6 +19,11 @@ ModelError
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
 ├── TrainingFailed         the network's weights left the range of numbers
 ├── ExportDiffers          a model's ONNX file does not answer as its trainer does
+├── GridInvalid            a grid file that cannot be read, or makes no settings or too many
+├── RunNotFound            no run or experiment of that name stands in the store
+├── RunDiffers             a run of that id stands there that was made with other parameters
+├── RunUnreadable          a run whose record cannot be read
+├── ExperimentFailed       an experiment ended with runs that can be made again
 ├── VerifierUnavailable    the process that verifies models does not start; retriable
 ├── DecoderUnavailable     a process that intercepts does not start, or ends again and again
 ├── InferenceFailed        a verified model could not classify a batch
@@ -130,6 +135,26 @@ class TrainingFailed(ModelError):
 
 class ExportDiffers(ModelError):
     """The ONNX file that a trainer wrote does not answer as the trainer itself does."""
+
+
+class GridInvalid(ModelError):
+    """A grid file that cannot be read, has a key or a value that may not be, or makes no settings or too many."""
+
+
+class RunNotFound(ModelError):
+    """No run or experiment of that name stands in the store."""
+
+
+class RunDiffers(ModelError):
+    """A run of that id and data stands in the store, and was made with other parameters."""
+
+
+class RunUnreadable(ModelError):
+    """A run whose record was damaged, or written by a newer version of flumen that changed what it means."""
+
+
+class ExperimentFailed(ModelError):
+    """An experiment ended, and some of its runs failed for reasons of the machine; they can be made again."""
 
 
 class VerifierUnavailable(ModelError):

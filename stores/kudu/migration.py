@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from flumen.interceptor.columns import Column
 from flumen.stores.kudu.driver import Driver, open_driver
 from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.run_schema import run_chunks_table, runs_table
 from flumen.stores.kudu.schema import Table, all_tables, check, check_what_stays, missing
 from flumen.stores.migration import Addition
 
@@ -20,7 +21,8 @@ class KuduMigration:
 
     def __init__(self, options: KuduOptions, columns: Sequence[Column]) -> None:
         self._options = options
-        self._tables = all_tables(options.table_prefix, columns)
+        prefix = options.table_prefix
+        self._tables = (*all_tables(prefix, columns), runs_table(prefix), run_chunks_table(prefix))
         self._driver: Driver | None = None
 
     def plan(self) -> Sequence[Addition]:

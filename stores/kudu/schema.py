@@ -131,7 +131,7 @@ def predictions_table(prefix: str) -> Table:
 
 
 def all_tables(prefix: str, columns: Sequence[Column]) -> tuple[Table, ...]:
-    """Return every table of flumen's, in the order in which they are made."""
+    """Return every table that workers write, in the order in which they are made."""
     images, chunks = images_table(prefix, columns), chunks_table(prefix)
     return images, chunks, chunks_table(prefix, "view_chunks"), predictions_table(prefix)
 

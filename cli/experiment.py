@@ -1,0 +1,253 @@
+"""`flumen experiment`: many trainings, none of them twice."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flumen.cli.experiment_output import as_dict, print_experiments, print_run, print_runs, print_two
+from flumen.cli.invocation import as_called
+from flumen.cli.output import AsJson, errors, print_json
+from flumen.models.experiments.search import MOST_SETTINGS
+from flumen.streams.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from flumen.models.experiments.grid import Grid
+    from flumen.models.experiments.run import Run
+    from flumen.models.experiments.run_store import RunStore
+
+app = typer.Typer(
+    help="Train with many settings, none of them twice; see and compare what came of them.",
+    no_args_is_help=True,
+)
+
+_PATIENCE_S = 600.0
+_CTRL_C = 130
+_MOST_NAMED = 5
+
+GridFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="GRID", help="A grid file (TOML); or article, article-table: those of the article."
+    ),
+]
+Data = Annotated[Path | None, typer.Option(help="Folder of the four IDX files, instead of the grid's.")]
+Processes = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Runs at the same time; one for each core, if unset.")
+]
+KeepOption = Annotated[
+    str,
+    typer.Option(
+        "--keep", help="Whose models are registered: best (whenever a run is the best so far), all, none."
+    ),
+]
+HalvingOption = Annotated[
+    bool, typer.Option("--halving", help="All settings for few epochs, and the best of them for more.")
+]
+Most = Annotated[int, typer.Option(min=1, help="Settings that a grid may make.")]
+Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
+RunId = Annotated[
+    str, typer.Argument(metavar="RUN", help="The run's id, as `flumen experiment list NAME` shows it.")
+]
+OfData = Annotated[
+    str, typer.Option("--of", help="Beginning of the data's fingerprint, where a run stands for several.")
+]
+
+
+@app.command()
+def run(
+    grid: GridFile,
+    *,
+    data: Data = None,
+    processes: Processes = None,
+    keep: KeepOption = "best",
+    halving: HalvingOption = False,
+    most: Most = MOST_SETTINGS,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compute every setting of a grid that does not stand yet; several machines may do so at once."""
+    _compute(grid, data, processes, keep, halving, most, root, as_json)
+
+
+@app.command()
+def resume(
+    grid: GridFile,
+    *,
+    data: Data = None,
+    processes: Processes = None,
+    keep: KeepOption = "best",
+    halving: HalvingOption = False,
+    most: Most = MOST_SETTINGS,
+    root: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with an experiment that was interrupted: as run, and an error where there is nothing to go on with."""
+    from flumen.models.experiments.grid import read_grid
+
+    with _runs(load_settings()) as store:
+        _found(store.list(read_grid(grid).name), f"no run of the experiment {read_grid(grid).name!r}")
+    _compute(grid, data, processes, keep, halving, most, root, as_json)
+
+
+@app.command("list")
+def list_runs(
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="An experiment; all of them, if unset.")] = "",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List the experiments, or the runs of one: accuracy by rate and seed, and the best first."""
+    with _runs(load_settings()) as store:
+        runs = store.list(name)
+    if name:
+        _found(runs, f"no run of the experiment {name!r}")
+        print_runs(runs, as_json)
+    else:
+        print_experiments(runs, as_json)
+
+
+@app.command()
+def show(run_id: RunId, *, of: OfData = "", as_json: AsJson = False) -> None:
+    """Show all that is known of a run."""
+    with _runs(load_settings()) as store:
+        print_run(_one(store, run_id, of), as_json)
+
+
+@app.command()
+def compare(
+    one: RunId,
+    other: Annotated[str, typer.Argument(metavar="OTHER", help="The run to compare it with.")],
+    *,
+    of: OfData = "",
+    as_json: AsJson = False,
+) -> None:
+    """Show in which parameters two runs differ, and in which measures."""
+    with _runs(load_settings()) as store:
+        print_two(_one(store, one, of), _one(store, other, of), as_json)
+
+
+def _compute(
+    source: str,
+    data: Path | None,
+    processes: int | None,
+    keep: str,
+    halving: bool,
+    most: int,
+    root: str | None,
+    as_json: bool,
+) -> None:
+    from flumen.models.experiments.grid import read_grid
+
+    if keep not in ("best", "all", "none"):
+        raise typer.BadParameter("allowed are best, all, none", param_hint="--keep")
+    settings = load_settings()
+    grid = read_grid(source)
+    if data is not None:
+        grid = replace(grid, data=replace(grid.data, folder=str(data)))
+    with _runs(settings) as store, _interruptible(source):
+        runs = _computed(grid, store, settings, processes, keep, halving, most, root)
+    if as_json:
+        print_json([as_dict(each) for each in runs])
+    else:
+        print_runs(runs, as_json=False)
+    _refuse_failed(runs, source)
+
+
+def _computed(
+    grid: "Grid",
+    store: "RunStore",
+    settings: Settings,
+    processes: int | None,
+    keep: str,
+    halving: bool,
+    most: int,
+    root: str | None,
+) -> "Sequence[Run]":
+    from flumen.cli.experiment_progress import Shown
+    from flumen.models.datasets.dataset import read_dataset
+    from flumen.models.experiments.data import choose_images, lay_down
+    from flumen.models.experiments.halving import by_halving, halving_of
+    from flumen.models.experiments.keeping import Keeper
+    from flumen.models.experiments.local.engine import Engine, cores
+    from flumen.models.experiments.scikit_network import trainer_named
+    from flumen.models.experiments.search import settings_of
+    from flumen.models.repository import Repository
+
+    trainer = trainer_named(grid.trainer)
+    images = choose_images(read_dataset(grid.data.folder), grid.data, trainer)
+    wanted = settings_of(grid, trainer, len(images.labels), most)
+    rungs = halving_of(grid, wanted) if halving or grid.halving else None
+    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder, Shown(len(wanted)) as shown:
+        lay_down(images, Path(folder))
+        engine = Engine(store, images, Path(folder), grid.name, keeper, shown, processes or cores())
+        if rungs is None:
+            return engine.compute(wanted)
+        return by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
+
+
+@contextlib.contextmanager
+def _runs(settings: Settings) -> "Iterator[RunStore]":
+    from flumen.models.experiments.run_store import RunStore
+    from flumen.stores.kudu import KuduRuns
+
+    store = RunStore(KuduRuns(settings.kudu_options(), _PATIENCE_S))
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def _interruptible(source: str) -> Iterator[None]:
+    """Say how to go on after Ctrl-C or SIGTERM; what was in hand has been given back by then."""
+    from flumen.cli.interruption import signals_end
+
+    with signals_end():
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit) as error:
+            errors.print(
+                as_called(f"interrupted. What stands is kept; `flumen experiment resume {source}` goes on."),
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+            raise typer.Exit(error.code if isinstance(error, SystemExit) else _CTRL_C) from error  # type: ignore[arg-type]
+
+
+def _found(runs: "Sequence[Run]", what: str) -> "Sequence[Run]":
+    from flumen.models.errors import RunNotFound
+
+    if not runs:
+        raise RunNotFound(f"there is {what} in Kudu; `flumen experiment list` shows what there is")
+    return runs
+
+
+def _one(store: "RunStore", run_id: str, of: str) -> "Run":
+    from flumen.models.errors import RunNotFound
+
+    found = [each for each in store.get(run_id) if each.data_sha256.startswith(of)]
+    _found(found, f"no run {run_id!r}{f' of the data {of!r}' if of else ''}")
+    if len(found) > 1:
+        known = ", ".join(each.data_sha256[:12] for each in found)
+        raise RunNotFound(
+            f"the run {run_id!r} stands for several selections of images; add --of, with one of: {known}"
+        )
+    return found[0]
+
+
+def _refuse_failed(runs: "Sequence[Run]", source: str) -> None:
+    from flumen.models.errors import ExperimentFailed
+
+    failed = [each for each in runs if each.state == "failed"]
+    if failed:
+        named = "; ".join(f"{each.run_id}: {each.error}" for each in failed[:_MOST_NAMED])
+        raise ExperimentFailed(
+            f"{len(failed)} of {len(runs)} runs failed ({named}). Mend that, then `flumen experiment resume {source}`"
+        )

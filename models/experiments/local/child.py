@@ -1,0 +1,119 @@
+"""A process that computes runs, one after another: `python -m flumen.models.experiments.local.child FD`.
+
+It knows nothing of stores and repositories: whoever started it claims the runs and keeps what comes of them.
+"""
+
+import contextlib
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from multiprocessing.connection import Connection
+from typing import Any
+
+from flumen.models.errors import TrainingFailed
+from flumen.models.experiments.data import map_part
+from flumen.models.experiments.local.exporting import export, measure
+from flumen.models.experiments.local.jobs import READY, Export, Exported, Job, Result
+from flumen.models.experiments.run import Round
+from flumen.models.experiments.scikit_network import trainer_named
+from flumen.models.trainers.trainer import Progress, Task, Trained
+
+_WATCH_S = 1.0
+
+
+def serve(connection: Connection) -> None:
+    """Compute what is asked for until the other end closes the connection or is gone."""
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    connection.send(READY)
+    made: tuple[Task, Any, Trained, Result] | None = None
+    while True:
+        asked = connection.recv()
+        if isinstance(asked, Job):
+            made, result = _result(asked, connection)
+            connection.send(result)
+        else:
+            connection.send(_exported(asked, made))
+
+
+def _end_with(parent: int) -> None:
+    """End where the process that started this one is gone, also in the middle of a run."""
+    while os.getppid() == parent:
+        time.sleep(_WATCH_S)
+    os._exit(1)
+
+
+def _result(job: Job, connection: Connection) -> tuple[Any, Result]:
+    rounds: list[Round] = []
+    started = time.perf_counter()
+
+    def report(progress: Progress) -> bool:
+        rounds.append(_round(progress))
+        connection.send(rounds[-1])
+        return True
+
+    try:
+        return _trained(job, report, rounds, started)
+    except TrainingFailed as error:
+        return None, Result("diverged", _since(started), tuple(rounds), error=str(error))
+    except OSError:  # the other end is gone, or the disk: either way nothing can be said of the setting
+        raise
+    except Exception as error:  # noqa: BLE001 - a trainer may be anybody's, and one run must not end the others
+        return None, Result("failed", _since(started), error=f"{type(error).__name__}: {error}")
+
+
+def _trained(
+    job: Job, report: Callable[[Progress], bool], rounds: list[Round], started: float
+) -> tuple[Any, Result]:
+    train, test = map_part(job.folder, "train"), map_part(job.folder, "test")
+    validation = map_part(job.folder, "validation")
+    assert train is not None
+    assert test is not None
+    trainer = trainer_named(job.trainer)
+    task = Task(train, validation, job.labels, job.preprocess, job.seed, report)
+    parameters = trainer.parameters(**job.parameters)
+    trained = trainer.train(task, parameters)
+    duration_s = _since(started)
+    measures, confusion = measure(trained, test, task)
+    packages = getattr(trainer, "packages", ("numpy",))
+    result = Result(
+        "done",
+        duration_s,
+        tuple(map(_round, trained.rounds)) or tuple(rounds),
+        measure(trained, validation, task)[0] if validation is not None else None,
+        measures,
+        confusion,
+        {"python": sys.version.split()[0], **{name: _version(name) for name in packages}},
+    )
+    return (task, parameters, trained, result), result
+
+
+def _exported(asked: Export, made: Any) -> Exported:
+    try:
+        return export(asked, *made)
+    except Exception as error:  # noqa: BLE001 - the result stands, whatever its exporter does
+        return Exported(error=f"{type(error).__name__}: {error}")
+
+
+def _round(progress: Progress) -> Round:
+    loss = progress.loss if progress.loss is not None and math.isfinite(progress.loss) else None
+    return Round(progress.number, loss, progress.accuracy, round(progress.seconds, 3))
+
+
+def _since(started: float) -> float:
+    return round(time.perf_counter() - started, 3)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(EOFError, OSError):
+        serve(Connection(int(sys.argv[1])))

@@ -1,0 +1,61 @@
+"""What the processes of an experiment are told, and what they answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flumen.interceptor.classifier import Preprocess
+from flumen.models.experiments.run import Measures, Round, State
+from flumen.models.experiments.setting import Value
+from flumen.models.manifest import Manifest
+
+READY = "ready"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A run to compute. `folder` holds the images; `labels` has a name for each output."""
+
+    trainer: str
+    parameters: Mapping[str, Value]
+    seed: int
+    folder: Path
+    labels: tuple[str, ...]
+    preprocess: Preprocess
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a run."""
+
+    state: State
+    duration_s: float
+    curves: tuple[Round, ...] = ()
+    validation: Measures | None = None
+    test: Measures | None = None
+    confusion: tuple[tuple[int, int, int], ...] = ()
+    software: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Asks for the model of the run that was computed last, to be registered under this name.
+
+    `data_sha256`, `tested_sha256`: of the images that it learnt from, and was tested on. `facts`: what its manifest
+    says of how it was made, beside the parameters.
+    """
+
+    name: str
+    data_sha256: str
+    tested_sha256: str
+    facts: Mapping[str, int | float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model, or why there is none."""
+
+    content: bytes = b""
+    manifest: Manifest | None = None
+    error: str | None = None

@@ -1,0 +1,117 @@
+"""`flumen experiment` on a real Kudu: interrupted, killed, resumed, and shown."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flumen.cli.background import environment_of
+from flumen.models.experiments.run import Run
+from flumen.models.experiments.run_store import RunStore
+from flumen.stores.kudu import KuduRuns
+
+GRID = """
+name = "few"
+seeds = [1, 2, 3, 4]
+[data]
+train = 600
+test = 200
+[parameters]
+rate = [0.01, 1e9]
+hidden = [[300]]
+epochs = 40
+"""
+
+FEW = ("--processes", "1", "--keep", "none")
+
+
+@pytest.fixture
+def grid(tmp_path: Path, mnist: Path) -> Path:
+    file = tmp_path / "few.toml"
+    file.write_text(GRID.replace("[data]", f'[data]\nfolder = "{mnist}"'))
+    return file
+
+
+@pytest.fixture
+def store(settings: Any) -> Iterator[RunStore]:
+    store = RunStore(KuduRuns(settings.kudu_options()))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def start(settings: Any, grid: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def begin(verb: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "flumen", "experiment", verb, str(grid), *FEW]
+        started.append(
+            subprocess.Popen(
+                command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment_of(settings)}
+            )
+        )
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.kill()
+        with one:  # closes its output, and waits
+            pass
+
+
+def done(store: RunStore) -> dict[str, Run]:
+    return {run.run_id: run for run in store.list("few") if run.stands}
+
+
+def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
+    start: Any, store: RunStore, grid: Path, run_flumen: Any, wait_until: Any
+) -> None:
+    nothing = run_flumen("experiment", "resume", str(grid))
+    assert nothing.returncode == 1
+    assert b"RunNotFound" in nothing.stderr
+
+    first = start("run")
+    wait_until(lambda: len(done(store)) >= 1, "a run that stands", first.poll)
+    first.send_signal(signal.SIGINT)
+    _, said = first.communicate()
+    assert first.returncode == 130
+    assert f"flumen experiment resume {grid}`" in said
+    assert {run.state for run in store.list("few")} <= {"done", "diverged", "failed"}
+    before = done(store)
+    assert len(before) < 8
+
+    second = start("resume")
+    wait_until(lambda: len(done(store)) > len(before), "one more that stands", second.poll)
+    children = psutil.Process(second.pid).children()
+    second.kill()
+    second.communicate()
+    wait_until(lambda: not any(map(_runs, children)), "the end of its processes")
+    before = done(store)
+
+    third = run_flumen("experiment", "resume", str(grid), "--json", *FEW)
+    assert third.returncode == 0, third.stderr
+    runs = json.loads(third.stdout)
+    assert [run["state"] for run in runs] == ["done", "diverged"] * 4
+    assert all(run["ended_at"] == before[run["run_id"]].ended_at for run in runs if run["run_id"] in before)
+    assert set(done(store)) == {run["run_id"] for run in runs}
+
+    one, other = runs[0]["run_id"], runs[2]["run_id"]
+    shown = run_flumen("experiment", "show", one).stdout.decode()
+    assert "Examples labeled as 0 classified by model as 0:" in shown
+    assert "parameter hidden" in shown
+    compared = json.loads(run_flumen("experiment", "compare", one, other, "--json").stdout)
+    assert compared["one"]["seed"] != compared["other"]["seed"]
+    listed = run_flumen("experiment", "list", "few").stdout.decode()
+    assert "Accuracy by rate (down) and seed (across), 10 outputs" in listed
+    assert listed.count("diverged") == 8  # four in the table of accuracies, four in that of runs
+
+
+def _runs(process: psutil.Process) -> bool:
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)

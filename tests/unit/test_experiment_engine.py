@@ -1,0 +1,220 @@
+"""Runs on few images, by real processes: the same whoever computes them, none twice, and none lost."""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset
+from flumen.models.errors import DatasetInvalid, GridInvalid
+from flumen.models.experiments.data import choose_images, lay_down
+from flumen.models.experiments.grid import Data, Halving, parse_grid
+from flumen.models.experiments.halving import by_halving, halving_of
+from flumen.models.experiments.keeping import Keeper
+from flumen.models.experiments.local.engine import Engine
+from flumen.models.experiments.run import Round, Run
+from flumen.models.experiments.run_store import RunStore
+from flumen.models.experiments.run_table import MemoryRunTable
+from flumen.models.experiments.scikit_network import trainer_named
+from flumen.models.experiments.search import settings_of
+from flumen.models.repository import Repository
+
+TRAINER = trainer_named("network")
+GRID = """
+name = "few"
+seeds = [1, 2]
+[data]
+validation = 200
+[parameters]
+rate = [0.01, 1e9]
+epochs = 3
+hidden = [[16]]
+"""
+LONG = GRID.replace("[0.01, 1e9]", "0.01").replace("epochs = 3", "epochs = 30")
+CHILD = "flumen.models.experiments.local.child"
+
+
+class Watching:
+    """Keeps what it is told, and does something at the first round."""
+
+    def __init__(self, at_first_round: Callable[[], None] = lambda: None) -> None:
+        self.here: list[str] = []
+        self.there: list[str] = []
+        self._at_first_round: Callable[[], None] | None = at_first_round
+
+    def ended(self, run: Run, *, here: bool) -> None:
+        (self.here if here else self.there).append(f"{run.run_id} {run.state}")
+
+    def progress(self, run: Run, last: Round) -> None:
+        if self._at_first_round is not None:
+            at_first_round, self._at_first_round = self._at_first_round, None
+            at_first_round()
+
+    def waits(self, held: int) -> None:
+        raise AssertionError(f"{held} runs are said to be in the hands of others")
+
+
+@pytest.fixture(scope="module")
+def few(mnist: Path) -> Dataset:
+    whole = read_dataset(mnist)
+    return Dataset(
+        train=Labelled(whole.train.pixels[:1200], whole.train.labels[:1200]),
+        test=Labelled(whole.test.pixels[:300], whole.test.labels[:300]),
+    )
+
+
+@pytest.fixture
+def table() -> MemoryRunTable:
+    return MemoryRunTable()
+
+
+@pytest.fixture
+def engine(few: Dataset, table: MemoryRunTable, tmp_path: Path) -> Callable[..., Engine]:
+    def make(
+        watching: Watching,
+        processes: int = 2,
+        keep: Any = "none",
+        root: str = "models",
+    ) -> Engine:
+        images = choose_images(few, Data(validation=200), TRAINER)
+        folder = tmp_path / "images"
+        folder.mkdir(exist_ok=True)
+        lay_down(images, folder)
+        keeper = Keeper(Repository(str(tmp_path / root)), "few", keep, images)
+        return Engine(RunStore(table), images, folder, "few", keeper, watching, processes)
+
+    return make
+
+
+def settings(text: str = GRID) -> Any:
+    return settings_of(parse_grid(text, "few.toml"), TRAINER, 10)
+
+
+def test_every_run_is_computed_once_and_one_that_diverged_is_a_result(
+    engine: Callable[..., Engine], table: MemoryRunTable, tmp_path: Path
+) -> None:
+    wanted, watching = settings(), Watching()
+    runs = engine(watching, keep="best").compute(wanted)
+    assert [run.run_id for run in runs] == [setting.run_id for setting in wanted]
+    assert [run.state for run in runs] == ["done", "diverged"] * 2
+    assert len(watching.here) == 4
+    done, diverged = runs[0], runs[1]
+    assert done.test is not None
+    assert done.validation is not None
+    assert sum(count for _, _, count in done.confusion) == 300
+    right = sum(count for known, predicted, count in done.confusion if known == predicted)
+    assert right / 300 == done.test.accuracy > 0.3
+    assert [one.number for one in done.curves] == [1, 2, 3]
+    assert done.curves[-1].accuracy == done.validation.accuracy
+    assert diverged.test is None
+    assert "rate" in str(diverged.error)
+
+    again = Watching()
+    assert [run.state for run in engine(again).compute(wanted)] == ["done", "diverged"] * 2
+    assert (len(again.there), again.here) == (4, [])
+
+    best = max((run for run in runs if run.accuracy is not None), key=lambda run: run.accuracy or 0)
+    repository = Repository(str(tmp_path / "models"))
+    assert best.reference is not None
+    manifest = repository.resolve(best.reference)
+    assert manifest.sha256 == best.model_sha256
+    assert manifest.training is not None
+    assert manifest.training.parameters["run"] == best.run_id
+    assert manifest.scores is not None
+    assert manifest.scores.accuracy == (best.test.accuracy if best.test else None)
+
+
+def test_a_setting_gives_the_same_weights_however_many_processes_there_are(
+    engine: Callable[..., Engine], few: Dataset, tmp_path: Path
+) -> None:
+    wanted = settings(GRID.replace("[0.01, 1e9]", "0.01"))
+    by_one = engine(Watching(), processes=1, keep="all", root="by-one").compute(wanted)
+    other = engine(Watching(), processes=2, keep="all", root="by-two")
+    other.store = RunStore(MemoryRunTable())
+    by_two = other.compute(wanted)
+    assert len({run.model_sha256 for run in by_one}) == len(wanted)
+    assert [run.model_sha256 for run in by_two] == [run.model_sha256 for run in by_one]
+    assert [run.confusion for run in by_two] == [run.confusion for run in by_one]
+
+
+def test_outputs_without_a_label_are_there_and_never_right(
+    engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    text = "outputs = [12]" + GRID.replace("[0.01, 1e9]", "0.01").replace("[1, 2]", "1")
+    (run,) = engine(Watching(), keep="all").compute(settings(text))
+    assert run.run_id.startswith("12_1_0.01")
+    manifest = Repository(str(tmp_path / "models")).manifest("few", 1)
+    assert manifest.labels[9:] == ("9", "unused-10", "unused-11")
+    assert all(known < 10 for known, _, _ in run.confusion)
+
+
+def kill_children() -> None:
+    for child in psutil.Process().children():
+        if CHILD in child.cmdline():
+            os.kill(child.pid, signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_costs_the_runs_it_had_in_hand_and_no_other(
+    engine: Callable[..., Engine], table: MemoryRunTable
+) -> None:
+    wanted, watching = settings(LONG), Watching(kill_children)
+    runs = engine(watching, processes=1).compute(wanted)
+    assert [one.split()[1] for one in watching.here] == ["failed", "done", "done"]
+    assert [(run.state, run.attempt) for run in runs] == [("done", 2), ("done", 1)]
+    assert [run.state for run in RunStore(table).list()] == ["done", "done"]
+
+
+def test_what_ends_an_experiment_gives_back_what_was_in_hand(
+    engine: Callable[..., Engine], table: MemoryRunTable
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine(Watching(interrupt), processes=1).compute(settings(LONG))
+    assert [run.state for run in RunStore(table).list()] == ["failed"]
+    assert not [one for one in psutil.Process().children() if CHILD in one.cmdline()]
+    runs = engine(Watching(), processes=1).compute(settings(LONG)[:1])
+    assert [(run.state, run.attempt) for run in runs] == [("done", 2)]
+
+
+def test_halving_computes_the_best_of_each_rung_for_longer(engine: Callable[..., Engine]) -> None:
+    wanted = settings(GRID.replace("[0.01, 1e9]", "[0.01, 1e-9, 1e9]"))
+    runs = by_halving(wanted, Halving((1, 3), 0.3), engine(Watching()).compute)
+    assert [run.parameters["epochs"] for run in runs] == [1] * 6 + [3] * 2
+    assert [run.parameters["rate"] for run in runs[6:]] == [0.01, 0.01]
+    assert runs[6].run_id in {
+        setting.run_id for setting in wanted
+    }  # the last rung is the run of the whole grid
+    assert len({run.run_id for run in runs}) == 8
+
+
+def test_halving_needs_images_to_choose_by() -> None:
+    grid = parse_grid(GRID.replace("validation = 200", ""), "few.toml")
+    with pytest.raises(GridInvalid, match="validation = 5000"):
+        halving_of(grid, settings())
+    assert halving_of(
+        parse_grid(GRID.replace("epochs = 3", "epochs = 16"), ""),
+        settings(GRID.replace("epochs = 3", "epochs = 16")),
+    ) == Halving((1, 4, 16), 0.25)
+
+
+def test_the_data_is_part_of_the_key(few: Dataset) -> None:
+    kinds = [Data(), Data(validation=200), Data(train=1000), Data(test=100), Data(preprocess="grey")]
+    assert len({choose_images(few, data, TRAINER).sha256 for data in kinds}) == 5
+    assert choose_images(few, Data(), TRAINER).sha256 == choose_images(few, Data(folder="x"), TRAINER).sha256
+    apart = choose_images(few, Data(validation=200), TRAINER)
+    assert apart.validation is not None
+    assert (len(apart.train.labels), len(apart.validation.labels)) == (1000, 200)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"), [(Data(validation=1200), "keep fewer"), (Data(train=3), "of the 10 labels")]
+)
+def test_images_that_will_not_do_are_refused(few: Dataset, data: Data, said: str) -> None:
+    with pytest.raises(DatasetInvalid, match=said):
+        choose_images(few, data, TRAINER)

@@ -1,0 +1,61 @@
+"""The record of a run: what is ignored, what has a default, what is damaged."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flumen.models.errors import RunUnreadable
+from flumen.models.experiments.claimant import Claimant, parse_claimant, this_process
+from flumen.models.experiments.run import Measures, Round, Run, from_row, thinned, to_row
+from flumen.stores.kudu.run_schema import runs_table
+
+RUN = Run(
+    run_id="10_1_0.1",
+    data_sha256="d",
+    parameters={"rate": 0.1, "hidden": (5, 4), "early": True, "kind": "x"},
+    curves=(Round(1, 0.1, 0.2, 0.3),),
+    validation=Measures(0.9, 0.9, 0.9, 0.9),
+    confusion=((1, 2, 3),),
+    error="no",
+)
+
+
+def test_it_comes_back_and_what_is_not_known_is_ignored() -> None:
+    assert from_row({**to_row(RUN), "engine": "one of a later version"}) == RUN
+
+
+def test_what_an_older_version_did_not_write_has_its_default() -> None:
+    assert from_row({"run_id": "a", "data_sha256": "b"}) == Run(run_id="a", data_sha256="b")
+
+
+@pytest.mark.parametrize("column", ["parameters", "curves", "confusion"])
+@pytest.mark.parametrize("text", ["{", "[1]", "7"])
+def test_a_damaged_record_is_named(column: str, text: str) -> None:
+    with pytest.raises(RunUnreadable, match=r"'10_1_0\.1', attempt 1"):
+        from_row({**to_row(RUN), column: text})
+
+
+def test_the_table_in_kudu_has_a_column_for_each_part_of_it() -> None:
+    assert {column.name for column in runs_table("").columns} == {*to_row(RUN), "pieces"}
+
+
+@given(st.integers(0, 5000))
+def test_of_many_rounds_some_are_kept_and_always_the_last(count: int) -> None:
+    rounds = tuple(Round(number, None, None, 0.0) for number in range(count))
+    kept = thinned(rounds)
+    assert kept[-1:] == rounds[-1:]
+    assert min(count, 500) <= len(kept) <= 1000
+    assert len({later.number - one.number for one, later in pairwise(kept)}) <= 1
+
+
+def test_who_holds_a_run_is_read_back() -> None:
+    for one in (this_process(), Claimant("host:with:colons", 1, "place", 2)):
+        assert parse_claimant(str(one)) == one
+    assert parse_claimant("") is parse_claimant("a:b:c:d") is None
+
+
+def test_this_process_has_not_ended_and_one_elsewhere_is_not_known_to() -> None:
+    assert not this_process().has_ended()
+    assert not Claimant("other", 2**22 + 1, "elsewhere", 0).has_ended()
