@@ -173,11 +173,11 @@ def _computed(
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
     from flumen.models.experiments.local.engine import Engine, cores
-    from flumen.models.experiments.scikit_network import trainer_named
     from flumen.models.experiments.search import settings_of
     from flumen.models.repository import Repository
+    from flumen.models.trainers.trainer import find_trainer
 
-    trainer = trainer_named(grid.trainer)
+    trainer = find_trainer(grid.trainer)
     images = choose_images(read_dataset(grid.data.folder), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
     rungs = halving_of(grid, wanted) if halving or grid.halving else None

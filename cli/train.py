@@ -13,7 +13,7 @@ from flumen.cli.output import AsJson, console, print_json, print_rows, print_who
 from flumen.models.errors import BadParameters, DatasetInvalid
 from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import CHAMPION, Repository
-from flumen.models.trainers.network import Parameters
+from flumen.models.trainers.network import SHAPES, Parameters
 from flumen.models.trainers.parameters import with_values
 from flumen.models.trainers.trainer import DEFAULT_SEED, Trainer, find_trainer
 from flumen.streams.settings import load_settings
@@ -134,9 +134,7 @@ def _read_images(data: Path, *, shapes: bool, grey: bool, validation: float) -> 
 
 
 def _defaults(trainer: Trainer, shapes: bool) -> Any:
-    from flumen.models.datasets.shapes import PARAMETERS
-
-    return PARAMETERS if shapes and trainer.parameters is type(PARAMETERS) else trainer.parameters()
+    return SHAPES if shapes and trainer.parameters is Parameters else trainer.parameters()
 
 
 def _values(given: list[str]) -> dict[str, object]:

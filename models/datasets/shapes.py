@@ -13,7 +13,6 @@ from PIL import Image, ImageDraw
 
 from flumen.interceptor.classifier import Preprocess
 from flumen.models.datasets.dataset import Dataset, Labelled
-from flumen.models.trainers.network import Parameters
 
 LABELS = ("circle", "square", "triangle", "star", "ring")
 PREPROCESS = Preprocess(
@@ -25,7 +24,6 @@ PREPROCESS = Preprocess(
     layout="nchw",
     resize="crop",
 )
-PARAMETERS = Parameters(rate=0.002, epochs=6, batch_size=100, hidden=(32,))
 TRAINING_IMAGES = 4_000
 TEST_IMAGES = 1_000
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from flumen.interceptor.classifier import Preprocess
 from flumen.models.datasets.dataset import Dataset, Labelled
+from flumen.models.datasets.fingerprint import Fingerprint
 from flumen.models.errors import DatasetInvalid
 from flumen.models.experiments.grid import Data
-from flumen.models.trainers.network import THRESHOLD
+from flumen.models.trainers.tensors import THRESHOLD
 from flumen.models.trainers.trainer import Trainer
 
 _PARTS = ("train", "validation", "test")
@@ -22,7 +23,7 @@ class Images:
     """What every run of an experiment learns from and is tested on, and how it sees it.
 
     `sha256`: the fingerprint of all of it, also of what is kept apart and of the preprocessing; it is part of a run's
-    key. `learnt_sha256`, `tested_sha256`: those of the images to learn from, and to test on.
+    key. `fingerprint`: of the images to learn from; `tested_sha256`: of those to test on.
     """
 
     train: Labelled
@@ -31,7 +32,7 @@ class Images:
     labels: tuple[str, ...]
     preprocess: Preprocess
     sha256: str
-    learnt_sha256: str
+    fingerprint: Fingerprint
     tested_sha256: str
 
 
@@ -68,7 +69,8 @@ def choose_images(dataset: Dataset, data: Data, trainer: Trainer) -> Images:
     prints = [part and part.sha256 for part in (train, validation, test)]
     told = json.dumps([*prints, labels, asdict(preprocess)])
     sha256 = hashlib.sha256(told.encode()).hexdigest()
-    return Images(train, validation, test, labels, preprocess, sha256, str(prints[0]), str(prints[-1]))
+    learnt = Dataset(train, test).fingerprint
+    return Images(train, validation, test, labels, preprocess, sha256, learnt, str(prints[-1]))
 
 
 def lay_down(images: Images, folder: Path) -> None:

@@ -42,9 +42,10 @@ class Keeper:
         """Return what asks for a run's model."""
         return Export(
             self._name,
-            self._images.learnt_sha256,
+            self._images.fingerprint.text,
+            self._images.fingerprint.sha256,
             self._images.tested_sha256,
-            {"trainer": run.trainer, "run": run.run_id, "experiment": run.experiment},
+            {"run": run.run_id, "experiment": run.experiment},
         )
 
     def register(self, exported: Exported) -> tuple[int, str]:

@@ -77,26 +77,50 @@ def make_model(
     task = Task(dataset.train, dataset.validation, labels, preprocess, seed, report, class_weights)
     trained = trainer.train(task, parameters)
     duration_s = round(time.perf_counter() - started, 1)
+    training = Training(
+        data=dataset.fingerprint.text,
+        data_sha256=dataset.fingerprint.sha256,
+        images=len(dataset.train.labels),
+        seed=seed,
+        parameters=training_parameters(task, trainer, parameters, trained),
+        duration_s=duration_s,
+        software=software_of(trainer),
+    )
+    content, manifest, classifier = export_model(name, task, trained, training, dataset.test)
+    evaluation = evaluate(classifier, dataset.test.pixels, dataset.test.labels)
+    return Made(
+        content, replace(manifest, scores=_scores(dataset.test, evaluation)), evaluation, trained.rounds
+    )
+
+
+def export_model(
+    name: str, task: Task, trained: Trained, training: Training, checked: Labelled
+) -> tuple[bytes, Manifest, OnnxClassifier]:
+    """Return what was trained as an ONNX file, with its manifest, which has no scores yet, and loaded.
+
+    Golden are the first image of each label that there is among those that are `checked`: an output that no label
+    belongs to has none.
+
+    Raises:
+        ExportDiffers: the ONNX file does not answer to the first 1,000 images of `checked` as the trainer does.
+    """
     content = trained.to_onnx()
+    preprocess = task.preprocess
     manifest = Manifest(
         name=name,
         version=UNREGISTERED,
         sha256=hashlib.sha256(content).hexdigest(),
         input=ModelInput(INPUT_TENSOR, tensor_shape(preprocess), "float32", preprocess),
         output=ModelOutput(OUTPUT_TENSOR),
-        labels=labels,
-        training=_training(task, trainer, parameters, trained, duration_s),
+        labels=task.labels,
+        training=training,
         scores=None,
-        profile=_profile(dataset.train, len(labels), preprocess.threshold),
+        profile=_profile(task.train, len(task.labels), preprocess.threshold),
         golden=(),
     )
     classifier = OnnxClassifier(content, manifest)
-    check_export(trained, classifier, dataset.test)
-    evaluation = evaluate(classifier, dataset.test.pixels, dataset.test.labels)
-    manifest = replace(
-        manifest, scores=_scores(dataset.test, evaluation), golden=_golden(classifier, dataset.test)
-    )
-    return Made(content, manifest, evaluation, trained.rounds)
+    check_export(trained, classifier, checked)
+    return content, replace(manifest, golden=_golden(classifier, checked)), classifier
 
 
 def check_export(trained: Trained, classifier: OnnxClassifier, images: Labelled) -> None:
@@ -185,30 +209,25 @@ def _check_weights(weights: tuple[float, ...] | None, labels: tuple[str, ...]) -
         raise BadParameters(f"the class weights are {', '.join(map(str, weights))}; each has to be above 0")
 
 
-def _training(task: Task, trainer: Trainer, parameters: Any, trained: Trained, duration_s: float) -> Training:
-    count, height, width, *colours = task.train.pixels.shape
+def training_parameters(
+    task: Task, trainer: Trainer, parameters: Any, trained: Trained
+) -> dict[str, int | float | str]:
+    """Return what a manifest says of how a model was trained."""
     weights: dict[str, int | float | str] = {}
     if task.class_weights is not None:
         weights["class_weights"] = ",".join(f"{one:g}" for one in task.class_weights)
     if task.validation is not None:
         weights["validation_images"] = len(task.validation.labels)
-    return Training(
-        data=f"{count} images of {width}x{height}{', RGB' if colours else ''}",
-        data_sha256=task.train.sha256,
-        images=count,
-        seed=task.seed,
-        parameters={"trainer": trainer.name, **plain_values(parameters), **trained.facts, **weights},
-        duration_s=duration_s,
-        software=_software(trainer.packages),
-    )
+    return {"trainer": trainer.name, **plain_values(parameters), **trained.facts, **weights}
 
 
-def _software(packages: tuple[str, ...]) -> dict[str, str]:
+def software_of(trainer: Trainer) -> dict[str, str]:
+    """Return the versions of the libraries that decide on what a trainer makes, the kind of BLAS among them."""
     from threadpoolctl import threadpool_info  # type: ignore[import-untyped]
 
     blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
     return {
-        **{name: version(name) for name in packages},
+        **{name: version(name) for name in trainer.packages},
         "blas": ", ".join(
             sorted({f"{one['internal_api']} {one['version']} {one.get('architecture')}" for one in blas})
         ),
@@ -237,8 +256,8 @@ def _profile(train_set: Labelled, classes: int, threshold: int | None) -> Profil
 
 
 def _golden(classifier: OnnxClassifier, test: Labelled) -> tuple[Golden, ...]:
-    """Take the first test image of each class, with the model's answer, right or wrong."""
-    rows = [int(np.argmax(test.labels == label)) for label in range(len(classifier.labels))]
+    """Take the first image of each class, with the model's answer, right or wrong."""
+    rows = np.unique(test.labels, return_index=True)[1].tolist()
     answers = classifier.probabilities(to_tensor(test.pixels[rows], classifier.preprocess))
     return tuple(
         Golden(test.pixels[row].tobytes(), tuple(answer.tolist()))

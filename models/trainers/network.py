@@ -46,6 +46,10 @@ class Parameters:
         return self.rate * L2_PER_RATE
 
 
+SHAPES = Parameters(rate=0.002, epochs=6, batch_size=100, hidden=(32,))
+"""What suits the shapes in colour of `flumen.models.datasets.shapes`, which are few, small and easy."""
+
+
 class Network:
     """The article's network, by NumPy."""
 

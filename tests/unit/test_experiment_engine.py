@@ -19,11 +19,11 @@ from flumen.models.experiments.local.engine import Engine
 from flumen.models.experiments.run import Round, Run
 from flumen.models.experiments.run_store import RunStore
 from flumen.models.experiments.run_table import MemoryRunTable
-from flumen.models.experiments.scikit_network import trainer_named
 from flumen.models.experiments.search import settings_of
 from flumen.models.repository import Repository
+from flumen.models.trainers.trainer import find_trainer
 
-TRAINER = trainer_named("network")
+TRAINER = find_trainer("network")
 GRID = """
 name = "few"
 seeds = [1, 2]

@@ -8,12 +8,12 @@ from images import FORMATS, encoded
 from flumen.interceptor import Limits
 from flumen.interceptor.decoding import decode_image, raster_shape
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.datasets.shapes import LABELS, PARAMETERS, PREPROCESS, draw_dataset, draw_photo
+from flumen.models.datasets.shapes import LABELS, PREPROCESS, draw_dataset, draw_photo
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.shipped import SHIPPED
 from flumen.models.trainers.making import make_model
-from flumen.models.trainers.network import NETWORK
+from flumen.models.trainers.network import NETWORK, SHAPES
 from flumen.models.verify import verify
 
 
@@ -61,7 +61,7 @@ def test_the_same_seed_draws_the_same_images() -> None:
 
 def test_a_network_of_images_is_made_verified_and_registered(tmp_path: object) -> None:
     """Few images and few epochs: it need not be good."""
-    made = make_model("few", draw_dataset(200, 50), NETWORK, PARAMETERS)
+    made = make_model("few", draw_dataset(200, 50), NETWORK, SHAPES)
     classifier = verify(made.content, made.manifest)
     assert Repository(str(tmp_path)).register(made.content, made.manifest) == 1
     assert made.evaluation.accuracy > 1.5 / len(LABELS)

@@ -10,26 +10,29 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from multiprocessing.connection import Connection
 from typing import Any
 
+from flumen.models.datasets.dataset import Labelled
 from flumen.models.errors import TrainingFailed
 from flumen.models.experiments.data import map_part
 from flumen.models.experiments.local.exporting import export, measure
 from flumen.models.experiments.local.jobs import READY, Export, Exported, Job, Result
 from flumen.models.experiments.run import Round
-from flumen.models.experiments.scikit_network import trainer_named
-from flumen.models.trainers.trainer import Progress, Task, Trained
+from flumen.models.trainers.making import software_of
+from flumen.models.trainers.trainer import Progress, Task, Trained, Trainer, find_trainer
 
 _WATCH_S = 1.0
+
+
+Made = tuple[Task, Trainer, Any, Trained, Result, Labelled]
 
 
 def serve(connection: Connection) -> None:
     """Compute what is asked for until the other end closes the connection or is gone."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     connection.send(READY)
-    made: tuple[Task, Any, Trained, Result] | None = None
+    made: Made | None = None
     while True:
         asked = connection.recv()
         if isinstance(asked, Job):
@@ -46,7 +49,7 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _result(job: Job, connection: Connection) -> tuple[Any, Result]:
+def _result(job: Job, connection: Connection) -> tuple[Made | None, Result]:
     rounds: list[Round] = []
     started = time.perf_counter()
 
@@ -67,18 +70,17 @@ def _result(job: Job, connection: Connection) -> tuple[Any, Result]:
 
 def _trained(
     job: Job, report: Callable[[Progress], bool], rounds: list[Round], started: float
-) -> tuple[Any, Result]:
+) -> tuple[Made, Result]:
     train, test = map_part(job.folder, "train"), map_part(job.folder, "test")
     validation = map_part(job.folder, "validation")
     assert train is not None
     assert test is not None
-    trainer = trainer_named(job.trainer)
+    trainer = find_trainer(job.trainer)
     task = Task(train, validation, job.labels, job.preprocess, job.seed, report)
     parameters = trainer.parameters(**job.parameters)
     trained = trainer.train(task, parameters)
     duration_s = _since(started)
     measures, confusion = measure(trained, test, task)
-    packages = getattr(trainer, "packages", ("numpy",))
     result = Result(
         "done",
         duration_s,
@@ -86,12 +88,13 @@ def _trained(
         measure(trained, validation, task)[0] if validation is not None else None,
         measures,
         confusion,
-        {"python": sys.version.split()[0], **{name: _version(name) for name in packages}},
+        {"python": sys.version.split()[0], **software_of(trainer)},
     )
-    return (task, parameters, trained, result), result
+    return (task, trainer, parameters, trained, result, test), result
 
 
-def _exported(asked: Export, made: Any) -> Exported:
+def _exported(asked: Export, made: Made | None) -> Exported:
+    assert made is not None
     try:
         return export(asked, *made)
     except Exception as error:  # noqa: BLE001 - the result stands, whatever its exporter does
@@ -105,13 +108,6 @@ def _round(progress: Progress) -> Round:
 
 def _since(started: float) -> float:
     return round(time.perf_counter() - started, 3)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 if __name__ == "__main__":

@@ -42,11 +42,12 @@ class Result:
 class Export:
     """Asks for the model of the run that was computed last, to be registered under this name.
 
-    `data_sha256`, `tested_sha256`: of the images that it learnt from, and was tested on. `facts`: what its manifest
-    says of how it was made, beside the parameters.
+    `data`: the images that it learnt from, in words; `data_sha256`, `tested_sha256`: of the images that it learnt from,
+    and was tested on. `facts`: what its manifest says of how it was made, beside the parameters.
     """
 
     name: str
+    data: str
     data_sha256: str
     tested_sha256: str
     facts: Mapping[str, int | float | str]
