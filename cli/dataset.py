@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from flumen.cli import dataset_options as given
-from flumen.cli.output import AsJson, console, errors, print_json, print_rows, progress_bar
+from flumen.cli.output import AsJson, console, print_json, print_rows
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -62,17 +62,13 @@ def show(
         test=test,
         snapshot_us=snapshot,
     )
-    with progress_bar() as bar:
-        task = bar.add_task("reading images", total=None, note="")
-        found = given.load_dataset(options, load_settings(), lambda count: bar.update(task, completed=count))
+    found = given.read_images(options, load_settings())
     if export is not None:
         _export(found, export)
     if as_json:
         print_json(_as_dict(found))
         return
     print_rows(_counts(found), as_json=False, title=found.fingerprint.text)
-    for each in found.skipped:
-        errors.print(f"left out: {each}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"fingerprint {found.fingerprint.sha256}", markup=False, highlight=False)
 
 

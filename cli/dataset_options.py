@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from flumen.interceptor import Preprocess
     from flumen.models.datasets.dataset import Dataset
+    from flumen.models.manifest import Manifest
     from flumen.models.repository import Repository
     from flumen.replay.datasets import Surroundings
     from flumen.streams.settings import Settings
@@ -82,9 +83,15 @@ class DatasetOptions:
 
 
 def load_dataset(
-    options: DatasetOptions, settings: "Settings", report: Callable[[int], None] = lambda _: None
+    options: DatasetOptions,
+    settings: "Settings",
+    report: Callable[[int], None] = lambda _: None,
+    model: "Manifest | None" = None,
 ) -> "Dataset":
     """Return the images to learn from, to choose by and to test on. `report` is told how many have been read.
+
+    For a `model` they are of its size and come to it in its way, and its classes are theirs, where the options name
+    none.
 
     Raises:
         typer.BadParameter: an option has no value of its kind.
@@ -98,12 +105,14 @@ def load_dataset(
         raise typer.BadParameter(f"--from is one of {', '.join(_KINDS)}, not {options.kind!r}")
     around, is_idx = surroundings(settings), options.kind == "idx"
     names = tuple(name.strip() for name in options.labels.split(",")) if options.labels else ()
+    if model is not None and not names:
+        names = model.labels
     selection = Selection(where=options.where, label=options.label, group=options.group, labels=names)
     origin = Origin(
         kind=options.kind,  # type: ignore[arg-type]
         path=ARTICLE if is_idx and options.data is None else options.data,
         selection=selection,
-        picture=picture(options, around.repository),
+        picture=model.input.preprocess if model is not None else picture(options, around.repository),
         any_size=options.resize != "none",
         snapshot_us=options.snapshot_us,
     )
@@ -111,6 +120,18 @@ def load_dataset(
     if validation is None:
         validation = 0.0 if is_idx else VALIDATION
     return open_dataset(origin, Split(validation, options.test), around, report)
+
+
+def read_images(options: DatasetOptions, settings: "Settings", model: "Manifest | None" = None) -> "Dataset":
+    """Return what `load_dataset` does; show how many have been read, and name what was left out."""
+    from flumen.cli.output import errors, progress_bar
+
+    with progress_bar() as bar:
+        task = bar.add_task("reading images", total=None, note="")
+        found = load_dataset(options, settings, lambda count: bar.update(task, completed=count), model)
+    for each in found.skipped:
+        errors.print(f"left out: {each}", markup=False, highlight=False, soft_wrap=True)
+    return found
 
 
 def surroundings(settings: "Settings") -> "Surroundings":

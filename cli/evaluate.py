@@ -1,9 +1,8 @@
 """`flumen evaluate`: how good a model is on images whose labels are known, and when that ends."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
@@ -11,6 +10,7 @@ import orjson
 import typer
 from numpy.typing import NDArray
 
+from flumen.cli import dataset_options as options_of
 from flumen.cli.evaluate_tables import print_report
 from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, print_json, progress_bar
@@ -25,9 +25,11 @@ from flumen.models.evaluation.robustness import IMAGES, measure_robustness, step
 from flumen.models.manifest import Manifest
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
-from flumen.streams.settings import load_settings
+from flumen.streams.settings import Settings, load_settings
 
 Loaded = tuple[Manifest, OnnxClassifier]
+
+_IMAGES = options_of.DatasetOptions()
 
 
 def evaluate(
@@ -35,9 +37,13 @@ def evaluate(
         str, typer.Argument(metavar="MODEL[@VERSION]", help="Without a version, the champion.")
     ],
     *,
-    data: Annotated[Path, typer.Option(help="Folder of the four IDX files; the test images count.")] = Path(
-        "data/mnist"
-    ),
+    kind: options_of.From = _IMAGES.kind,
+    data: options_of.Data = None,
+    where: options_of.Where = _IMAGES.where,
+    label: options_of.Label = _IMAGES.label,
+    group: options_of.Group = None,
+    test: options_of.Test = _IMAGES.test,
+    snapshot: options_of.Snapshot = None,
     shapes: Annotated[
         bool, typer.Option("--shapes", help="Take the shapes in colour that `train --shapes` tests on.")
     ] = False,
@@ -60,7 +66,10 @@ def evaluate(
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure a model on images whose labels are known: how often it is right, how sure it may be, where it errs."""
+    """Measure a model on images whose labels are known: how often it is right, how sure it may be, where it errs.
+
+    Of the images that --from names, those count that `flumen train` keeps to test on.
+    """
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     if root is None and not settings.models_root:
@@ -72,7 +81,10 @@ def evaluate(
     others = [_load(repository, other) for other in against or ()]
     if any(other.sha256 == model[0].sha256 for other, _ in others):
         raise typer.BadParameter(f"--against names {model[0]} itself; name another model to compare it with")
-    pixels, known, ids, about = _read(data, shapes, model[0])
+    chosen = options_of.DatasetOptions(
+        kind=kind, data=data, where=where, label=label, group=group, test=test, snapshot_us=snapshot
+    )
+    pixels, known, ids, about = _read(chosen, settings, shapes, model[0])
     steps = steps_of() * min(robustness_images, len(pixels)) if robustness else 0
     with progress_bar() as bar:
         task = bar.add_task("images", total=len(pixels) * (1 + len(others)) + steps, note="")
@@ -117,36 +129,37 @@ def _load(repository: Repository, reference: str) -> Loaded:
 
 
 def _read(
-    folder: Path, shapes: bool, manifest: Manifest
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str], Data]:
+    chosen: options_of.DatasetOptions, settings: Settings, shapes: bool, manifest: Manifest
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], Sequence[str], Data]:
     """Return pixels, known labels, ids and a description of the test images.
 
     Raises:
-        DatasetInvalid, IdxInvalid: there are none in the folder.
+        DatasetInvalid, IdxInvalid: there are none.
+        BadQuery, StoreError: the condition is none, or Kudu cannot be read.
         AnswersInvalid: their classes are not the model's.
     """
-    from flumen.models.datasets.dataset import read_dataset
     from flumen.models.datasets.shapes import draw_dataset
 
-    dataset = draw_dataset(train=1) if shapes else read_dataset(folder)
-    test, where = dataset.test, "shapes that were drawn here" if shapes else str(folder)
+    if shapes:
+        dataset, where = draw_dataset(train=1), "shapes that were drawn here"
+    else:
+        dataset = options_of.read_images(chosen, settings, manifest)
+        where = str(chosen.data or options_of.ARTICLE) if chosen.kind == "idx" else dataset.fingerprint.text
     if dataset.labels and dataset.labels != manifest.labels:
         raise AnswersInvalid(
             f"the images of {where} are of {', '.join(dataset.labels)}, and {manifest} knows "
             f"{', '.join(manifest.labels)}; evaluate it with images of its own classes"
         )
-    # As `flumen produce` calls the images of these files, so that `flumen images show` finds them.
-    stem = "shapes" if shapes else "t10k-images"
-    ids = [f"{stem}-{row:05d}" for row in range(len(test.pixels))]
+    test = dataset.test
     about = Data(f"the test images of {where}", test.sha256, len(test.pixels))
-    return test.pixels, test.labels.astype(np.int64), ids, about
+    return test.pixels, test.labels.astype(np.int64), test.ids or (), about
 
 
 def _answers(
     model: Loaded,
     pixels: NDArray[np.uint8],
     known: NDArray[np.int64],
-    ids: list[str],
+    ids: Sequence[str],
     on_images: Callable[[int], None],
 ) -> Answers:
     manifest, classifier = model

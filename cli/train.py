@@ -1,22 +1,24 @@
 """`flumen train`."""
 
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
+from flumen.cli import dataset_options as options_of
 from flumen.cli.interruption import interruptible
+from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, print_json, print_rows, print_whole
 from flumen.models.errors import BadParameters, DatasetInvalid
+from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import CHAMPION, Repository
 from flumen.models.trainers.network import SHAPES, Parameters
 from flumen.models.trainers.parameters import with_values
 from flumen.models.trainers.trainer import DEFAULT_SEED, Trainer, find_trainer
-from flumen.streams.settings import load_settings
+from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flumen.models.datasets.dataset import Dataset
@@ -25,6 +27,7 @@ _MOST_CLASSES_SHOWN = 20
 _BALANCED = "balanced"
 
 DEFAULTS = Parameters()
+_IMAGES = options_of.DatasetOptions()
 
 
 def train(
@@ -53,14 +56,6 @@ def train(
     batch_size: Annotated[
         int | None, typer.Option(min=1, max=100_000, help="Images a step, as --set batch_size=.")
     ] = None,
-    validation: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=0.9,
-            help="Share of the training images that choose the best round and when to stop, and are not learnt from.",
-        ),
-    ] = 0.0,
     class_weights: Annotated[
         str | None,
         typer.Option(help="How much an image of each label counts: 1,2,1, or balanced: all labels alike."),
@@ -68,10 +63,26 @@ def train(
     grey: Annotated[
         bool, typer.Option("--grey", help="Learn from values 0 to 1, instead of binarised above 30.")
     ] = False,
-    data: Annotated[Path, typer.Option(help="Folder of the four IDX files.")] = Path("data/mnist"),
-    name: Annotated[str | None, typer.Option(help="Name of the model; mnist or shapes if unset.")] = None,
+    kind: options_of.From = _IMAGES.kind,
+    data: options_of.Data = None,
+    where: options_of.Where = _IMAGES.where,
+    label: options_of.Label = _IMAGES.label,
+    group: options_of.Group = None,
+    labels: options_of.Labels = None,
+    size: options_of.Size = None,
+    colour: options_of.Colour = False,
+    resize: options_of.Resize = _IMAGES.resize,
+    like: options_of.Like = None,
+    validation: options_of.Validation = None,
+    test: options_of.Test = _IMAGES.test,
+    snapshot: options_of.Snapshot = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the model; of IDX files mnist, of --shapes shapes, if unset."),
+    ] = None,
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
     register: Annotated[bool, typer.Option(help="Keep the model in the repository.")] = True,
+    index: Annotated[bool, typer.Option(help="Let `flumen search --models` find it by its scores.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Train a model and register it as the next version; the first becomes the champion.
@@ -87,7 +98,24 @@ def train(
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    if name is None and kind != "idx" and not shapes:
+        raise typer.BadParameter(f"name the model that learns from --from {kind}, such as --name photos")
     name = check_name(name or ("shapes" if shapes else "mnist"))
+    chosen = options_of.DatasetOptions(
+        kind=kind,
+        data=data,
+        where=where,
+        label=label,
+        group=group,
+        labels=labels,
+        size=size,
+        colour=colour,
+        resize=resize,
+        like=like,
+        validation=validation,
+        test=test,
+        snapshot_us=snapshot,
+    )
     found = find_trainer(trainer)
     options = {"rate": rate, "epochs": epochs, "batch_size": batch_size}
     values = _values(given or []) | {option: value for option, value in options.items() if value is not None}
@@ -95,7 +123,7 @@ def train(
     with interruptible(
         "interrupted again. `flumen models list` shows whether it was registered"
     ) as interruption:
-        dataset = _read_images(data, shapes=shapes, grey=grey, validation=validation)
+        dataset = _read_images(chosen, settings, shapes=shapes, grey=grey)
         weights = _weights(class_weights, dataset)
         interruption.hold()
         with shown_rounds(interruption) as report:
@@ -107,6 +135,9 @@ def train(
             version = repository.register(made.content, made.manifest)
             if repository.alias(name, CHAMPION) is None:
                 repository.set_alias(name, CHAMPION, version)
+            Reports(repository.url).keep(made.report_of(version))
+            if index:
+                tell_index(settings, repository, repository.manifest(name, version))
     if as_json:
         manifest = made.manifest
         print_json({"name": name, "version": version, "sha256": manifest.sha256, **_as_dict(made.evaluation)})
@@ -118,19 +149,22 @@ def train(
         console.print(f"Registered {name}@{version} in {repository.url}", markup=False)
 
 
-def _read_images(data: Path, *, shapes: bool, grey: bool, validation: float) -> "Dataset":
-    """Return what is learnt from, whatever source the options name: the one place that knows the sources."""
-    from flumen.models.datasets.dataset import read_dataset
+def _read_images(
+    chosen: options_of.DatasetOptions, settings: Settings, *, shapes: bool, grey: bool
+) -> "Dataset":
+    """Return what is learnt from, whatever source the options name, and name what was left out."""
+    from flumen.models.datasets.dataset import with_validation
     from flumen.models.datasets.shapes import draw_dataset
-    from flumen.models.trainers.holding_out import hold_out
     from flumen.models.trainers.tensors import valued_preprocess
 
     if shapes and grey:
         raise DatasetInvalid("the shapes are in colour, and are seen as values already; leave out --grey")
-    dataset = draw_dataset() if shapes else read_dataset(data)
+    if shapes:
+        return with_validation(draw_dataset(), chosen.validation or 0.0)
+    dataset = options_of.read_images(chosen, settings)
     if grey:
-        dataset = replace(dataset, preprocess=valued_preprocess(dataset.train.pixels))
-    return hold_out(dataset, validation)
+        dataset = replace(dataset, preprocess=dataset.seen_by(valued_preprocess(dataset.train.pixels)))
+    return dataset
 
 
 def _defaults(trainer: Trainer, shapes: bool) -> Any:
@@ -149,7 +183,7 @@ def _values(given: list[str]) -> dict[str, object]:
 
 
 def _weights(text: str | None, dataset: "Dataset") -> tuple[float, ...] | None:
-    from flumen.models.trainers.holding_out import balanced_weights
+    from flumen.models.trainers.class_weights import balanced_weights
     from flumen.models.trainers.making import check_labels
 
     if text is None:

@@ -35,8 +35,8 @@ _NOISE = 6.0
 def draw_dataset(train: int = TRAINING_IMAGES, test: int = TEST_IMAGES, seed: int = 2024) -> Dataset:
     """Draw images to learn from and to test on, at the model's size. The same numbers give the same images."""
     return Dataset(
-        train=_labelled(train, np.random.default_rng([seed, 0])),
-        test=_labelled(test, np.random.default_rng([seed, 1])),
+        train=_labelled(train, np.random.default_rng([seed, 0]), "shapes-train"),
+        test=_labelled(test, np.random.default_rng([seed, 1]), "shapes"),
         labels=LABELS,
         preprocess=PREPROCESS,
     )
@@ -55,11 +55,11 @@ def draw_photo(label: int, width: int, height: int, random: np.random.Generator)
     return Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
 
 
-def _labelled(count: int, random: np.random.Generator) -> Labelled:
+def _labelled(count: int, random: np.random.Generator, stem: str) -> Labelled:
     labels = (np.arange(count) % len(LABELS)).astype(np.uint8)
     large = (PREPROCESS.width * _SCALE, PREPROCESS.height * _SCALE)
     pixels = [np.asarray(draw_photo(label, *large, random).reduce(_SCALE)) for label in labels.tolist()]
-    return Labelled(np.stack(pixels), labels)
+    return Labelled(np.stack(pixels), labels, [f"{stem}-{row:05d}" for row in range(count)])
 
 
 def _background(width: int, height: int, random: np.random.Generator) -> Image.Image:

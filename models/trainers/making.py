@@ -12,7 +12,9 @@ import numpy as np
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.dataset import Dataset, Labelled
 from flumen.models.errors import BadParameters, DatasetInvalid, ExportDiffers
-from flumen.models.evaluation.measures import Evaluation, evaluate
+from flumen.models.evaluation.answers import Answers, ask
+from flumen.models.evaluation.measures import Evaluation, score
+from flumen.models.evaluation.report import Data, Report, make_report, scores_of
 from flumen.models.manifest import (
     UNREGISTERED,
     Golden,
@@ -20,7 +22,6 @@ from flumen.models.manifest import (
     ModelInput,
     ModelOutput,
     Profile,
-    Scores,
     Training,
     tensor_shape,
 )
@@ -36,12 +37,20 @@ CHECK_TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A model that was made: its ONNX file, its manifest without a version, how good it is, and every round."""
+    """A model that was made: its ONNX file, its manifest without a version, how good it is, and every round.
+
+    `report`: all that its evaluation found, without a version too; `report_of` gives it one.
+    """
 
     content: bytes
     manifest: Manifest
     evaluation: Evaluation
+    report: Report
     rounds: tuple[Progress, ...]
+
+    def report_of(self, version: int) -> Report:
+        """Return the report as that of the version as which the model was registered."""
+        return replace(self.report, version=version)
 
 
 def make_model(
@@ -70,7 +79,7 @@ def make_model(
     """
     check_name(name)
     labels = check_labels(dataset)
-    preprocess = dataset.preprocess or trainer.preprocess(dataset.train.pixels)
+    preprocess = dataset.preprocess or dataset.seen_by(trainer.preprocess(dataset.train.pixels))
     _check_arrays(dataset, (preprocess.height, preprocess.width, preprocess.channels))
     _check_weights(class_weights, labels)
     started = time.perf_counter()
@@ -87,10 +96,11 @@ def make_model(
         software=software_of(trainer),
     )
     content, manifest, classifier = export_model(name, task, trained, training, dataset.test)
-    evaluation = evaluate(classifier, dataset.test.pixels, dataset.test.labels)
-    return Made(
-        content, replace(manifest, scores=_scores(dataset.test, evaluation)), evaluation, trained.rounds
-    )
+    answers = _answers(classifier, dataset.test)
+    about = Data(f"the test images of {dataset.fingerprint.text}", dataset.test.sha256, len(answers))
+    found = make_report(manifest, answers, about, time.time_ns() // 1000)
+    evaluation = score(answers.predictions, answers.known, labels)
+    return Made(content, replace(manifest, scores=scores_of(found)), evaluation, found, trained.rounds)
 
 
 def export_model(
@@ -234,16 +244,9 @@ def software_of(trainer: Trainer) -> dict[str, str]:
     }
 
 
-def _scores(test: Labelled, evaluation: Evaluation) -> Scores:
-    return Scores(
-        data_sha256=test.sha256,
-        images=evaluation.images,
-        accuracy=evaluation.accuracy,
-        precision=evaluation.precision,
-        recall=evaluation.recall,
-        f1=evaluation.f1,
-        confusion=tuple(tuple(row) for row in evaluation.confusion.tolist()),
-    )
+def _answers(classifier: OnnxClassifier, test: Labelled) -> Answers:
+    ids = test.ids or [f"test-{row:05d}" for row in range(len(test.labels))]
+    return Answers(ask(classifier, test.pixels), test.labels.astype(np.int64), ids, classifier.labels)
 
 
 def _profile(train_set: Labelled, classes: int, threshold: int | None) -> Profile:

@@ -13,16 +13,21 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from PIL import Image
 from test_training_small import write_idx
 from typer.testing import CliRunner
 
-from flumen.cli import train, trainers
+from flumen.cli import dataset, evaluate, train, trainers
 from flumen.models.errors import BadParameters, DatasetInvalid, UnknownTrainer
+from flumen.models.evaluation.kept import Reports
+from flumen.models.evaluation.report import scores_of
 from flumen.models.repository import CHAMPION, Repository
 
 app = typer.Typer()
 app.command("train")(train.train)
 app.command("trainers")(trainers.trainers)
+app.command("evaluate")(evaluate.evaluate)
+app.command("show")(dataset.show)
 
 MANY_EPOCHS = 10_000
 
@@ -36,6 +41,8 @@ def run(*arguments: str) -> str:
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FLUMEN_SINKS", '["kudu"]')  # so that there is no index of models to tell
+    monkeypatch.setenv("FLUMEN_CACHE", str(tmp_path / "cache"))
     return str(tmp_path / "models")
 
 
@@ -68,6 +75,47 @@ def test_any_trainer_makes_a_version(trainer: str, root: str, data: str) -> None
     assert manifest.training.images + int(manifest.training.parameters["validation_images"]) == 240
     for name, _, value in (one.partition("=") for one in settings[trainer]):
         assert manifest.training.parameters[name] == float(value)
+    [report] = Reports(root).of("rows", found["version"])
+    assert report.measures.accuracy == found["accuracy"]
+    assert manifest.scores == scores_of(report)
+    assert report.mistakes == () or report.mistakes[0].id.startswith("t10k-images-")
+
+
+def test_a_model_of_a_folder_sees_images_as_it_was_taught_and_is_evaluated_with_those_it_has_not_seen(
+    root: str, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(8)
+    for kind, bright in (("dark", 40), ("light", 200)):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(40):
+            pixels = random.integers(bright, bright + 50, (8, 12), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / kind / f"{number}.png")
+    images = ("--from", "folder", "--data", str(tmp_path / "photos"))
+    where = ("--root", root, "--json")
+    with pytest.raises(typer.BadParameter, match="--name photos"):
+        train.train(kind="folder", data=tmp_path / "photos", root=root)
+    taught = (
+        "--trainer",
+        "neighbours",
+        "--grey",
+        "--size",
+        "4x4",
+        "--resize",
+        "crop",
+        "--set",
+        "neighbours=1",
+    )
+    found = json.loads(run("train", *images, *taught, "--name", "photos", *where))
+    assert found["accuracy"] == 1.0
+    manifest = Repository(root).manifest("photos", 1)
+    assert manifest.labels == ("dark", "light")
+    assert manifest.input.preprocess.resize == "crop"
+    assert manifest.training is not None
+    shown = json.loads(run("show", *images, "--size", "4x4", "--resize", "crop", "--json"))
+    assert (manifest.training.data_sha256, manifest.training.data) == (shown["sha256"], shown["text"])
+    report = json.loads(run("evaluate", "photos", *images, *where))
+    assert report["data"]["sha256"] == (manifest.scores and manifest.scores.data_sha256)
+    assert report["measures"]["log_loss"] == (manifest.scores and manifest.scores.log_loss)
 
 
 def test_a_round_is_a_line_where_there_is_no_terminal(root: str, data: str) -> None:

@@ -10,7 +10,7 @@ from model_files import small_model
 
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.datasets.dataset import Dataset, Labelled
+from flumen.models.datasets.dataset import Dataset, Labelled, with_validation
 from flumen.models.errors import (
     BadParameters,
     DatasetInvalid,
@@ -21,7 +21,7 @@ from flumen.models.errors import (
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.trainers import trainer as registry
-from flumen.models.trainers.holding_out import balanced_weights, hold_out
+from flumen.models.trainers.class_weights import balanced_weights
 from flumen.models.trainers.making import check_export, make_model
 from flumen.models.trainers.network import NETWORK
 from flumen.models.trainers.network import Parameters as NetworkParameters
@@ -91,7 +91,7 @@ def test_each_learns_any_images_and_its_export_answers_alike(
 
 
 def test_the_network_is_scikit_learns_but_for_the_rounding() -> None:
-    images = hold_out(dataset(), 0.2)
+    images = with_validation(dataset(), 0.2)
     size = len(images.train.labels) // 20 * 20  # whole batches, as scikit-learn's penalty wants them
     images = replace(images, train=Labelled(images.train.pixels[:size], images.train.labels[:size]))
     ours, theirs = made("network", images), made("network-scikit", images)
@@ -127,7 +127,7 @@ def test_where_it_is_told_to_stop_it_stops_and_the_best_round_is_the_model(name:
         seen.append(progress)
         return progress.number < 2
 
-    images = hold_out(dataset(), 0.3)
+    images = with_validation(dataset(), 0.3)
     parameters = {"trees": {"trees": 20, "step": 2}}.get(name, {**SMALL[name], "epochs": 50})
     trainer = find_trainer(name)
     stopped = make_model("few", images, trainer, trainer.parameters(**parameters), report=stop_at_two)
@@ -156,26 +156,6 @@ def test_without_a_validation_part_the_latest_round_is_the_model() -> None:
     assert rounds.take(0.1, None, lambda: "a")
     assert not rounds.take(0.2, None, lambda: "b")
     assert rounds.result() == "b"
-
-
-def test_a_held_out_image_stays_where_it_is_and_with_its_like() -> None:
-    images = dataset()
-    twice = Labelled(np.concatenate([images.train.pixels] * 2), np.concatenate([images.train.labels] * 2))
-    split = hold_out(replace(images, train=twice), 0.3)
-    assert split.validation is not None
-    held = {image.tobytes() for image in split.validation.pixels}
-    assert held.isdisjoint(image.tobytes() for image in split.train.pixels)
-    assert 0.1 < len(split.validation.labels) / 400 < 0.5
-    more = hold_out(images, 0.5)
-    assert more.validation is not None
-    assert held < {image.tobytes() for image in more.validation.pixels}
-    assert hold_out(split, 0.9) is split
-
-
-@pytest.mark.parametrize("share", [-0.1, 1.0, float("nan"), 1e-9])
-def test_a_share_that_cannot_be_is_refused(share: float) -> None:
-    with pytest.raises(DatasetInvalid, match="share"):
-        hold_out(dataset(), share)
 
 
 def changed(images: Dataset, part: str, **changes: Any) -> Dataset:
