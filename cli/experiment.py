@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,8 @@ from flumen.models.experiments.search import MOST_SETTINGS
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from flumen.cli.dataset_options import DatasetOptions
+    from flumen.models.experiments.grid import Data as GridData
     from flumen.models.experiments.grid import Grid
     from flumen.models.experiments.run import Run
     from flumen.models.experiments.run_store import RunStore
@@ -35,7 +37,7 @@ GridFile = Annotated[
         metavar="GRID", help="A grid file (TOML); or article, article-table: those of the article."
     ),
 ]
-Data = Annotated[Path | None, typer.Option(help="Folder of the four IDX files, instead of the grid's.")]
+Data = Annotated[Path | None, typer.Option(help="Folder or file of the images, instead of the grid's.")]
 Processes = Annotated[
     int | None, typer.Option(min=1, max=1024, help="Runs at the same time; one for each core, if unset.")
 ]
@@ -147,7 +149,7 @@ def _compute(
     settings = load_settings()
     grid = read_grid(source)
     if data is not None:
-        grid = replace(grid, data=replace(grid.data, folder=str(data)))
+        grid = replace(grid, data=replace(grid.data, options={**grid.data.options, "data": str(data)}))
     with _runs(settings) as store, _interruptible(source):
         runs = _computed(grid, store, settings, processes, keep, halving, most, root)
     if as_json:
@@ -167,9 +169,9 @@ def _computed(
     most: int,
     root: str | None,
 ) -> "Sequence[Run]":
+    from flumen.cli.dataset_options import read_images
     from flumen.cli.experiment_progress import Shown
-    from flumen.models.datasets.dataset import read_dataset
-    from flumen.models.experiments.data import choose_images, lay_down
+    from flumen.models.experiments.data import choose_images
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
     from flumen.models.experiments.local.engine import Engine, cores
@@ -178,17 +180,30 @@ def _computed(
     from flumen.models.trainers.trainer import find_trainer
 
     trainer = find_trainer(grid.trainer)
-    images = choose_images(read_dataset(grid.data.folder), grid.data, trainer)
+    images = choose_images(read_images(_options(grid.data), settings), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
-    rungs = halving_of(grid, wanted) if halving or grid.halving else None
+    rungs = None
+    if halving or grid.halving:
+        rungs = halving_of(grid, wanted, may_choose=images.dataset.validation is not None)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder, Shown(len(wanted)) as shown:
-        lay_down(images, Path(folder))
-        engine = Engine(store, images, Path(folder), grid.name, keeper, shown, processes or cores())
+        arrays = images.in_files(Path(folder))
+        engine = Engine(store, images, arrays, grid.name, keeper, shown, processes or cores())
         if rungs is None:
             return engine.compute(wanted)
         return by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
+
+
+def _options(data: "GridData") -> "DatasetOptions":
+    """Return a grid's images as the options of `flumen train` that they are."""
+    from flumen.cli.dataset_options import DatasetOptions
+
+    fields = {"from": "kind", "snapshot": "snapshot_us"}
+    given: dict[str, Any] = {fields.get(name, name): value for name, value in data.options.items()}
+    if "data" in given:
+        given["data"] = Path(given["data"])
+    return DatasetOptions(**given)
 
 
 @contextlib.contextmanager

@@ -109,6 +109,37 @@ def write_arrays(
         file.write(json.dumps(description, indent=2).encode())
 
 
+def lay_down(dataset: Dataset, folder: Path) -> None:
+    """Write a data set that is in memory into a folder, which is there and empty, in the order that its images have.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    counts = {}
+    for part, images in zip(PARTS, (dataset.train, dataset.validation, dataset.test), strict=True):
+        counts[part] = 0 if images is None else len(images.labels)
+        if images is None:
+            continue
+        ids = images.ids or [f"{part}-{row:05d}" for row in range(counts[part])]
+        with _synced(folder / f"{part}.pixels") as file:
+            file.write(np.ascontiguousarray(images.pixels).data)
+        with _synced(folder / f"{part}.labels") as file:
+            file.write(np.ascontiguousarray(images.labels, np.uint8).data)
+        with _synced(folder / f"{part}.ids") as file:
+            write_ids(file, pa.chunked_array([id_array(list(ids))]), np.arange(counts[part]))
+    height, width, *colours = dataset.train.pixels.shape[1:]
+    description = {
+        "schema": SCHEMA,
+        "counts": counts,
+        "labels": dataset.labels,
+        "picture": asdict(dataset.picture or Preprocess(width, height, channels=3 if colours else 1)),
+        "fingerprint": asdict(dataset.fingerprint),
+        "skipped": [asdict(each) for each in dataset.skipped],
+    }
+    with _synced(folder / DESCRIPTION) as file:
+        file.write(json.dumps(description, indent=2).encode())
+
+
 def open_arrays(folder: Path) -> Dataset:
     """Map a folder that `write_arrays` wrote. The files may be removed while they are in use.
 

@@ -20,6 +20,20 @@ MAX_SEED = 2**32 - 1
 
 _KEYS = ("name", "trainer", "model", "outputs", "seeds", "repeats", "data", "parameters", "search", "halving")
 
+_OPTIONS: Mapping[str, type] = {
+    **dict.fromkeys(("from", "data", "where", "label", "group", "labels", "size", "resize", "like"), str),
+    "colour": bool,
+    **dict.fromkeys(("validation", "test"), float),
+    "snapshot": int,
+}
+"""What `flumen train` has of the same name, and its type."""
+_KINDS: Mapping[type, str] = {
+    str: "a text in quotes",
+    bool: "true or false",
+    float: "a share, such as 0.1",
+    int: "a whole number",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
@@ -35,15 +49,14 @@ class Range:
 class Data:
     """The images of an experiment.
 
-    `validation`: how many images are kept apart from those to learn from. `train`, `test`: how many there are to be at
-    most; None for all. `preprocess`: "own" is the data set's or the trainer's way, "grey" value / 255, "binary" the
-    article's threshold.
+    `options`: those of `flumen train` that say which images, by name (`from`, `data`, `where`, ...), as far as they are
+    given. `train_images`, `test_images`: how many there are to be at most, the first ones; None for all. `preprocess`:
+    "own" is the data set's or the trainer's way, "grey" value / 255, "binary" the article's threshold.
     """
 
-    folder: str = "data/mnist"
-    validation: int = 0
-    train: int | None = None
-    test: int | None = None
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    train_images: int | None = None
+    test_images: int | None = None
     preprocess: str = "own"
 
 
@@ -161,14 +174,22 @@ def _grid(given: dict[str, Any]) -> Grid:
 
 
 def _data(given: dict[str, Any]) -> Data:
-    check_keys(given, ("folder", "validation", "train", "test", "preprocess"), "[data]")
+    check_keys(given, (*_OPTIONS, "train_images", "test_images", "preprocess"), "[data]")
     return Data(
-        folder=_of_type(given, "folder", str, "data/mnist"),
-        validation=_integer(given, "validation", 0, 0, 10**9),
-        train=_integer(given, "train", None, 1, 10**9),
-        test=_integer(given, "test", None, 1, 10**9),
+        options={name: _option(name, given[name]) for name in _OPTIONS if name in given},
+        train_images=_integer(given, "train_images", None, 1, 10**9),
+        test_images=_integer(given, "test_images", None, 1, 10**9),
         preprocess=_one_of(given, "preprocess", PREPROCESSES),
     )
+
+
+def _option(name: str, value: Any) -> Any:
+    kind = _OPTIONS[name]
+    if kind is float and not isinstance(value, bool) and isinstance(value, int | float):
+        return float(value)
+    if type(value) is not kind:
+        raise GridInvalid(f"[data] {name} = {value!r}: it has to be {_KINDS[kind]}")
+    return value
 
 
 def _search(given: dict[str, Any]) -> Search:

@@ -17,16 +17,18 @@ _SHRINK = 4
 _USUAL_RUNGS = 3
 
 
-def halving_of(grid: Grid, settings: Sequence[Setting]) -> Halving:
+def halving_of(grid: Grid, settings: Sequence[Setting], *, may_choose: bool) -> Halving:
     """Return the halving that a grid names, or one of three rungs up to the settings' own epochs.
+
+    `may_choose`: whether there are images to choose by.
 
     Raises:
         GridInvalid: the trainer has no epochs, or no images are kept apart to choose by.
     """
-    if not grid.data.validation:
+    if not may_choose:
         raise GridInvalid(
             "halving chooses by images that are neither learnt from nor tested on, and none are kept apart; add "
-            "validation = 5000 under [data]"
+            "validation = 0.1 under [data]"
         )
     epochs = [one.parameters.get(EPOCHS) for one in settings]
     if not all(isinstance(one, int) for one in epochs):

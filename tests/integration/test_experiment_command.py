@@ -21,8 +21,8 @@ GRID = """
 name = "few"
 seeds = [1, 2, 3, 4]
 [data]
-train = 600
-test = 200
+train_images = 600
+test_images = 200
 [parameters]
 rate = [0.01, 1e9]
 hidden = [[300]]
@@ -35,7 +35,7 @@ FEW = ("--processes", "1", "--keep", "none")
 @pytest.fixture
 def grid(tmp_path: Path, mnist: Path) -> Path:
     file = tmp_path / "few.toml"
-    file.write_text(GRID.replace("[data]", f'[data]\nfolder = "{mnist}"'))
+    file.write_text(GRID.replace("[data]", f'[data]\ndata = "{mnist}"'))
     return file
 
 

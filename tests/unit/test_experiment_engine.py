@@ -2,16 +2,19 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset
+from flumen.models.datasets.arrays import open_arrays
+from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset, with_validation
 from flumen.models.errors import DatasetInvalid, GridInvalid
-from flumen.models.experiments.data import choose_images, lay_down
+from flumen.models.experiments.data import choose_images
 from flumen.models.experiments.grid import Data, Halving, parse_grid
 from flumen.models.experiments.halving import by_halving, halving_of
 from flumen.models.experiments.keeping import Keeper
@@ -27,8 +30,6 @@ TRAINER = find_trainer("network")
 GRID = """
 name = "few"
 seeds = [1, 2]
-[data]
-validation = 200
 [parameters]
 rate = [0.01, 1e9]
 epochs = 3
@@ -61,10 +62,11 @@ class Watching:
 @pytest.fixture(scope="module")
 def few(mnist: Path) -> Dataset:
     whole = read_dataset(mnist)
-    return Dataset(
+    dataset = Dataset(
         train=Labelled(whole.train.pixels[:1200], whole.train.labels[:1200]),
         test=Labelled(whole.test.pixels[:300], whole.test.labels[:300]),
     )
+    return with_validation(dataset, 0.2)
 
 
 @pytest.fixture
@@ -80,10 +82,8 @@ def engine(few: Dataset, table: MemoryRunTable, tmp_path: Path) -> Callable[...,
         keep: Any = "none",
         root: str = "models",
     ) -> Engine:
-        images = choose_images(few, Data(validation=200), TRAINER)
-        folder = tmp_path / "images"
-        folder.mkdir(exist_ok=True)
-        lay_down(images, folder)
+        images = choose_images(few, Data(), TRAINER)
+        folder = images.in_files(Path(tempfile.mkdtemp(dir=tmp_path)))
         keeper = Keeper(Repository(str(tmp_path / root)), "few", keep, images)
         return Engine(RunStore(table), images, folder, "few", keeper, watching, processes)
 
@@ -194,27 +194,43 @@ def test_halving_computes_the_best_of_each_rung_for_longer(engine: Callable[...,
 
 
 def test_halving_needs_images_to_choose_by() -> None:
-    grid = parse_grid(GRID.replace("validation = 200", ""), "few.toml")
-    with pytest.raises(GridInvalid, match="validation = 5000"):
-        halving_of(grid, settings())
-    assert halving_of(
-        parse_grid(GRID.replace("epochs = 3", "epochs = 16"), ""),
-        settings(GRID.replace("epochs = 3", "epochs = 16")),
-    ) == Halving((1, 4, 16), 0.25)
+    with pytest.raises(GridInvalid, match=r"validation = 0\.1"):
+        halving_of(parse_grid(GRID, "few.toml"), settings(), may_choose=False)
+    longer = GRID.replace("epochs = 3", "epochs = 16")
+    found = halving_of(parse_grid(longer, ""), settings(longer), may_choose=True)
+    assert found == Halving((1, 4, 16), 0.25)
 
 
-def test_the_data_is_part_of_the_key(few: Dataset) -> None:
-    kinds = [Data(), Data(validation=200), Data(train=1000), Data(test=100), Data(preprocess="grey")]
-    assert len({choose_images(few, data, TRAINER).sha256 for data in kinds}) == 5
-    assert choose_images(few, Data(), TRAINER).sha256 == choose_images(few, Data(folder="x"), TRAINER).sha256
-    apart = choose_images(few, Data(validation=200), TRAINER)
-    assert apart.validation is not None
-    assert (len(apart.train.labels), len(apart.validation.labels)) == (1000, 200)
+def test_the_data_and_how_it_is_seen_are_part_of_the_key(few: Dataset, tmp_path: Path) -> None:
+    kinds = [Data(), Data(train_images=800), Data(test_images=100), Data(preprocess="grey")]
+    assert len({choose_images(few, data, TRAINER).sha256 for data in kinds}) == 4
+    elsewhere = Data({"data": "elsewhere"})
+    assert choose_images(few, elsewhere, TRAINER).sha256 == choose_images(few, Data(), TRAINER).sha256
+    assert few.validation is not None
+    other = replace(few, validation=Labelled(few.validation.pixels[1:], few.validation.labels[1:]))
+    assert choose_images(other, Data(), TRAINER).sha256 != choose_images(few, Data(), TRAINER).sha256
 
 
-@pytest.mark.parametrize(
-    ("data", "said"), [(Data(validation=1200), "keep fewer"), (Data(train=3), "of the 10 labels")]
-)
-def test_images_that_will_not_do_are_refused(few: Dataset, data: Data, said: str) -> None:
-    with pytest.raises(DatasetInvalid, match=said):
-        choose_images(few, data, TRAINER)
+def test_images_in_memory_are_laid_down_as_they_are_and_those_in_files_stay_there(
+    few: Dataset, tmp_path: Path
+) -> None:
+    folder = choose_images(few, Data(), TRAINER).in_files(tmp_path)
+    mapped = open_arrays(folder)
+    assert mapped.validation is not None
+    assert few.validation is not None
+    for one, other in (
+        (mapped.train, few.train),
+        (mapped.validation, few.validation),
+        (mapped.test, few.test),
+    ):
+        assert one.sha256 == other.sha256
+    assert list(mapped.validation.ids or ()) == list(few.validation.ids or ())
+    assert mapped.fingerprint == few.fingerprint
+    again = choose_images(mapped, Data(), TRAINER)
+    assert again.in_files(tmp_path / "nowhere") == folder
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_images_that_will_not_do_are_refused(few: Dataset) -> None:
+    with pytest.raises(DatasetInvalid, match="of the 10 labels"):
+        choose_images(few, Data(train_images=3), TRAINER)

@@ -112,7 +112,9 @@ def test_a_search_draws_within_bounds_and_the_same_again(method: str) -> None:
     [
         ("seed = [1]", "'seeds'"),
         ("trainr = 'x'", "'trainer'"),
-        ("[data]\nfoldr = 'x'", "'folder'"),
+        ("[data]\nwhre = 'x'", "'where'"),
+        ("[data]\nvalidation = '0.1'", "a share, such as 0.1"),
+        ("[data]\ncolour = 1", "true or false"),
         ("[parameters]\nrates = [0.1]", "'rate'"),
         ("[parameters]\nrate = []", "no values"),
         ("seeds = []", "empty"),

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from flumen.models.datasets.arrays import open_arrays
 from flumen.models.datasets.dataset import Labelled
 from flumen.models.errors import TrainingFailed
-from flumen.models.experiments.data import map_part
 from flumen.models.experiments.local.exporting import export, measure
 from flumen.models.experiments.local.jobs import READY, Export, Exported, Job, Result
 from flumen.models.experiments.run import Round
@@ -71,12 +71,10 @@ def _result(job: Job, connection: Connection) -> tuple[Made | None, Result]:
 def _trained(
     job: Job, report: Callable[[Progress], bool], rounds: list[Round], started: float
 ) -> tuple[Made, Result]:
-    train, test = map_part(job.folder, "train"), map_part(job.folder, "test")
-    validation = map_part(job.folder, "validation")
-    assert train is not None
-    assert test is not None
+    dataset = open_arrays(job.folder)
+    validation, test = dataset.validation, dataset.test
     trainer = find_trainer(job.trainer)
-    task = Task(train, validation, job.labels, job.preprocess, job.seed, report)
+    task = Task(dataset.train, validation, job.labels, job.preprocess, job.seed, report)
     parameters = trainer.parameters(**job.parameters)
     trained = trainer.train(task, parameters)
     duration_s = _since(started)

@@ -41,7 +41,7 @@ class Watcher(Protocol):
 class Engine:
     """Computes settings, each by whoever claims it first. It belongs to one thread.
 
-    `folder` holds the images as they were laid down; so many `processes` compute at the same time.
+    `folder` holds the images as `open_arrays` maps them; so many `processes` compute at the same time.
     """
 
     store: RunStore

@@ -14,7 +14,7 @@ READY = "ready"
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A run to compute. `folder` holds the images; `labels` has a name for each output."""
+    """A run to compute. `folder` holds the images as `open_arrays` maps them; `labels` has a name for each output."""
 
     trainer: str
     parameters: Mapping[str, Value]
