@@ -12,7 +12,7 @@ from flumen.interceptor.preprocess import to_tensor
 from flumen.models.manifest import UNREGISTERED, Golden, Manifest, ModelInput, ModelOutput
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
-from flumen.models.trainers.network import THRESHOLD
+from flumen.models.trainers.tensors import THRESHOLD
 from flumen.streams.control.records import ModelRef
 
 SIDE, LABELS = 28, tuple("0123456789")
