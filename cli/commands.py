@@ -55,7 +55,7 @@ ENTRIES = (
     ),
     Entry(
         *("sql", IMAGES, "sql:sql"),
-        "Ask Kudu in SQL: the tables images, predictions, image_chunks, view_chunks, the views answers and mnist.",
+        "Ask Kudu in SQL: tables images, predictions, image_chunks, view_chunks, model_runs; views answers, mnist.",
     ),
     Entry(
         "settings",

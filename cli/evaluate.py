@@ -138,21 +138,27 @@ def _read(
         BadQuery, StoreError: the condition is none, or Kudu cannot be read.
         AnswersInvalid: their classes are not the model's.
     """
-    from flumen.models.datasets.shapes import draw_dataset
+    from flumen.models.datasets.shapes import LABELS, draw_dataset
 
     if shapes:
-        dataset, where = draw_dataset(train=1), "shapes that were drawn here"
+        where = "shapes that were drawn here"
+        _check_classes(LABELS, where, manifest)
+        dataset = draw_dataset(train=1)
     else:
         dataset = options_of.read_images(chosen, settings, manifest)
         where = str(chosen.data or options_of.ARTICLE) if chosen.kind == "idx" else dataset.fingerprint.text
-    if dataset.labels and dataset.labels != manifest.labels:
-        raise AnswersInvalid(
-            f"the images of {where} are of {', '.join(dataset.labels)}, and {manifest} knows "
-            f"{', '.join(manifest.labels)}; evaluate it with images of its own classes"
-        )
+    _check_classes(dataset.labels, where, manifest)
     test = dataset.test
     about = Data(f"the test images of {where}", test.sha256, len(test.pixels))
     return test.pixels, test.labels.astype(np.int64), test.ids or (), about
+
+
+def _check_classes(labels: Sequence[str], where: str, manifest: Manifest) -> None:
+    if labels and tuple(labels) != manifest.labels:
+        raise AnswersInvalid(
+            f"the images of {where} are of {', '.join(labels)}, and {manifest} knows "
+            f"{', '.join(manifest.labels)}; evaluate it with images of its own classes"
+        )
 
 
 def _answers(

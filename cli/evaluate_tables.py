@@ -10,6 +10,7 @@ from rich.text import Text
 from flumen.cli.output import console, print_rows, print_whole, printable
 from flumen.cli.train import print_confusion
 from flumen.models.evaluation.calibration import Reliability
+from flumen.models.evaluation.comparison import Comparison
 from flumen.models.evaluation.intervals import Interval
 from flumen.models.evaluation.measures import ClassScore
 from flumen.models.evaluation.report import Against, Report
@@ -60,11 +61,12 @@ def _print_classes(classes: Sequence[ClassScore]) -> None:
 
 def comparison_in_words(report: Report, other: Against) -> str:
     """Return what McNemar's test says of two models, in sentences."""
-    found, name, against = (
-        other.comparison,
-        f"{report.model}@{report.version}",
-        f"{other.model}@{other.version}",
-    )
+    names = f"{report.model}@{report.version}", f"{other.model}@{other.version}"
+    return difference_in_words(*names, other.comparison)
+
+
+def difference_in_words(name: str, against: str, found: Comparison) -> str:
+    """Return what McNemar's test says of two that answered to the same images, in sentences."""
     if found.only_first + found.only_second == 0:
         return f"{name} and {against} are right and wrong on the same images."
     points = f"{100 * found.difference:+.2f} points"

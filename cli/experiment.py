@@ -116,7 +116,8 @@ def list_runs(
 def show(run_id: RunId, *, of: OfData = "", as_json: AsJson = False) -> None:
     """Show all that is known of a run."""
     with _runs(load_settings()) as store:
-        print_run(_one(store, run_id, of), as_json)
+        found = _one(store, run_id, of)
+        print_run(found, as_json, store.list(data_sha256=found.data_sha256))
 
 
 @app.command()
@@ -171,6 +172,7 @@ def _computed(
 ) -> "Sequence[Run]":
     from flumen.cli.dataset_options import read_images
     from flumen.cli.experiment_progress import Shown
+    from flumen.cli.model_index import tell_index
     from flumen.models.experiments.data import choose_images
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
@@ -180,7 +182,7 @@ def _computed(
     from flumen.models.trainers.trainer import find_trainer
 
     trainer = find_trainer(grid.trainer)
-    images = choose_images(read_images(_options(grid.data), settings), grid.data, trainer)
+    images = choose_images(read_images(dataset_options(grid.data), settings), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
     rungs = None
     if halving or grid.halving:
@@ -191,11 +193,15 @@ def _computed(
         arrays = images.in_files(Path(folder))
         engine = Engine(store, images, arrays, grid.name, keeper, shown, processes or cores())
         if rungs is None:
-            return engine.compute(wanted)
-        return by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
+            runs = engine.compute(wanted)
+        else:
+            runs = by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
+    if keeper.registered:
+        tell_index(settings, repository, *keeper.registered)
+    return runs
 
 
-def _options(data: "GridData") -> "DatasetOptions":
+def dataset_options(data: "GridData") -> "DatasetOptions":
     """Return a grid's images as the options of `flumen train` that they are."""
     from flumen.cli.dataset_options import DatasetOptions
 

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from flumen.cli.evaluate_tables import difference_in_words
 from flumen.cli.output import console, iso_time, print_facts, print_json, print_rows, print_whole
 from flumen.models.experiments.java_double import java_double
 from flumen.models.experiments.run import Run
@@ -15,6 +17,9 @@ from flumen.models.experiments.setting import RATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from flumen.models.evaluation.comparison import Comparison
+    from flumen.models.evaluation.intervals import Stability
 
 _MOST_GRIDS = 12
 _MOST_ROUNDS = 20
@@ -24,8 +29,8 @@ _COLD, _WARM = (120, 0, 0), (0, 110, 40)
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """Return a run for JSON: its record, and what runs are compared by."""
-    named = {each.name: getattr(run, each.name) for each in fields(run)}
+    """Return a run for JSON: its record without each single answer, and what runs are compared by."""
+    named = {each.name: getattr(run, each.name) for each in fields(run) if each.name != "answers"}
     return {**named, "curves": [asdict(one) for one in run.curves], "accuracy": run.accuracy} | {
         part: asdict(found) if (found := getattr(run, part)) else None for part in ("validation", "test")
     }
@@ -65,12 +70,22 @@ def print_runs(runs: Sequence[Run], as_json: bool) -> None:
     print_rows([_row(run) for run in ranked], as_json=False, title="Runs, the best first")
 
 
-def print_run(run: Run, as_json: bool) -> None:
-    """Print all that is known of a run."""
+def print_run(run: Run, as_json: bool, alike: Sequence[Run] = ()) -> None:
+    """Print all that is known of a run, and how those do that differ from it in nothing but the seed."""
+    found = _stability(run, alike)
     if as_json:
-        print_json(as_dict(run))
+        print_json(as_dict(run) | {"over_seeds": found and asdict(found)})
         return
     print_facts(_facts(run).items())
+    if found is not None and found.std is not None and found.interval is not None:
+        low, high = found.interval.low, found.interval.high
+        console.print(
+            f"Over {found.runs} seeds: accuracy {found.mean:.4f}, standard deviation {found.std:.4f}; the mean is "
+            f"between {low:.4f} and {high:.4f} (95 %, Student).",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
     print_rows(
         [asdict(one) for one in run.curves[-_MOST_ROUNDS:]],
         as_json=False,
@@ -83,22 +98,50 @@ def print_run(run: Run, as_json: bool) -> None:
         )
 
 
+def _stability(run: Run, alike: Sequence[Run]) -> "Stability | None":
+    """Return the spread of accuracy over the seeds of a run's setting; None where there is one only."""
+    from flumen.models.evaluation.intervals import stability
+
+    def setting(one: Run) -> tuple[Any, ...]:
+        return one.trainer, one.outputs, one.data_sha256, sorted(one.parameters.items(), key=str)
+
+    same = {one.seed: one.accuracy for one in alike if setting(one) == setting(run) and one.state == "done"}
+    known = [accuracy for accuracy in same.values() if accuracy is not None]
+    return stability(np.array(known)) if len(known) > 1 else None
+
+
+def _comparison(one: Run, other: Run) -> "Comparison | None":
+    """Return what McNemar's test says of two runs; None where one kept no answers, or they are to other images."""
+    from flumen.models.evaluation.comparison import compare_right
+    from flumen.models.experiments.answered import right_answers
+
+    if one.data_sha256 != other.data_sha256:
+        return None
+    first, second = right_answers(one), right_answers(other)
+    return None if first is None or second is None else compare_right(first, second)
+
+
 def print_two(one: Run, other: Run, as_json: bool) -> None:
-    """Print where two runs differ."""
+    """Print where two runs differ, and what McNemar's test says of them."""
     first, second = _comparable(one), _comparable(other)
     rows = [
         {"what": name, "one": first.get(name), "other": second.get(name)}
         for name in dict.fromkeys([*first, *second])
         if first.get(name) != second.get(name) or name in _MEASURES
     ]
+    found = _comparison(one, other)
     measured = [name for name in _MEASURES if one.test and other.test]
     changes = {name: getattr(other.test, name) - getattr(one.test, name) for name in measured}
     if as_json:
-        print_json({"one": as_dict(one), "other": as_dict(other), "difference": changes})
+        two = {"one": as_dict(one), "other": as_dict(other), "difference": changes}
+        print_json(two | {"mcnemar": found and asdict(found)})
         return
     for row in rows:
         row["difference"] = changes.get(str(row["what"]))
     print_rows(rows, as_json=False)
+    if found is not None:
+        said = difference_in_words(one.run_id, other.run_id, found)
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_grids(runs: Sequence[Run]) -> None:
@@ -171,7 +214,7 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _facts(run: Run) -> dict[str, Any]:
     shown = {each.name: getattr(run, each.name) for each in fields(run)}
-    for name in ("parameters", "software", "curves", "confusion", "validation", "test", "schema"):
+    for name in ("parameters", "software", "curves", "confusion", "answers", "validation", "test", "schema"):
         del shown[name]
     for name in _TIMES:
         shown[name] = shown[name] and f"{iso_time(shown[name])}Z"

@@ -46,8 +46,8 @@ def index(
     console.print(f"{len(entries):,} versions of models are in the index", highlight=False)
 
 
-def tell_index(settings: Settings, repository: Repository, manifest: Manifest) -> None:
-    """Write one version into the index. Where Solr does not take it now, say so: the repository has it all.
+def tell_index(settings: Settings, repository: Repository, *manifests: Manifest) -> None:
+    """Write versions into the index. Where Solr does not take it now, say so: the repository has it all.
 
     Where Solr is none of the stores that the setting `sinks` names, there is no index.
     """
@@ -55,17 +55,17 @@ def tell_index(settings: Settings, repository: Repository, manifest: Manifest) -
 
     if "solr" not in settings.sinks:
         return
-    entry = entry_of(manifest, Reports(repository.url).of(manifest.name, manifest.version))
+    reports = Reports(repository.url)
+    entries = [entry_of(each, reports.of(each.name, each.version)) for each in manifests]
     try:
         found = SolrModelIndex(settings.solr_options())
         try:
-            found.put([entry])
+            found.put(entries)
         finally:
             found.close()
     except StoreError as error:
-        said = (
-            f"{manifest} is not in the index of models: {error}. Later, `flumen models index` puts it there."
-        )
+        named = f"{', '.join(map(str, manifests))} {'is' if len(manifests) == 1 else 'are'}"
+        said = f"{named} not in the index of models: {error}. Later, `flumen models index` makes up for it."
         errors.print(printable(as_called(said)), markup=False, highlight=False, soft_wrap=True)
 
 

@@ -19,7 +19,7 @@ def sql(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask Kudu in SQL: the tables images, predictions, image_chunks, view_chunks, the views answers and mnist."""
+    """Ask Kudu in SQL: tables images, predictions, image_chunks, view_chunks, model_runs; views answers, mnist."""
     from flumen.replay.memory import bounded_memory, bytes_to_use
     from flumen.stores.kudu import KuduReader
 

@@ -17,7 +17,8 @@ ModelError
 ├── UnknownTrainer         no trainer of that name is installed
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
-├── TrainingFailed         the network's weights left the range of numbers
+├── TrainingFailed         nothing was learnt: of these images, or with these parameters
+│   └── Diverged               the network's weights left the range of numbers
 ├── ExportDiffers          a model's ONNX file does not answer as its trainer does
 ├── GridInvalid            a grid file that cannot be read, or makes no settings or too many
 ├── RunNotFound            no run or experiment of that name stands in the store
@@ -130,7 +131,18 @@ class ExtraMissing(ModelError):
 
 
 class TrainingFailed(ModelError):
-    """The network's weights left the range of numbers: the rate is too high."""
+    """Nothing was learnt: the trainer cannot do it with such images or parameters."""
+
+
+class Diverged(TrainingFailed):
+    """The network's weights left the range of numbers: the rate is too high.
+
+    `before`: what had been learnt until the round before, as the trainer's `Trained`; None where that was nothing.
+    """
+
+    def __init__(self, message: str, before: object = None) -> None:
+        super().__init__(message)
+        self.before = before
 
 
 class ExportDiffers(ModelError):

@@ -21,7 +21,7 @@ from flumen.stores.kudu import KuduReader, Predicate
 if TYPE_CHECKING:
     import duckdb
 
-TABLES = ("images", "predictions", "image_chunks", "view_chunks")
+TABLES = ("images", "predictions", "image_chunks", "view_chunks", "model_runs")
 # No files, no extensions, no Python variables. One thread: Kudu's drivers are used by one at a time.
 DUCKDB_SETTINGS: Mapping[str, Any] = {
     "enable_external_access": False,
@@ -109,10 +109,10 @@ def query(reader: KuduReader, sql: str) -> Result:
 def _present(reader: KuduReader) -> Sequence[str]:
     there = set(reader.tables())
     present = [table for table in TABLES if table in there]
-    if "images" not in present:
+    if not present:
         raise BadQuery(
-            "there is no table of images in Kudu yet: start a worker with `flumen worker`, it creates the tables; "
-            "or check the table prefix in the settings"
+            "there is no table of images in Kudu yet, nor of runs: start a worker with `flumen worker`, it creates "
+            "the tables of images, or an experiment; or check the table prefix in the settings"
         )
     return present
 

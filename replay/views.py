@@ -37,6 +37,8 @@ class View:
 
 def views(schemas: Mapping[str, pa.Schema]) -> tuple[View, ...]:
     """Return the views that tables of these columns allow; a chain that does not classify allows none."""
+    if "images" not in schemas:
+        return ()
     images = set(schemas["images"].names)
     found = []
     if {"model", *ARTICLE_COLUMNS.values()} <= images:

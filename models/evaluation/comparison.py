@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flumen.models.errors import AnswersInvalid
 from flumen.models.evaluation.answers import Answers
@@ -45,9 +46,20 @@ def compare(first: Answers, second: Answers) -> Comparison:
         AnswersInvalid: they are not to the same images with the same labels.
     """
     check_same(first, second)
+    return compare_right(first.right, second.right)
+
+
+def compare_right(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Comparison:
+    """Compare two models by which of the same images, in the same order, each has right (bool, n), as `compare` does.
+
+    Raises:
+        AnswersInvalid: they are not as many, or none.
+    """
     images = len(first)
-    only_first = int(np.sum(first.right & ~second.right))
-    only_second = int(np.sum(second.right & ~first.right))
+    if not images or images != len(second):
+        raise AnswersInvalid(f"answers to {images:,} and to {len(second):,} images cannot be compared")
+    only_first = int(np.sum(first & ~second))
+    only_second = int(np.sum(second & ~first))
     exact = only_first + only_second < EXACT_BELOW
     return Comparison(
         images=images,

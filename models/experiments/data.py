@@ -21,7 +21,7 @@ class Images:
     """What every run of an experiment learns from and is tested on, and how it sees it.
 
     `sha256` is part of a run's key: it tells the data set's fingerprint, what of it is taken, and the preprocessing.
-    `fingerprint`: of the images to learn from; `tested_sha256`: of those to test on.
+    `fingerprint`: what a model's manifest says of it.
     """
 
     dataset: Dataset
@@ -29,7 +29,6 @@ class Images:
     preprocess: Preprocess
     sha256: str
     fingerprint: Fingerprint
-    tested_sha256: str
 
     def in_files(self, folder: Path) -> Path:
         """Return where the images are as `open_arrays` maps them: this empty folder, unless they are in files already.
@@ -74,7 +73,6 @@ def choose_images(dataset: Dataset, data: Data, trainer: Trainer) -> Images:
         preprocess,
         hashlib.sha256(told).hexdigest(),
         chosen.fingerprint,
-        chosen.test.sha256,
     )
 
 

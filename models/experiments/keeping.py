@@ -1,12 +1,15 @@
 """Which runs' models go into the repository, and how they get there."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from flumen.models.errors import ModelError
+from flumen.models.evaluation.kept import Reports
 from flumen.models.experiments.data import Images
 from flumen.models.experiments.local.jobs import Export, Exported
 from flumen.models.experiments.run import Run
+from flumen.models.manifest import Manifest
 from flumen.models.repository import Repository
 
 Keep = Literal["best", "all", "none"]
@@ -26,6 +29,8 @@ class Keeper:
         self._keep = keep
         self._images = images
         self._best = -1.0
+        self.registered: list[Manifest] = []
+        """Those that `register` has registered."""
 
     def know(self, runs: Iterable[Run]) -> None:
         """Learn of runs that stand and whose models are there."""
@@ -44,12 +49,13 @@ class Keeper:
             self._name,
             self._images.fingerprint.text,
             self._images.fingerprint.sha256,
-            self._images.tested_sha256,
             {"run": run.run_id, "experiment": run.experiment},
         )
 
     def register(self, exported: Exported) -> tuple[int, str]:
-        """Register a model; return its version and its sha256. One that is there already is not registered again.
+        """Register a model, and keep the report on it; return its version and its sha256.
+
+        One that is there already is not registered again.
 
         Raises:
             ModelError: it was not made, or is refused, or cannot be written.
@@ -60,5 +66,13 @@ class Keeper:
         for version in reversed(self._repository.versions(self._name)):
             # Whoever was killed between the registration and the run's end has left it here.
             if self._repository.manifest(self._name, version).sha256 == manifest.sha256:
+                self._note(version, exported)
                 return version, manifest.sha256
-        return self._repository.register(exported.content, manifest), manifest.sha256
+        version = self._repository.register(exported.content, manifest)
+        self._note(version, exported)
+        return version, manifest.sha256
+
+    def _note(self, version: int, exported: Exported) -> None:
+        if exported.report is not None:
+            Reports(self._repository.url).keep(replace(exported.report, version=version))
+        self.registered.append(self._repository.manifest(self._name, version))

@@ -24,7 +24,7 @@ Row = Mapping[str, str | int | float | None]
 _MEASURES = ("accuracy", "precision", "recall", "f1")
 _JSON = ("parameters", "curves", "confusion", "software")
 _MOST_ROUNDS_KEPT = 1_000
-_LONG = ("curves", "confusion", "software", "error")
+_LONG = ("curves", "confusion", "answers", "software", "error")
 """What no table of runs shows."""
 
 
@@ -56,7 +56,8 @@ class Run:
     renewals of its claim, which is over where `lease_s` seconds pass without one. Times are microseconds since the
     epoch by the clock of that process, for people; nothing is decided by them. `rounds`: how many are over. `curves`:
     at most about 1,000 of them, evenly spaced. `confusion`: known label, predicted label, and how many of the test
-    images, where there are any. `error`: what was said by the trainer that diverged, or by what failed.
+    images, where there are any. `answers`: to each test image, as `answered.py` packs them. `error`: what was said by
+    the trainer that diverged, or by what failed.
     """
 
     run_id: str
@@ -82,6 +83,7 @@ class Run:
     validation: Measures | None = None
     test: Measures | None = None
     confusion: tuple[tuple[int, int, int], ...] = ()
+    answers: str = ""
     model: str | None = None
     model_version: int | None = None
     model_sha256: str | None = None
@@ -96,7 +98,12 @@ class Run:
 
     @property
     def accuracy(self) -> float | None:
-        """What runs are compared by: the accuracy on the validation part, or where there is none on the test images."""
+        """What runs are compared by: the accuracy on the validation part, or where there is none on the test images.
+
+        None of a run that diverged: its measures are those of what its rounds had left before, which is no model.
+        """
+        if self.state == "diverged":
+            return None
         measures = self.validation or self.test
         return measures.accuracy if measures else None
 

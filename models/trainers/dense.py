@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.errors import TrainingFailed
+from flumen.models.errors import Diverged
 from flumen.models.manifest import tensor_shape
 from flumen.models.trainers.descent import Descent, Examples, Floats, Layers, Rule
 from flumen.models.trainers.rounds import Rounds
@@ -55,7 +55,7 @@ def train_layers(task: Task, schedule: Schedule) -> TrainedLayers:
     do not promise.
 
     Raises:
-        TrainingFailed: the weights left the range of numbers.
+        Diverged: the weights left the range of numbers; what the rounds before have left goes with it.
     """
     import scipy.linalg.blas  # noqa: F401 - its threads are limited only once it is there
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -75,9 +75,14 @@ def train_layers(task: Task, schedule: Schedule) -> TrainedLayers:
         while goes_on:
             loss = descent.epoch(random)
             layers = descent.layers
-            _check_finite(loss, layers, schedule.rule)
+            if reason := _divergence(loss, layers):
+                before = _trained(task, schedule, rounds, rounds.best) if rounds.best else None
+                raise Diverged(f"training failed: {reason}. Choose a rate below {schedule.rule.rate}", before)
             goes_on = rounds.take(loss, _accuracy(layers, validation, task), lambda kept=layers: kept)  # type: ignore[misc]
-    layers = rounds.result()
+    return _trained(task, schedule, rounds, rounds.result())
+
+
+def _trained(task: Task, schedule: Schedule, rounds: Rounds[Layers], layers: Layers) -> TrainedLayers:
     facts = descent_facts(schedule.rule, rounds.best_number)
     return TrainedLayers(layers, tensor_shape(task.preprocess), tuple(rounds.all), facts)
 
@@ -151,10 +156,10 @@ def _accuracy(layers: Layers, tensor: Floats | None, task: Task) -> float | None
     return float(np.mean(layers.probabilities(tensor).argmax(axis=1) == task.validation.labels))
 
 
-def _check_finite(loss: float, layers: Layers, rule: Rule) -> None:
+def _divergence(loss: float, layers: Layers) -> str:
+    """Return what is no number any more, or nothing."""
     if not math.isfinite(loss):
-        raise TrainingFailed(f"training failed: the loss is {loss}. Choose a rate below {rule.rate}")
+        return f"the loss is {loss}"
     if not all(np.isfinite(one).all() for one in (*layers.weights, *layers.biases)):
-        raise TrainingFailed(
-            f"training failed: the weights left the range of numbers. Choose a rate below {rule.rate}"
-        )
+        return "the weights left the range of numbers"
+    return ""

@@ -73,7 +73,7 @@ def make_model(
         DatasetInvalid: the labels are not 0 to n, each at least once to learn from and once to test on, or have names
             of another number, or there is one only; or the images are no bytes, of different sizes, or not of the
             size of the model.
-        TrainingFailed: the weights left the range of numbers.
+        Diverged, TrainingFailed: the weights left the range of numbers, or nothing can be learnt so.
         ExtraMissing: the trainer needs a package that is not installed.
         ExportDiffers: the ONNX file does not answer as the trainer does.
     """
@@ -96,9 +96,7 @@ def make_model(
         software=software_of(trainer),
     )
     content, manifest, classifier = export_model(name, task, trained, training, dataset.test)
-    answers = _answers(classifier, dataset.test)
-    about = Data(f"the test images of {dataset.fingerprint.text}", dataset.test.sha256, len(answers))
-    found = make_report(manifest, answers, about, time.time_ns() // 1000)
+    answers, found = answers_and_report(classifier, manifest, dataset.test)
     evaluation = score(answers.predictions, answers.known, labels)
     return Made(content, replace(manifest, scores=scores_of(found)), evaluation, found, trained.rounds)
 
@@ -131,6 +129,21 @@ def export_model(
     classifier = OnnxClassifier(content, manifest)
     check_export(trained, classifier, checked)
     return content, replace(manifest, golden=_golden(classifier, checked)), classifier
+
+
+def answers_and_report(
+    classifier: OnnxClassifier, manifest: Manifest, test: Labelled
+) -> tuple[Answers, Report]:
+    """Return what a model answers to the images to test on, and all that is measured of it.
+
+    The manifest has to say what the model has learnt from; the report calls the images the test images of that.
+    """
+    ids = test.ids or [f"test-{row:05d}" for row in range(len(test.labels))]
+    pixels, known = test.pixels, test.labels.astype(np.int64)
+    answers = Answers(ask(classifier, pixels), known, ids, manifest.labels)
+    of = manifest.training.data if manifest.training else "images that are not known"
+    about = Data(f"the test images of {of}", test.sha256, len(answers))
+    return answers, make_report(manifest, answers, about, time.time_ns() // 1000)
 
 
 def check_export(trained: Trained, classifier: OnnxClassifier, images: Labelled) -> None:
@@ -242,11 +255,6 @@ def software_of(trainer: Trainer) -> dict[str, str]:
             sorted({f"{one['internal_api']} {one['version']} {one.get('architecture')}" for one in blas})
         ),
     }
-
-
-def _answers(classifier: OnnxClassifier, test: Labelled) -> Answers:
-    ids = test.ids or [f"test-{row:05d}" for row in range(len(test.labels))]
-    return Answers(ask(classifier, test.pixels), test.labels.astype(np.int64), ids, classifier.labels)
 
 
 def _profile(train_set: Labelled, classes: int, threshold: int | None) -> Profile:

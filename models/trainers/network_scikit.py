@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.errors import TrainingFailed
+from flumen.models.errors import Diverged, TrainingFailed
 from flumen.models.manifest import tensor_shape
 from flumen.models.trainers.dense import BLAS_THREADS, descent_facts
 from flumen.models.trainers.descent import Layers, Rule
@@ -120,11 +120,9 @@ def _one_epoch(
         with np.errstate(all="ignore"):
             network.partial_fit(tensor, task.train.labels, classes=classes)
     except ValueError as error:
-        raise TrainingFailed(f"training failed: {error}. Choose a rate below {parameters.rate}") from error
+        raise Diverged(f"training failed: {error}. Choose a rate below {parameters.rate}") from error
     if not np.isfinite(network.loss_):
-        raise TrainingFailed(
-            f"training failed: the loss is {network.loss_}. Choose a rate below {parameters.rate}"
-        )
+        raise Diverged(f"training failed: the loss is {network.loss_}. Choose a rate below {parameters.rate}")
 
 
 def scikit_onnx(network: "MLPClassifier", shape: tuple[int, ...]) -> bytes:

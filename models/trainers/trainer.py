@@ -106,7 +106,9 @@ class Trainer(Protocol):
         """Learn. The same task, parameters and processor give the same result.
 
         Raises:
-            TrainingFailed: the weights left the range of numbers, or the images are not such as it learns from.
+            Diverged: the weights left the range of numbers; an experiment keeps that as a result. Where rounds went
+                well before, what they left goes with it.
+            TrainingFailed: the images, or the parameters, are not such as it learns from.
             ExtraMissing: a package is not installed; the message names the extra.
         """
 

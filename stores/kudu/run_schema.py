@@ -29,6 +29,7 @@ _TYPES = {
     "test_recall": "double",
     "test_f1": "double",
     "confusion": "string",
+    "answers": "string",
     "model": "string",
     "model_version": "int32",
     "model_sha256": "string",

@@ -11,11 +11,16 @@ from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from flumen.cli import experiment
 from flumen.cli.background import environment_of
+from flumen.models.errors import RunNotFound
 from flumen.models.experiments.run import Run
 from flumen.models.experiments.run_store import RunStore
-from flumen.stores.kudu import KuduRuns
+from flumen.replay.errors import BadQuery
+from flumen.replay.sql import query
+from flumen.stores.kudu import KuduReader, KuduRuns
 
 GRID = """
 name = "few"
@@ -66,16 +71,30 @@ def start(settings: Any, grid: Path) -> Iterator[Callable[[str], "subprocess.Pop
             pass
 
 
+@pytest.fixture
+def ask(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Call a subcommand of `flumen experiment` in this process."""
+    for name, value in environment_of(settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*arguments: str) -> str:
+        result = CliRunner().invoke(experiment.app, arguments, catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return call
+
+
 def done(store: RunStore) -> dict[str, Run]:
     return {run.run_id: run for run in store.list("few") if run.stands}
 
 
 def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
-    start: Any, store: RunStore, grid: Path, run_flumen: Any, wait_until: Any
+    start: Any, store: RunStore, grid: Path, run_flumen: Any, wait_until: Any, ask: Any, settings: Any
 ) -> None:
-    nothing = run_flumen("experiment", "resume", str(grid))
-    assert nothing.returncode == 1
-    assert b"RunNotFound" in nothing.stderr
+    with pytest.raises(RunNotFound):
+        ask("resume", str(grid))
 
     first = start("run")
     wait_until(lambda: len(done(store)) >= 1, "a run that stands", first.poll)
@@ -103,14 +122,25 @@ def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
     assert set(done(store)) == {run["run_id"] for run in runs}
 
     one, other = runs[0]["run_id"], runs[2]["run_id"]
-    shown = run_flumen("experiment", "show", one).stdout.decode()
+    shown = ask("show", one)
     assert "Examples labeled as 0 classified by model as 0:" in shown
     assert "parameter hidden" in shown
-    compared = json.loads(run_flumen("experiment", "compare", one, other, "--json").stdout)
+    assert "Over 4 seeds: accuracy" in shown
+    compared = json.loads(ask("compare", one, other, "--json"))
     assert compared["one"]["seed"] != compared["other"]["seed"]
-    listed = run_flumen("experiment", "list", "few").stdout.decode()
+    assert compared["mcnemar"]["images"] == 200
+    listed = ask("list", "few")
     assert "Accuracy by rate (down) and seed (across), 10 outputs" in listed
     assert listed.count("diverged") == 8  # four in the table of accuracies, four in that of runs
+
+    reader = KuduReader(settings.kudu_options())
+    found = query(
+        reader, "select count(distinct run_id), count(*) from model_runs where state in ('done', 'diverged')"
+    )
+    assert found.rows == [(8, 8)]
+    with pytest.raises(BadQuery, match=r"model_runs\(run_id"):
+        query(reader, "select * from images")
+    reader.close()
 
 
 def _runs(process: psutil.Process) -> bool:

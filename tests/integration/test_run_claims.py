@@ -13,7 +13,7 @@ from flumen.stores.kudu import KuduOptions, KuduRuns
 
 DATA = "d" * 64
 FRESH, LEFT = range(12), range(12, 24)
-PROCESSES = 3
+PROCESSES = 2
 
 CLAIMING = """
 import json, sys

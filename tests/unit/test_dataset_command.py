@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from test_training_small import write_idx
 from typer.testing import CliRunner, Result
 
 from flumen.cli.main import app
@@ -82,18 +83,24 @@ def test_a_list_gives_the_same_pixels_and_groups_stay_together(photos: Path, tmp
     assert all(each[part] % 5 == 0 for each in found["classes"] for part in ("train", "validation", "test"))
 
 
-def test_idx_files_are_what_they_were_and_may_be_split(mnist: Path, tmp_path: Path) -> None:
-    found = shown("--data", mnist)
-    assert found["sha256"] == read_dataset(mnist).train.sha256
-    assert found["classes"][-1] == {"class": "all", "train": 60000, "test": 10000}
-    split = shown("--data", mnist, "--validation", "0.1", "--export", tmp_path / "all.npz")
+def test_idx_files_are_what_they_were_and_may_be_split(tmp_path: Path) -> None:
+    folder = tmp_path / "idx"
+    folder.mkdir()
+    random = np.random.default_rng(2)
+    for part, count in (("train", 2000), ("t10k", 300)):
+        write_idx(folder / f"{part}-images-idx3-ubyte", random.integers(0, 256, (count, 28, 28)))
+        write_idx(folder / f"{part}-labels-idx1-ubyte", np.arange(count) % 10)
+    found = shown("--data", folder)
+    assert found["sha256"] == read_dataset(folder).train.sha256
+    assert found["classes"][-1] == {"class": "all", "train": 2000, "test": 300}
+    split = shown("--data", folder, "--validation", "0.1", "--export", tmp_path / "all.npz")
     counts = split["classes"][-1]
-    assert counts["train"] + counts["validation"] == 60_000
-    assert abs(counts["validation"] - 6000) < 5 * np.sqrt(60_000 * 0.1 * 0.9)
+    assert counts["train"] + counts["validation"] == 2000
+    assert abs(counts["validation"] - 200) < 5 * np.sqrt(2000 * 0.1 * 0.9)
     with np.load(tmp_path / "all.npz") as arrays:
         assert arrays["validation_pixels"].shape == (counts["validation"], 28, 28)
-        assert arrays["test_labels"].shape == (10_000,)
-    assert "exists already" in str(run("--data", mnist, "--export", tmp_path / "all.npz").exception)
+        assert arrays["test_labels"].shape == (300,)
+    assert "exists already" in str(run("--data", folder, "--export", tmp_path / "all.npz").exception)
 
 
 @pytest.mark.parametrize(

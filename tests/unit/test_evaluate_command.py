@@ -146,7 +146,7 @@ def test_where_solr_does_not_answer_all_is_done_and_said(root, data, monkeypatch
     assert (
         "shapes@1 is not in the index of models: Solr at http://127.0.0.1:1/solr does not answer" in done.text
     )
-    assert "models index` puts it there" in done.text
+    assert "models index` makes up for it" in done.text
     assert len(Reports(root).of("shapes", 1)) == 1
     assert "index of models" not in run("shapes@1", "--root", root, "--data", data, "--no-index").text
     monkeypatch.setenv("FLUMEN_SINKS", '["kudu"]')
@@ -218,7 +218,7 @@ def test_a_report_is_read_back_and_a_later_versions_keys_are_ignored():
     assert from_json(json.dumps(more).encode(), "it") == report
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 @given(some_answers(most=12))
 def test_any_answers_have_a_report_of_plain_numbers(made):
     """One image, one class only, a class that is never predicted, answers of full confidence: no NaN, no error."""

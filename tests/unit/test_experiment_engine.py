@@ -14,6 +14,9 @@ import pytest
 from flumen.models.datasets.arrays import open_arrays
 from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset, with_validation
 from flumen.models.errors import DatasetInvalid, GridInvalid
+from flumen.models.evaluation.kept import Reports
+from flumen.models.evaluation.report import scores_of
+from flumen.models.experiments.answered import right_answers
 from flumen.models.experiments.data import choose_images
 from flumen.models.experiments.grid import Data, Halving, parse_grid
 from flumen.models.experiments.halving import by_halving, halving_of
@@ -110,8 +113,12 @@ def test_every_run_is_computed_once_and_one_that_diverged_is_a_result(
     assert right / 300 == done.test.accuracy > 0.3
     assert [one.number for one in done.curves] == [1, 2, 3]
     assert done.curves[-1].accuracy == done.validation.accuracy
-    assert diverged.test is None
+    assert diverged.test is diverged.accuracy is None
     assert "rate" in str(diverged.error)
+    right_of_done = right_answers(done)
+    assert right_of_done is not None
+    assert (len(right_of_done), int(right_of_done.sum())) == (300, right)
+    assert right_answers(diverged) is None
 
     again = Watching()
     assert [run.state for run in engine(again).compute(wanted)] == ["done", "diverged"] * 2
@@ -126,6 +133,20 @@ def test_every_run_is_computed_once_and_one_that_diverged_is_a_result(
     assert manifest.training.parameters["run"] == best.run_id
     assert manifest.scores is not None
     assert manifest.scores.accuracy == (best.test.accuracy if best.test else None)
+    [report] = Reports(repository.url).of(manifest.name, manifest.version)
+    assert scores_of(report) == manifest.scores
+
+
+def test_a_trainer_that_cannot_learn_so_has_failed_and_not_diverged(
+    engine: Callable[..., Engine],
+) -> None:
+    neighbours = find_trainer("neighbours")
+    grid = parse_grid(
+        'name = "few"\ntrainer = "neighbours"\n[parameters]\nimages = 10\nneighbours = 20', "few.toml"
+    )
+    (run,) = engine(Watching()).compute(settings_of(grid, neighbours, 10))
+    assert run.state == "failed"
+    assert "TrainingFailed" in str(run.error)
 
 
 def test_a_setting_gives_the_same_weights_however_many_processes_there_are(

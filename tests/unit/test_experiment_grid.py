@@ -1,10 +1,13 @@
 """Grid files: what they may say, what is said of a mistake, and which settings come of them."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from flumen.cli.dataset_options import DatasetOptions
+from flumen.cli.experiment import dataset_options
 from flumen.models.errors import BadParameters, GridInvalid
 from flumen.models.experiments.grid import SHIPPED, Grid, parse_grid, read_grid
 from flumen.models.experiments.search import at_rung, settings_of
@@ -88,6 +91,43 @@ def test_a_run_of_another_rung_is_another_run() -> None:
 def test_a_range_is_cut_evenly_on_its_scale() -> None:
     text = USUAL + 'rate = {from = 0.001, to = 10, scale = "log", steps = 5}'
     assert [one.split("_")[2] for one in ids(text)] == ["0.001", "0.01", "0.1", "1.0", "10.0"]
+
+
+def test_the_images_are_named_by_the_options_of_the_other_commands() -> None:
+    text = """[data]
+from = "kudu"
+data = "unused"
+where = "knownlabel < 3"
+label = "label"
+group = "source"
+labels = "a,b"
+size = "8x8"
+colour = true
+resize = "crop"
+like = "photos"
+validation = 0.25
+test = 0.2
+snapshot = 5
+train_images = 7
+"""
+    data = grid(text).data
+    assert data.train_images == 7
+    assert dataset_options(data) == DatasetOptions(
+        kind="kudu",
+        data=Path("unused"),
+        where="knownlabel < 3",
+        label="label",
+        group="source",
+        labels="a,b",
+        size="8x8",
+        colour=True,
+        resize="crop",
+        like="photos",
+        validation=0.25,
+        test=0.2,
+        snapshot_us=5,
+    )
+    assert dataset_options(grid().data) == DatasetOptions()
 
 
 @pytest.mark.parametrize("method", ["random", "sobol"])

@@ -1,12 +1,17 @@
 """The record of a run: what is ignored, what has a default, what is damaged."""
 
+import zlib
+from base64 import b64encode
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flumen.models.errors import RunUnreadable
+from flumen.models.experiments.answered import packed_answers, right_answers
 from flumen.models.experiments.claimant import Claimant, parse_claimant, this_process
 from flumen.models.experiments.run import Measures, Round, Run, from_row, thinned, to_row
 from flumen.stores.kudu.run_schema import runs_table
@@ -48,6 +53,23 @@ def test_of_many_rounds_some_are_kept_and_always_the_last(count: int) -> None:
     assert kept[-1:] == rounds[-1:]
     assert min(count, 500) <= len(kept) <= 1000
     assert len({later.number - one.number for one, later in pairwise(kept)}) <= 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 255)), max_size=300))
+def test_which_answers_were_right_comes_back(answers: list[tuple[int, int]]) -> None:
+    known, predicted = np.array(answers, np.int64).reshape(-1, 2).T
+    run = from_row(to_row(replace(RUN, answers=packed_answers(known.astype(np.uint8), predicted))))
+    right = right_answers(run)
+    assert right is not None
+    np.testing.assert_array_equal(right, known == predicted)
+
+
+def test_a_run_without_answers_has_none_and_damaged_ones_are_named() -> None:
+    assert right_answers(RUN) is None
+    odd = b64encode(zlib.compress(b"abc")).decode()
+    for damaged in ("no base64", b64encode(b"no zlib").decode(), odd):
+        with pytest.raises(RunUnreadable, match=r"'10_1_0\.1'"):
+            right_answers(replace(RUN, answers=damaged))
 
 
 def test_who_holds_a_run_is_read_back() -> None:

@@ -6,9 +6,9 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from test_training_small import write_idx
 from typer.testing import CliRunner
 
 from flumen.cli import dataset, evaluate, train, trainers
-from flumen.models.errors import BadParameters, DatasetInvalid, UnknownTrainer
+from flumen.models.errors import BadParameters, DatasetInvalid, RepositoryUnavailable, UnknownTrainer
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import scores_of
 from flumen.models.repository import CHAMPION, Repository
@@ -153,12 +153,10 @@ def test_trainers_shows_what_can_be_set(root: str) -> None:
     assert "flumen train --trainer trees --set" in run("trainers", "trees")
 
 
-def started(root: str, data: str, **more: Any) -> subprocess.Popen[str]:
+def started(root: str, data: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "flumen", "train", "--data", data, "--root", root, "--name", "rows"]
     options = ["--epochs", str(MANY_EPOCHS), "--batch-size", "1", "--validation", "0.2"]
-    return subprocess.Popen(
-        [*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **more
-    )
+    return subprocess.Popen([*command, *options], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def after_a_round(process: subprocess.Popen[str]) -> None:
@@ -167,18 +165,26 @@ def after_a_round(process: subprocess.Popen[str]) -> None:
     assert line.startswith("round"), line + process.stderr.read()
 
 
-def test_ctrl_c_ends_it_after_the_round_with_the_best_so_far(root: str, data: str) -> None:
-    with started(root, data) as process:
-        after_a_round(process)
-        process.send_signal(signal.SIGINT)
-        shown, told = process.communicate()
-    assert process.returncode == 0, told
-    assert "going on with the best so far" in told
-    assert "Registered rows@1" in shown
-    manifest = Repository(root).manifest("rows", 1)
-    assert manifest.training is not None
-    assert int(manifest.training.parameters["best_epoch"]) < MANY_EPOCHS
-    assert Repository(root).alias("rows", CHAMPION) == 1
+def test_ctrl_c_ends_it_with_the_best_so_far_and_two_that_end_at_once_register_a_version_each(
+    root: str, data: str
+) -> None:
+    with started(root, data) as one, started(root, data) as other:
+        for process in (one, other):
+            after_a_round(process)
+        for process in (one, other):
+            os.kill(process.pid, signal.SIGINT)
+        ends = [process.communicate() for process in (one, other)]
+    assert [process.returncode for process in (one, other)] == [0, 0], ends
+    assert all("going on with the best so far" in told for _, told in ends)
+    assert sorted(shown.split("Registered rows@")[1].split()[0] for shown, _ in ends) == ["1", "2"]
+    repository = Repository(root)
+    assert repository.versions("rows") == [1, 2]
+    for version in (1, 2):
+        training = repository.manifest("rows", version).training
+        assert training is not None
+        assert int(training.parameters["best_epoch"]) < MANY_EPOCHS
+        assert len(Reports(root).of("rows", version)) == 1
+    assert repository.alias("rows", CHAMPION) in (1, 2)
 
 
 def test_a_trainer_that_is_killed_leaves_nothing(root: str, data: str) -> None:
@@ -189,34 +195,22 @@ def test_a_trainer_that_is_killed_leaves_nothing(root: str, data: str) -> None:
     assert not Path(root).exists()
 
 
-def limited(size: int) -> Callable[[], None]:
-    """Return what limits files to so many bytes: a write beyond is refused, as on a disk that is full."""
-
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-    return limit
+@contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Limit files to so many bytes: a write beyond is refused, as on a disk that is full."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        signal.signal(signal.SIGXFSZ, former)
 
 
 def test_a_disk_that_is_full_is_told_and_nothing_half_written_stays(root: str, data: str) -> None:
-    with started(root, data, preexec_fn=limited(200_000)) as process:
-        after_a_round(process)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate()
-    assert process.returncode != 0
-    assert "RepositoryUnavailable" in told
+    few = ("--epochs", "1", "--batch-size", "50")
+    with full_disk(100_000), pytest.raises(RepositoryUnavailable):
+        run("train", "--data", data, "--root", root, "--name", "rows", *few)
     assert Repository(root).names() == []
     assert not [path for path in Path(root).rglob("*") if path.is_file()]
-
-
-def test_two_that_end_at_once_register_a_version_each(root: str, data: str) -> None:
-    with started(root, data) as one, started(root, data) as other:
-        for process in (one, other):
-            after_a_round(process)
-        for process in (one, other):
-            os.kill(process.pid, signal.SIGINT)
-        ends = [process.communicate()[0] for process in (one, other)]
-    assert [process.returncode for process in (one, other)] == [0, 0]
-    assert sorted(end.split("rows@")[1].split()[0] for end in ends) == ["1", "2"]
-    assert Repository(root).versions("rows") == [1, 2]

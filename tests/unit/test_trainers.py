@@ -14,6 +14,7 @@ from flumen.models.datasets.dataset import Dataset, Labelled, with_validation
 from flumen.models.errors import (
     BadParameters,
     DatasetInvalid,
+    Diverged,
     ExportDiffers,
     TrainingFailed,
     UnknownTrainer,
@@ -245,3 +246,23 @@ def test_an_export_that_answers_otherwise_is_refused(shift: float) -> None:
 def test_a_model_that_diverges_is_told() -> None:
     with pytest.raises(TrainingFailed, match="Choose a rate below"):
         make_model("few", dataset(), NETWORK, NetworkParameters(rate=1e11, epochs=3))
+
+
+def test_what_a_network_had_learnt_before_it_diverged_is_handed_over() -> None:
+    random = np.random.default_rng(3)
+    labels = (np.arange(60) % 3).astype(np.uint8)
+    pixels = random.integers(0, 256, (60, 3, 4), dtype=np.uint8)
+    seen: list[Progress] = []
+    given = Task(
+        Labelled(pixels, labels), None, ("a", "b", "c"), Preprocess(4, 3), 1, lambda one: not seen.append(one)
+    )
+    parameters = NetworkParameters(rate=1e3, epochs=50, batch_size=60, hidden=(8,))
+    with pytest.raises(Diverged) as raised:
+        NETWORK.train(given, parameters)
+    before: Any = raised.value.before
+    assert 0 < len(seen) < 50
+    assert before.rounds == tuple(seen)
+    shorter = replace(parameters, epochs=len(seen))
+    expected = NETWORK.train(given, shorter).layers
+    for one, other in zip(before.layers.weights, expected.weights, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -10,12 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from typing import Any
 
 from flumen.models.datasets.arrays import open_arrays
 from flumen.models.datasets.dataset import Labelled
-from flumen.models.errors import TrainingFailed
+from flumen.models.errors import Diverged
 from flumen.models.experiments.local.exporting import export, measure
 from flumen.models.experiments.local.jobs import READY, Export, Exported, Job, Result
 from flumen.models.experiments.run import Round
@@ -30,7 +31,6 @@ Made = tuple[Task, Trainer, Any, Trained, Result, Labelled]
 
 def serve(connection: Connection) -> None:
     """Compute what is asked for until the other end closes the connection or is gone."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     connection.send(READY)
     made: Made | None = None
     while True:
@@ -59,36 +59,45 @@ def _result(job: Job, connection: Connection) -> tuple[Made | None, Result]:
         return True
 
     try:
-        return _trained(job, report, rounds, started)
-    except TrainingFailed as error:
-        return None, Result("diverged", _since(started), tuple(rounds), error=str(error))
+        return _computed(job, report, rounds, started)
     except OSError:  # the other end is gone, or the disk: either way nothing can be said of the setting
         raise
     except Exception as error:  # noqa: BLE001 - a trainer may be anybody's, and one run must not end the others
         return None, Result("failed", _since(started), error=f"{type(error).__name__}: {error}")
 
 
-def _trained(
+def _computed(
     job: Job, report: Callable[[Progress], bool], rounds: list[Round], started: float
-) -> tuple[Made, Result]:
+) -> tuple[Made | None, Result]:
     dataset = open_arrays(job.folder)
-    validation, test = dataset.validation, dataset.test
     trainer = find_trainer(job.trainer)
-    task = Task(dataset.train, validation, job.labels, job.preprocess, job.seed, report)
+    task = Task(dataset.train, dataset.validation, job.labels, job.preprocess, job.seed, report)
     parameters = trainer.parameters(**job.parameters)
-    trained = trainer.train(task, parameters)
-    duration_s = _since(started)
-    measures, confusion = measure(trained, test, task)
-    result = Result(
-        "done",
-        duration_s,
-        tuple(map(_round, trained.rounds)) or tuple(rounds),
-        measure(trained, validation, task)[0] if validation is not None else None,
-        measures,
-        confusion,
-        {"python": sys.version.split()[0], **software_of(trainer)},
+    software = {"python": sys.version.split()[0], **software_of(trainer)}
+    try:
+        trained = trainer.train(task, parameters)
+        curves = tuple(map(_round, trained.rounds)) or tuple(rounds)
+        result = Result("done", _since(started), curves, software=software)
+        result = _measured(result, trained, task, dataset.test)
+    except Diverged as error:
+        result = Result("diverged", _since(started), tuple(rounds), software=software, error=str(error))
+        before: Any = error.before
+        with contextlib.suppress(Diverged):  # of weights that are numbers, the answers may be none
+            result = result if before is None else _measured(result, before, task, dataset.test)
+        return None, result
+    return (task, trainer, parameters, trained, result, dataset.test), result
+
+
+def _measured(result: Result, trained: Trained, task: Task, test: Labelled) -> Result:
+    found = measure(trained, test, task)
+    chosen_by = None if task.validation is None else measure(trained, task.validation, task).measures
+    return replace(
+        result,
+        validation=chosen_by,
+        test=found.measures,
+        confusion=found.confusion,
+        answers=found.answers,
     )
-    return (task, trainer, parameters, trained, result, test), result
 
 
 def _exported(asked: Export, made: Made | None) -> Exported:
@@ -109,5 +118,6 @@ def _since(started: float) -> float:
 
 
 if __name__ == "__main__":
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with contextlib.suppress(EOFError, OSError):
         serve(Connection(int(sys.argv[1])))

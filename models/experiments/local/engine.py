@@ -206,6 +206,7 @@ def _with_result(run: Run, result: Result) -> Run:
         validation=result.validation,
         test=result.test,
         confusion=result.confusion,
+        answers=result.answers,
         software=result.software,
         error=result.error,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from flumen.interceptor.classifier import Preprocess
+from flumen.models.evaluation.report import Report
 from flumen.models.experiments.run import Measures, Round, State
 from flumen.models.experiments.setting import Value
 from flumen.models.manifest import Manifest
@@ -26,7 +27,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a run."""
+    """What came of a run; all of it is as in its record."""
 
     state: State
     duration_s: float
@@ -34,6 +35,7 @@ class Result:
     validation: Measures | None = None
     test: Measures | None = None
     confusion: tuple[tuple[int, int, int], ...] = ()
+    answers: str = ""
     software: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
 
@@ -42,21 +44,21 @@ class Result:
 class Export:
     """Asks for the model of the run that was computed last, to be registered under this name.
 
-    `data`: the images that it learnt from, in words; `data_sha256`, `tested_sha256`: of the images that it learnt from,
-    and was tested on. `facts`: what its manifest says of how it was made, beside the parameters.
+    `data`, `data_sha256`: the images that it learnt from, in words, and their fingerprint. `facts`: what its manifest
+    says of how it was made, beside the parameters.
     """
 
     name: str
     data: str
     data_sha256: str
-    tested_sha256: str
     facts: Mapping[str, int | float | str]
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A model, or why there is none."""
+    """A model and the report on it, both without a version; or why there is none."""
 
     content: bytes = b""
     manifest: Manifest | None = None
+    report: Report | None = None
     error: str | None = None
