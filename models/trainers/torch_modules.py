@@ -88,6 +88,8 @@ def check_module(module: Any, preprocess: Preprocess, classes: int) -> None:
         raise BadParameters(
             f"the function returns {type(module).__name__}; it has to return a torch.nn.Module"
         )
+    if not any(one.requires_grad for one in module.parameters()):
+        raise TrainingFailed("the module has no weights that may be trained: all have requires_grad=False")
     size = (preprocess.channels, preprocess.height, preprocess.width)
     try:
         with torch.inference_mode():

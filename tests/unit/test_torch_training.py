@@ -139,6 +139,10 @@ def other_size(channels: int, height: int, width: int, classes: int) -> Any:
     return one_layer(channels, height + 1, width, classes)
 
 
+def frozen(channels: int, height: int, width: int, classes: int) -> Any:
+    return one_layer(channels, height, width, classes).requires_grad_(False)
+
+
 def branching(channels: int, height: int, width: int, classes: int) -> Any:
     from torch import nn
 
@@ -180,6 +184,7 @@ def test_any_module_is_trained_further_and_exported_as_it_answers() -> None:
         (f"{HERE}:no_module", BadParameters, r"returns str; it has to return a torch.nn.Module"),
         (f"{HERE}:too_many_classes", TrainingFailed, r"answer with \(2, 4\)"),
         (f"{HERE}:other_size", TrainingFailed, "does not take images of 2x1x6x5"),
+        (f"{HERE}:frozen", TrainingFailed, "no weights that may be trained"),
         (f"{HERE}:branching", TrainingFailed, "torch cannot export the module"),
     ],
 )
