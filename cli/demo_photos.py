@@ -1,35 +1,35 @@
 """The demo's second part: photos, by a model that shares nothing with the article's.
 
-They are drawn here, with all that a camera writes into them, and go through a worker of their own into tables and
-an index of their own: the article's table holds the article's images alone.
+They are patches of real photographs, with what a camera would write into them, which is made up here. They go through
+a worker of their own into tables and an index of their own: the article's table holds the article's images alone.
 """
 
 import io
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from flumen.cli.background import BackgroundWorker, background_worker
 from flumen.cli.demo_flow import Flow, send
 from flumen.cli.invocation import as_typed
 from flumen.cli.output import console, print_rows
-from flumen.models.datasets.shapes import LABELS, draw_photo
+from flumen.models.datasets.textures import LABELS, SIDE
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.search import Search, parse_near
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 from flumen.streams.wire import SourceImage
 
-MODEL = "shapes"
-SEARCH = "label:star AND aperture:[0 TO 2.8]"
+MODEL = "textures"
+SEARCH = "label:stars AND aperture:[0 TO 2.8]"
 FACETS = ("dominant_color", "camera_model")
 NEAR = "52.5,13.4,10km"
 _TOPICS = ("images_topic", "dead_topic", "resolutions_topic", "parked_topic")
+_PATCHES = Path(__file__).resolve().parent.parent / "data" / "textures"
 _COUNT = 50
-_SIZE = (640, 480)
 _CAMERAS = (("flumen", "Demo One"), ("flumen", "Demo Two"))
 _PLACES = ((52.52, 13.4), (52.5, 13.35), (45.46, 9.19))
 _MAKE, _MODEL, _EXIF, _GPS = 0x010F, 0x0110, 0x8769, 0x8825
@@ -69,8 +69,8 @@ def show_photos(settings: Settings, sent: int) -> list[str]:
         solr.commit()
         total, right = solr.count(f"model:{MODEL}"), solr.count(f"model:{MODEL} AND correct:true")
         console.print(
-            f"JPEG images of {_SIZE[0]}x{_SIZE[1]} in colour, by the model [bold]{MODEL}[/], "
-            f"which reads 32x32 in RGB; [bold]{right}[/] of {total} are right.",
+            f"Patches of real photographs as JPEG, by the model [bold]{MODEL}[/], a convolutional network that reads "
+            f"{SIDE}x{SIDE} in grey; [bold]{right}[/] of {total} are right.",
             highlight=False,
         )
         _ask(settings, solr)
@@ -99,12 +99,12 @@ def _ask(settings: Settings, solr: SolrReader) -> None:
 
 
 def _photos() -> Iterator[SourceImage]:
-    random = np.random.default_rng(7)
     for number in range(_COUNT):
         label = number % len(LABELS)
+        name = f"{LABELS[label]}-{number // len(LABELS):02d}.jpg"
         content = io.BytesIO()
-        draw_photo(label, *_SIZE, random).save(content, "JPEG", quality=90, exif=_exif(number))
-        name = f"{label}_{number:03d}.jpg"
+        with Image.open(_PATCHES / LABELS[label] / name) as patch:
+            patch.save(content, "JPEG", quality="keep", exif=_exif(number))
         yield SourceImage(
             f"photos/{name}", content.getvalue(), name, "demo", "image/jpeg", label, datetime.now(UTC)
         )

@@ -61,7 +61,7 @@ def test_what_the_demo_says_at_its_end(
     assert [(line, run.stderr) for line, run in zip(lines, done, strict=True) if run.returncode] == []
     shown = dict(zip(lines, (run.stdout for run in done), strict=True))
     (photo_answer,) = (shown[line] for line in lines if "photos_" in line and " sql " in line)
-    assert "star" in photo_answer
+    assert "stars" in photo_answer
     assert (
         sum(row["count(PREDICTION)"] for row in json.loads(shown[article])) == DIGITS
-    )  # no circle among them
+    )  # no brick among them

@@ -73,5 +73,6 @@ def test_an_index(settings: Settings, number: int) -> None:
 def test_the_models_of_a_new_repository(tmp_path: Path, number: int) -> None:
     together(lambda: seed(Repository(tmp_path)), number)
     repository = Repository(tmp_path)
-    assert {name: repository.versions(name) for name in repository.names()} == {"mnist": [1], "shapes": [1]}
+    versions = {name: repository.versions(name) for name in repository.names()}
+    assert versions == {"mnist": [1], "shapes": [1], "textures": [1]}
     assert repository.alias("mnist", CHAMPION) == 1

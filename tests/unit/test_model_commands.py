@@ -116,6 +116,7 @@ def test_list_on_a_fresh_home_shows_what_a_worker_would_put_there(tmp_path, monk
     assert [(row["model"], row["version"], row["aliases"], row["shipped_only"]) for row in rows] == [
         ("mnist", 1, "champion", True),
         ("shapes", 1, "champion", True),
+        ("textures", 1, "champion", True),
     ]
     assert "mnist" in run("models", "list")
     assert not (tmp_path / "models").exists(), "to look is not to write"

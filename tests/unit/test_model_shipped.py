@@ -56,7 +56,7 @@ def test_it_is_small_enough_to_be_in_the_repository(shipped):
     assert shipped.labels == tuple("0123456789")
 
 
-@pytest.mark.parametrize("name", ["mnist", "shapes"])
+@pytest.mark.parametrize("name", ["mnist", "shapes", "textures"])
 def test_an_empty_repository_gets_it_as_the_champion(tmp_path, name):
     repository = Repository(tmp_path)
     seed(repository)
@@ -73,7 +73,7 @@ def test_a_repository_with_a_model_of_that_name_keeps_its_own(tmp_path):
     for _ in range(2):
         repository.register(content, manifest)
     seed(repository)
-    assert repository.names() == ["mnist", "shapes"]
+    assert repository.names() == ["mnist", "shapes", "textures"]
 
     own = Repository(tmp_path / "own")
     shipped = SHIPPED / "mnist" / "1" / "model.onnx"
