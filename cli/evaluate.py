@@ -72,7 +72,7 @@ def evaluate(
     others = [_load(repository, other) for other in against or ()]
     if any(other.sha256 == model[0].sha256 for other, _ in others):
         raise typer.BadParameter(f"--against names {model[0]} itself; name another model to compare it with")
-    pixels, known, ids, about = _read(data, shapes, model[0])
+    pixels, known, ids, about = read_images(data, shapes, model[0])
     steps = steps_of() * min(robustness_images, len(pixels)) if robustness else 0
     with progress_bar() as bar:
         task = bar.add_task("images", total=len(pixels) * (1 + len(others)) + steps, note="")
@@ -116,7 +116,7 @@ def _load(repository: Repository, reference: str) -> Loaded:
     return manifest, repository.load(manifest.name, manifest.version)
 
 
-def _read(
+def read_images(
     folder: Path, shapes: bool, manifest: Manifest
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], list[str], Data]:
     """Return pixels, known labels, ids and a description of the test images.

@@ -1,0 +1,108 @@
+"""`flumen report`: what is known of a model, as a page that opens without a network."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from flumen.cli.output import console, save_bytes
+from flumen.models.errors import ReportMissing
+from flumen.streams.settings import load_settings
+
+if TYPE_CHECKING:
+    from flumen.models.evaluation.report import Report
+    from flumen.models.manifest import Manifest
+    from flumen.models.reports.pictures import Pictures
+    from flumen.models.reports.plot import Plot
+    from flumen.models.repository import Repository
+
+
+def report(
+    reference: Annotated[
+        str, typer.Argument(metavar="MODEL[@VERSION]", help="Without a version, the champion.")
+    ],
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page; MODEL-VERSION.html if unset.")
+    ] = None,
+    data: Annotated[
+        Path, typer.Option(help="Folder of the four IDX files that the model was evaluated with.")
+    ] = Path("data/mnist"),
+    shapes: Annotated[
+        bool, typer.Option("--shapes", help="It was evaluated with the shapes in colour.")
+    ] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Show images; without, the newest report is taken, and they are named by id.")
+    ] = True,
+    png: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write each plot there as well, as PNG.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
+) -> None:
+    """Write a page of what `flumen evaluate` kept of a model: its figures, plots, mistakes with their images."""
+    from flumen.models.evaluation.kept import Reports
+    from flumen.models.reports.model_page import ModelReport
+    from flumen.models.reports.pictures import Pictures
+    from flumen.models.repository import Repository
+
+    settings = load_settings()
+    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    manifest = repository.resolve(reference)
+    kept = Reports(repository.url).of(manifest.name, manifest.version)
+    if not kept:
+        raise ReportMissing(
+            f"{manifest} has not been evaluated; `flumen evaluate {manifest} --robustness` does it"
+        )
+    found, shown = (
+        _with_pictures(repository, manifest, kept, data, shapes) if pictures else (kept[0], Pictures())
+    )
+    made = ModelReport(manifest, found, shown)
+    path = output or Path(f"{manifest.name}-{manifest.version}.html")
+    save_bytes(made.html().encode(), path, force)
+    if png is not None:
+        save_plots(made.plots(), png, force)
+    console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def save_plots(plots: "Sequence[Plot]", folder: Path, force: bool) -> None:
+    """Write plots as PNG files of their names.
+
+    Raises:
+        NotSaved: one is there, or cannot be written.
+    """
+    from flumen.models.reports.png import png
+    from flumen.streams.errors import NotSaved
+
+    drawn = {plot.name: png(plot) for plot in plots}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise NotSaved(f"{str(folder)!r} cannot be made: {error.strerror}. Name another folder") from error
+    for name, content in drawn.items():
+        save_bytes(content, folder / f"{name}.png", force)
+
+
+def _with_pictures(
+    repository: "Repository", manifest: "Manifest", kept: "Sequence[Report]", data: Path, shapes: bool
+) -> "tuple[Report, Pictures]":
+    """Return the report of these images, and pictures of them.
+
+    Raises:
+        ReportMissing: there is none of these images.
+    """
+    from flumen.cli.evaluate import read_images
+    from flumen.models.evaluation.answers import Answers, ask
+    from flumen.models.reports.pictures import choose
+
+    pixels, known, ids, about = read_images(data, shapes, manifest)
+    found = next((each for each in kept if each.data.sha256 == about.sha256), None)
+    if found is None:
+        there = "; ".join(dict.fromkeys(each.data.description for each in kept))
+        raise ReportMissing(
+            f"{manifest} was evaluated with {there}, and not with {about.description}. Name the images with --data, "
+            "evaluate with these, or take --no-pictures"
+        )
+    answers = ask(repository.load(manifest.name, manifest.version), pixels)
+    return found, choose(found, Answers(answers, known, ids, manifest.labels), pixels)
