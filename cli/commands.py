@@ -81,7 +81,7 @@ ENTRIES = (
     ),
     Entry(
         *("report", MODELS, "report:report"),
-        "Write a page of what `flumen evaluate` kept of a model: its figures, plots, mistakes with their images.",
+        "Write a page of what `flumen evaluate` kept of a model, with the images it errs on; or of an experiment.",
     ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),

@@ -10,9 +10,15 @@ from flumen.cli.output import console, save_bytes
 from flumen.models.errors import ReportMissing
 from flumen.streams.settings import load_settings
 
+MOST_CURVES = 40
+"""Runs of an experiment whose learning curves are shown, the best first."""
+
 if TYPE_CHECKING:
     from flumen.models.evaluation.report import Report
+    from flumen.models.experiments.run_store import RunStore
     from flumen.models.manifest import Manifest
+    from flumen.models.reports.experiment_page import ExperimentReport
+    from flumen.models.reports.model_page import ModelReport
     from flumen.models.reports.pictures import Pictures
     from flumen.models.reports.plot import Plot
     from flumen.models.repository import Repository
@@ -20,11 +26,15 @@ if TYPE_CHECKING:
 
 def report(
     reference: Annotated[
-        str, typer.Argument(metavar="MODEL[@VERSION]", help="Without a version, the champion.")
-    ],
+        str, typer.Argument(metavar="[MODEL[@VERSION]]", help="Without a version, the champion.")
+    ] = "",
     *,
+    experiment: Annotated[
+        str, typer.Option(metavar="NAME", help="In place of a model: all runs of this experiment.")
+    ] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page; MODEL-VERSION.html if unset.")
+        Path | None,
+        typer.Option("--output", "-o", help="The page; MODEL-VERSION.html or NAME.html if unset."),
     ] = None,
     data: Annotated[
         Path, typer.Option(help="Folder of the four IDX files that the model was evaluated with.")
@@ -41,7 +51,51 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
 ) -> None:
-    """Write a page of what `flumen evaluate` kept of a model: its figures, plots, mistakes with their images."""
+    """Write a page of what `flumen evaluate` kept of a model, with the images it errs on; or of an experiment."""
+    if bool(reference) == bool(experiment):
+        raise typer.BadParameter("name a model, or an experiment by --experiment NAME")
+    made: ExperimentReport | ModelReport
+    if experiment:
+        made, name = _of_experiment(experiment), f"{experiment}.html"
+    else:
+        made, name = _of_model(reference, root, data, shapes, pictures)
+    path = output or Path(name)
+    save_bytes(made.html().encode(), path, force)
+    if png is not None:
+        save_plots(made.plots(), png, force)
+    console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def experiment_report(store: "RunStore", name: str) -> "ExperimentReport":
+    """Return the report of an experiment, with the learning curves of its best runs.
+
+    Raises:
+        RunNotFound: there is no run of it.
+    """
+    from flumen.models.errors import RunNotFound
+    from flumen.models.reports.experiment_page import ExperimentReport
+
+    found = store.list(name)
+    if not found:
+        raise RunNotFound(
+            f"there is no run of the experiment {name!r}; `flumen experiment list` shows what there is"
+        )
+    ranked = sorted(found, key=lambda run: (run.accuracy is None, -(run.accuracy or 0), run.run_id))
+    # Only a run that is read alone comes with its curve and its error.
+    whole = [each for run in ranked[:MOST_CURVES] for each in store.get(run.run_id, run.data_sha256)]
+    return ExperimentReport(name, [*whole, *ranked[MOST_CURVES:]])
+
+
+def _of_experiment(name: str) -> "ExperimentReport":
+    from flumen.cli.experiment import open_runs
+
+    with open_runs(load_settings()) as store:
+        return experiment_report(store, name)
+
+
+def _of_model(
+    reference: str, root: str | None, data: Path, shapes: bool, pictures: bool
+) -> "tuple[ModelReport, str]":
     from flumen.models.evaluation.kept import Reports
     from flumen.models.reports.model_page import ModelReport
     from flumen.models.reports.pictures import Pictures
@@ -58,12 +112,7 @@ def report(
     found, shown = (
         _with_pictures(repository, manifest, kept, data, shapes) if pictures else (kept[0], Pictures())
     )
-    made = ModelReport(manifest, found, shown)
-    path = output or Path(f"{manifest.name}-{manifest.version}.html")
-    save_bytes(made.html().encode(), path, force)
-    if png is not None:
-        save_plots(made.plots(), png, force)
-    console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
+    return ModelReport(manifest, found, shown), f"{manifest.name}-{manifest.version}.html"
 
 
 def save_plots(plots: "Sequence[Plot]", folder: Path, force: bool) -> None:

@@ -60,10 +60,12 @@ class Field:
             round(TOP + (1 - up) * (self.height - TOP - BOTTOM), 2),
         )
 
-    def line(self, points: Sequence[tuple[float, float]], class_: str) -> Markup:
-        """Return a line through points."""
+    def line(self, points: Sequence[tuple[float, float]], class_: str, **attributes: str | float) -> Markup:
+        """Return a line through points; `attributes` are those of its element beside its class."""
         places = (self.at(*point) for point in points)
-        return element("polyline", points=" ".join(f"{x:g},{y:g}" for x, y in places), class_=class_)
+        return element(
+            "polyline", points=" ".join(f"{x:g},{y:g}" for x, y in places), class_=class_, **attributes
+        )
 
     def drawn(self, *marks: Markup, name: str) -> Markup:
         """Return the plot with these marks in its field; `name` is what it is called to those who cannot see it."""

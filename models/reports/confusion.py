@@ -88,7 +88,7 @@ def confusion_plot(confusion: Confusion, opens: Container[tuple[int, int]] = ())
     )
     left_out = len(counts) - len(shown)
     note = (
-        "Blue: right, by the share of the row. Orange: wrong, by the root of the share, the darkest being "
+        "Blue: right, by the share of the row. Orange: wrong, by the root of the share, the strongest being "
         f"{100 * most:.2f} % of a row. Choose a cell to see its images."
     )
     if left_out:

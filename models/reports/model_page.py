@@ -13,7 +13,7 @@ from flumen.models.reports.markup import Markup, element, joined, outside, short
 from flumen.models.reports.model_plots import reliability_plot, robustness_plots
 from flumen.models.reports.page import page, section
 from flumen.models.reports.pictures import MOST_LISTED, Pictures
-from flumen.models.reports.plot import Plot, Table, figure, table
+from flumen.models.reports.plot import Plot, Table, figure, filtered, table
 
 _CHANCE = 0.05
 
@@ -227,13 +227,6 @@ class ModelReport:
                 element("li", picture, element("p", said, element("span", outside(name), class_="quiet")))
             )
         return element("ul", *items, class_="pictures")
-
-
-def filtered(place: str, name: str, of: Table) -> Markup:
-    """Return a table that can be sorted, with a field to filter its rows by words; `place` is its id."""
-    field_ = element("input", type="search", data_filters=place, autocomplete="off")
-    label = element("label", f"{name} ", field_, " ", element("output", id=f"{place}-count"), class_="filter")
-    return joined(label, element("div", table(of), id=place))
 
 
 def _tile(name: str, value: float, interval: Interval | None) -> Markup:

@@ -54,6 +54,13 @@ def table(of: Table, class_: str = "") -> Markup:
     )
 
 
+def filtered(place: str, name: str, of: Table) -> Markup:
+    """Return a table that can be sorted, with a field to filter its rows by words; `place` is its id."""
+    words = element("input", type="search", data_filters=place, autocomplete="off")
+    label = element("label", f"{name} ", words, " ", element("output", id=f"{place}-count"), class_="filter")
+    return joined(label, element("div", table(of), id=place))
+
+
 def figure(plot: Plot, class_: str = "") -> Markup:
     """Return a plot with its title, how it is read, and the table behind it."""
     note = (element("p", plot.note, class_="note"),) if plot.note else ()

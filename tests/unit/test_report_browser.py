@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 from answers_made import random_answers
+from test_report_experiment import runs
 from test_report_page import HOSTILE, page_of
 
 from flumen.models.evaluation.answers import Answers
+from flumen.models.reports.experiment_page import ExperimentReport
 
 sync_api = pytest.importorskip("playwright.sync_api")
 WIDTHS = (360, 1600)
@@ -109,3 +111,25 @@ def test_without_scripts_a_cell_still_opens_its_images(browser, file):
     cell.click()
     assert opened.locator(str(cell.get_attribute("href"))).is_visible()
     context.close()
+
+
+def test_curves_of_runs_are_chosen(browser, tmp_path):
+    path = tmp_path / "experiment.html"
+    path.write_text(ExperimentReport("table", runs()).html(), encoding="utf-8")
+    heard: list[str] = []
+    opened = browser.new_page()
+    opened.on("console", lambda message: heard.append(message.text))
+    opened.goto(path.as_uri())
+    chosen = opened.locator("polyline.chosen")
+    before = chosen.count()
+    box = opened.get_by_label(f"Curve of {runs()[-1].run_id}", exact=True)
+    assert not box.is_checked()
+    box.check()
+    assert chosen.count() == before + 1
+    box.uncheck()
+    assert chosen.count() == before
+    opened.get_by_role("link", name="rate 0.01, seed 300: 0.9830").click()
+    target = opened.locator(".place:target")
+    assert target.inner_text() == "10_300_0.01"
+    opened.close()
+    assert heard == []
