@@ -79,6 +79,10 @@ ENTRIES = (
         *("evaluate", MODELS, "evaluate:evaluate"),
         "Measure a model on images whose labels are known: how often it is right, how sure it may be, where it errs.",
     ),
+    Entry(
+        *("report", MODELS, "report:report"),
+        "Write a page of what `flumen evaluate` kept of a model, with the images it errs on; or of an experiment.",
+    ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(

@@ -84,7 +84,7 @@ def evaluate(
     chosen = options_of.DatasetOptions(
         kind=kind, data=data, where=where, label=label, group=group, test=test, snapshot_us=snapshot
     )
-    pixels, known, ids, about = _read(chosen, settings, shapes, model[0])
+    pixels, known, ids, about = read_images(chosen, settings, shapes, model[0])
     steps = steps_of() * min(robustness_images, len(pixels)) if robustness else 0
     with progress_bar() as bar:
         task = bar.add_task("images", total=len(pixels) * (1 + len(others)) + steps, note="")
@@ -128,7 +128,7 @@ def _load(repository: Repository, reference: str) -> Loaded:
     return manifest, repository.load(manifest.name, manifest.version)
 
 
-def _read(
+def read_images(
     chosen: options_of.DatasetOptions, settings: Settings, shapes: bool, manifest: Manifest
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], Sequence[str], Data]:
     """Return pixels, known labels, ids and a description of the test images.

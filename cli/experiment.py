@@ -91,7 +91,7 @@ def resume(
     """Go on with an experiment that was interrupted: as run, and an error where there is nothing to go on with."""
     from flumen.models.experiments.grid import read_grid
 
-    with _runs(load_settings()) as store:
+    with open_runs(load_settings()) as store:
         _found(store.list(read_grid(grid).name), f"no run of the experiment {read_grid(grid).name!r}")
     _compute(grid, data, processes, keep, halving, most, root, as_json)
 
@@ -103,7 +103,7 @@ def list_runs(
     as_json: AsJson = False,
 ) -> None:
     """List the experiments, or the runs of one: accuracy by rate and seed, and the best first."""
-    with _runs(load_settings()) as store:
+    with open_runs(load_settings()) as store:
         runs = store.list(name)
     if name:
         _found(runs, f"no run of the experiment {name!r}")
@@ -115,7 +115,7 @@ def list_runs(
 @app.command()
 def show(run_id: RunId, *, of: OfData = "", as_json: AsJson = False) -> None:
     """Show all that is known of a run."""
-    with _runs(load_settings()) as store:
+    with open_runs(load_settings()) as store:
         found = _one(store, run_id, of)
         print_run(found, as_json, store.list(data_sha256=found.data_sha256))
 
@@ -129,7 +129,7 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Show in which parameters two runs differ, and in which measures."""
-    with _runs(load_settings()) as store:
+    with open_runs(load_settings()) as store:
         print_two(_one(store, one, of), _one(store, other, of), as_json)
 
 
@@ -151,7 +151,7 @@ def _compute(
     grid = read_grid(source)
     if data is not None:
         grid = replace(grid, data=replace(grid.data, options={**grid.data.options, "data": str(data)}))
-    with _runs(settings) as store, _interruptible(source):
+    with open_runs(settings) as store, _interruptible(source):
         runs = _computed(grid, store, settings, processes, keep, halving, most, root)
     if as_json:
         print_json([as_dict(each) for each in runs])
@@ -213,7 +213,8 @@ def dataset_options(data: "GridData") -> "DatasetOptions":
 
 
 @contextlib.contextmanager
-def _runs(settings: Settings) -> "Iterator[RunStore]":
+def open_runs(settings: Settings) -> "Iterator[RunStore]":
+    """Open the runs that stand in Kudu, for as long as the context lasts."""
     from flumen.models.experiments.run_store import RunStore
     from flumen.stores.kudu import KuduRuns
 

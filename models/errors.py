@@ -14,6 +14,7 @@ ModelError
 ├── ArraysUnwritable       the folder of data sets' arrays is full, or cannot be written
 ├── AnswersInvalid         answers that cannot be compared with labels
 ├── ReportInvalid          a report of an evaluation that cannot be read
+├── ReportMissing          a model was not evaluated, or not with these images
 ├── UnknownTrainer         no trainer of that name is installed
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
@@ -112,6 +113,10 @@ class ArraysUnwritable(ModelError):
 
 class AnswersInvalid(ModelError):
     """A model's answers that cannot be compared with labels, or with those of another model."""
+
+
+class ReportMissing(ModelError):
+    """A model was not evaluated, or not with these images."""
 
 
 class ReportInvalid(ModelError):

@@ -1,0 +1,152 @@
+"""The report of an experiment, as a page."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flumen.models.experiments.java_double import java_double
+from flumen.models.experiments.run import STATES, Run
+from flumen.models.experiments.setting import RATE
+from flumen.models.reports.experiment_plots import (
+    TONES,
+    Group,
+    RunKey,
+    curves_plot,
+    grid_plot,
+    groups_of,
+    key_of,
+    rates_plot,
+)
+from flumen.models.reports.markup import Markup, element, joined, outside, shortened
+from flumen.models.reports.page import page, section
+from flumen.models.reports.plot import Cell, Number, Plot, Table, figure, filtered
+
+CHOSEN = 5
+"""Learning curves that stand out at first."""
+
+MOST_GROUPS = 12
+"""Grids that a page shows; the table has all runs."""
+
+MOST_LINES = 40
+"""Rates, or seeds, of a grid."""
+
+_COLUMNS = ("run", "outputs", "seed", "rate", "state", "accuracy", "tested", "precision", "recall", "F1")
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentReport:
+    """What a page is made of. `runs`: the best first; of some of them, `curves` are known."""
+
+    name: str
+    runs: Sequence[Run]
+
+    def plots(self) -> list[Plot]:
+        """Return all plots of the page."""
+        plots = [plot for group in self._groups() for plot in _plots_of(group, {})]
+        return [*plots, curves_plot(self._with_curves(), CHOSEN)] if self._with_curves() else plots
+
+    def html(self) -> str:
+        """Return the page, as it is to be written in UTF-8."""
+        places = {key_of(run): f"run-{number}" for number, run in enumerate(self.runs)}
+        parts = [self._header()]
+        titles = []
+        if groups := self._groups():
+            parts.append(section("grid", "Rate and seed", *(_beside(group, places) for group in groups)))
+            titles.append(("grid", "Rate and seed"))
+        with_curves = self._with_curves()
+        if with_curves:
+            parts.append(
+                section("curves", "How they learnt", figure(curves_plot(with_curves, CHOSEN), "large"))
+            )
+            titles.append(("curves", "How they learnt"))
+        parts.append(section("runs", "Runs", self._runs(places)))
+        return page(f"Experiment {self.name}", parts, [*titles, ("runs", "Runs")])
+
+    def _groups(self) -> list[Group]:
+        return groups_of(self.runs)[:MOST_GROUPS]
+
+    def _with_curves(self) -> list[Run]:
+        return [run for run in self.runs if any(one.accuracy is not None for one in run.curves)]
+
+    def _header(self) -> Markup:
+        counts = Counter(run.state for run in self.runs)
+        states = ", ".join(f"{counts[state]:,} {state}" for state in STATES if counts[state])
+        best = next((run for run in self.runs if run.accuracy is not None), None)
+        facts = [("runs", f"{len(self.runs):,}: {states}")]
+        if best is not None:
+            facts.append(("best", f"{best.run_id}: {best.accuracy:.4f}"))
+            facts += [("its model", best.reference)] if best.reference else []
+        seconds = sum(run.duration_s or 0 for run in self.runs)
+        facts += [
+            ("trainer", ", ".join(sorted({run.trainer for run in self.runs}))),
+            *((name, f"{value}") for name, value in _common(self.runs).items()),
+            ("time of all runs", f"{seconds:,.0f} s"),
+            *(("data's sha256", sha256) for sha256 in sorted({run.data_sha256 for run in self.runs})),
+        ]
+        pairs = (joined(element("dt", outside(name)), element("dd", outside(value))) for name, value in facts)
+        said = "Accuracy is that on the validation part, or where there is none on the test images."
+        return element(
+            "header",
+            element("h1", "Experiment ", outside(self.name)),
+            element("dl", *pairs, class_="facts"),
+            element("p", said, class_="note"),
+        )
+
+    def _runs(self, places: Mapping[RunKey, str]) -> Markup:
+        curves = {key_of(run): number for number, run in enumerate(self._with_curves())}
+        rows = [_row(run, places[key_of(run)], curves.get(key_of(run))) for run in self.runs]
+        columns = (*_COLUMNS, "rounds", "seconds", "model", "error")
+        return filtered("run-table", "Filter the runs", Table(columns, rows, sortable=True))
+
+
+def _beside(group: Group, places: Mapping[RunKey, str]) -> Markup:
+    return element("div", *(figure(plot, "large") for plot in _plots_of(group, places)), class_="sides")
+
+
+def _plots_of(group: Group, places: Mapping[RunKey, str]) -> list[Plot]:
+    """Return the grid, unless it had too many lines to be looked at, and accuracy over the rate where it is known."""
+    is_grid = len(group.rates) <= MOST_LINES and len(group.seeds) <= MOST_LINES
+    is_known = any(run.accuracy is not None for run in group.cells.values())
+    return [
+        *([grid_plot(group, places)] if is_grid else []),
+        *([rates_plot(group)] if is_known else []),
+    ]
+
+
+def _common(runs: Sequence[Run]) -> dict[str, object]:
+    """Return the parameters that are the same in all runs."""
+    first = runs[0].parameters if runs else {}
+    return {
+        name: value for name, value in first.items() if all(run.parameters.get(name) == value for run in runs)
+    }
+
+
+def _row(run: Run, place: str, curve: int | None) -> list[Cell]:
+    rate, test = run.parameters.get(RATE), run.test
+    name = element("span", outside(run.run_id), id=place, class_="place")
+    if curve is not None:
+        box = element(
+            "input",
+            type="checkbox",
+            data_shows=curve,
+            checked=curve < CHOSEN,
+            aria_label=f"Curve of {shortened(run.run_id)}",
+        )
+        line = element("line", x1=0, x2=24, y1=5, y2=5, class_=f"run chosen tone-{curve % TONES}")
+        name = element(
+            "label", box, " ", element("svg", line, viewBox="0 0 24 10", class_="swatch"), " ", name
+        )
+    measures = (test.accuracy, test.precision, test.recall, test.f1) if test else (None,) * 4
+    return [
+        name,
+        run.outputs,
+        run.seed,
+        Number(java_double(float(rate)), float(rate)) if isinstance(rate, int | float) else None,
+        run.state,
+        run.accuracy,
+        *measures,
+        run.rounds,
+        None if run.duration_s is None else Number(f"{run.duration_s:,.1f}", run.duration_s),
+        run.reference or "",
+        run.error or "",
+    ]
