@@ -155,6 +155,15 @@ def test_colours_of_a_sample_are_those_of_all_pixels(
     assert SAMPLE_PIXELS <= len(sample) <= pixels[..., 0].size / 16
 
 
+@pytest.mark.parametrize("size", [(129, 512), (235, 511), (512, 512)])
+def test_a_narrow_frame_is_in_the_sample(size: tuple[int, int]) -> None:
+    """On each edge by itself, as often as in all pixels: sides are no multiples of the squares'."""
+    pixels = np.zeros((4, *size, 3), dtype=np.uint8)
+    pixels[0, :3] = pixels[1, -3:] = pixels[2, :, :3] = pixels[3, :, -3:] = 1
+    for frame, sample in zip(pixels, sampled(pixels)[0], strict=True):
+        assert sample.mean() == pytest.approx(frame.mean(), rel=0.15)
+
+
 @pytest.mark.parametrize("photo", [*PHOTOS, *DRAWN])
 def test_photos_that_were_looked_at_one_by_one(photo: Callable[[], Pixels]) -> None:
     """Also between images of other sizes, and grey ones: the figures are those of the image alone."""
