@@ -27,7 +27,7 @@ from flumen.interceptor.batch import plain
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.decoding import decode_image, measured
 from flumen.interceptor.statistics.colours import SAMPLE_PIXELS, WHOLE_PIXELS, sampled
-from flumen.interceptor.statistics.step import Statistics, measure
+from flumen.interceptor.statistics.step import Statistics, look_at, measure
 from flumen.models.idx import read_idx
 
 DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
@@ -82,6 +82,22 @@ def code_of(colour: Mapping[str, Any]) -> NDArray[np.int64]:
 @given(batches)
 def test_any_batch(images: Pixels) -> None:
     assert_the_same(images)
+
+
+@settings(without_deadline, max_examples=30)
+@given(st.lists(st.tuples(batches, st.booleans()), min_size=1, max_size=4))
+def test_any_images_some_of_which_were_looked_at(mixed: list[tuple[Pixels, bool]]) -> None:
+    """Grey and in colour, of any sizes: the figures are those of each image alone."""
+    views = [image for images, _ in mixed for image in images]
+    looked = [
+        look_at(image[None]) if is_looked_at else None for images, is_looked_at in mixed for image in images
+    ]
+    many = batch(*map(bytes, views)).with_columns(views=views, measured=looked)
+    columns = Statistics().intercept(many, context()).oks.columns
+    for position, image in enumerate(views):
+        alone = {name: plain(values)[0] for name, values in measure(image[None]).items()}
+        found = {name: plain(values)[position] for name, values in columns.items()}
+        assert found == dict.fromkeys(columns) | alone
 
 
 def test_digits_in_grey_and_in_colour() -> None:
