@@ -33,7 +33,7 @@ GOLDEN_TOLERANCE = 1e-3
 MAX_BATCH_S = 60.0
 """Seconds that a batch may take. Far more than a model should on a busy machine, and less than for ever."""
 
-WARM_UP_SIZES = (1, 500)
+WARM_UP_SIZES = (1, 1000)
 """Images a batch, where nobody says how many there will be."""
 
 

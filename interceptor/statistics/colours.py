@@ -30,6 +30,9 @@ SAMPLE_PIXELS = 7_500
 """About the least pixels of a sample: 0.02, by which a colour's share may differ from that in all pixels, is more than
 three standard deviations even of pixels drawn one by one, and these are drawn one of each square."""
 
+_DRAWN_BITS = 12
+"""Of where in its square a pixel is drawn: with 256 squares of 512 pixels a side that stays below 2 ** 31."""
+
 _CLEAR_SHARE = 0.06
 """The least share of the most frequent colour in a sample that is trusted to be so in all pixels."""
 
@@ -50,20 +53,23 @@ def sampled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=16)
 def _sample(height: int, width: int) -> NDArray[np.int32]:
-    """Return the places of one pixel of every square, drawn once for all: no pattern of an image is in step."""
+    """Return the places of one pixel of every square, drawn once for all: no pattern of an image is in step.
+
+    The squares cover the image to its edges, their sides being fractions of pixels where need be: all pixels are as
+    likely to be drawn.
+    """
     side = isqrt(height * width // SAMPLE_PIXELS)
     down, right = _draws()[:, : height // side, : width // side]
-    rows, columns = (np.arange(0, length * side, side, dtype=np.int32) for length in down.shape)
-    places = (down * side >> 16) * width + (right * side >> 16)
-    places += rows[:, None] * width
-    places += columns
+    rows, columns = (np.arange(squares, dtype=np.int32) << _DRAWN_BITS for squares in down.shape)
+    places = (rows[:, None] + down) * height // (len(rows) << _DRAWN_BITS) * width
+    places += (columns + right) * width // (len(columns) << _DRAWN_BITS)
     return np.asarray(places.ravel())
 
 
 @lru_cache(maxsize=1)
 def _draws() -> NDArray[np.int32]:
-    """Return random numbers of 16 bits: two for each square of a sample."""
-    return np.random.default_rng(seed=0).integers(0, 1 << 16, (2, 1 << 8, 1 << 8), dtype=np.int32)
+    """Return random numbers: two for each square of a sample."""
+    return np.random.default_rng(seed=0).integers(0, 1 << _DRAWN_BITS, (2, 1 << 8, 1 << 8), dtype=np.int32)
 
 
 def colorfulness(channels: NDArray[np.uint8]) -> NDArray[np.float32]:

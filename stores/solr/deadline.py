@@ -20,13 +20,18 @@ class TooLate(TimeoutError):
 class DeadlineAdapter(HTTPAdapter):
     """What a session of requests asks through: the seconds to wait for an answer are those for all of it.
 
-    Each redirect is another answer. Raises `TooLate`, in what urllib3 and requests make of it.
+    Each redirect is another answer. Raises `TooLate`, in what urllib3 and requests make of it. A request may take
+    `sending_s`: urllib3 would send it within the seconds to connect.
     """
+
+    def __init__(self, sending_s: float) -> None:
+        super().__init__()
+        self._sending_s = sending_s
 
     def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
         """Return the connections to a server, or to the proxy that is between."""
         pool = cast(HTTPConnectionPool, super().get_connection_with_tls_context(*args, **kwargs))
-        pool.ConnectionCls = _in_time(type(pool).ConnectionCls)
+        pool.ConnectionCls = _in_time(type(pool).ConnectionCls, self._sending_s)
         return pool
 
 
@@ -66,6 +71,16 @@ class _Answer(HTTPResponse):
 
 
 @cache
-def _in_time(kind: type[Any]) -> type[Any]:
+def _in_time(kind: type[Any], sending_s: float) -> type[Any]:
     """Return the same kind of connection, be it one through a SOCKS proxy, whose answers are in time."""
-    return type(kind.__name__, (kind,), {"response_class": _Answer})
+
+    def connect(self: Any) -> None:
+        kind.connect(self)
+        self.sock.settimeout(sending_s)
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            self.timeout = sending_s
+        kind.request(self, *args, **kwargs)
+
+    return type(kind.__name__, (kind,), {"response_class": _Answer, "connect": connect, "request": request})

@@ -5,7 +5,7 @@ without being encoded again. What is as wide in every row is put side by side in
 encoded once, and each document is joined from few pieces.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from flumen.stores.solr.schema import CORRECT, LOCATION, IndexField
 CONTENT_TYPE = "application/cbor"
 
 _MAP, _LIST, _END = b"\xbf", b"\x9f", b"\xff"
+_REQUEST_BYTES = 8 * 1024 * 1024
 _FEW = 16
 """A column that has so many times fewer values than rows is encoded by value, not by row."""
 
@@ -44,6 +45,18 @@ def encode(batch: Batch, fields: Sequence[IndexField]) -> EncodedBatch:
         if values is not None:
             pieces.add(field, values)
     return EncodedBatch(pieces.documents(), pieces.refused)
+
+
+def requests_of(rows: Sequence[int], documents: Sequence[bytes]) -> Iterator[Sequence[int]]:
+    """Yield the rows in order, as many at once as make a request of some MiB, which takes Solr seconds at most."""
+    start = size = 0
+    for place, row in enumerate(rows):
+        if place > start and size + len(documents[row]) > _REQUEST_BYTES:
+            yield rows[start:place]
+            start, size = place, 0
+        size += len(documents[row])
+    if rows:
+        yield rows[start:]
 
 
 def request_body(documents: Iterable[bytes]) -> bytes:

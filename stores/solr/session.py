@@ -31,7 +31,7 @@ def open_session(options: SolrOptions) -> requests.Session:
     session.trust_env = False
     session.hooks["response"].append(check_answer)
     for scheme in ("http://", "https://"):
-        session.mount(scheme, DeadlineAdapter())
+        session.mount(scheme, DeadlineAdapter(options.timeout_s))
     proxy = find_proxy(options.url)
     if proxy is not None:
         session.proxies = {urlsplit(options.url).scheme: proxy.url}

@@ -11,7 +11,7 @@ from flumen.interceptor.columns import Column
 from flumen.stores.errors import SchemaMismatch, StoreClosed
 from flumen.stores.sink import Failure
 from flumen.stores.solr.creation import check_index, prepare_index
-from flumen.stores.solr.encoding import CONTENT_TYPE, encode, request_body
+from flumen.stores.solr.encoding import CONTENT_TYPE, encode, request_body, requests_of
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.schema import index_fields
@@ -77,7 +77,8 @@ class SolrSink:
         encoded = encode(batch, self._fields)
         rows = [row for row in range(len(batch)) if row not in encoded.refused]
         failures = [Failure(row, reason) for row, reason in encoded.refused.items()]
-        failures.extend(self._store(rows, encoded.documents))
+        for some in requests_of(rows, encoded.documents):
+            failures.extend(self._store(some, encoded.documents))
         if self._log_in_doubt:
             self._begin_new_log()
         return sorted(failures, key=lambda failure: failure.row)
@@ -108,8 +109,6 @@ class SolrSink:
 
     def _store(self, rows: Sequence[int], documents: Sequence[bytes]) -> list[Failure]:
         """Send these rows in one request; where it is refused by an index as it was, find the bad documents."""
-        if not rows:
-            return []
         within_ms = self._pace.within_ms(len(rows))
         reason = self._add([documents[row] for row in rows], within_ms)
         if reason is None:

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 from flumen.interceptor import Batch, Context, Intercepted, Interceptor, Limits, intercept
+from flumen.interceptor.statistics import graphs
+from flumen.interceptor.statistics.step import Statistics
 from flumen.interceptor.timed import Timed
 from flumen.models.processes.decoder import GuardedDecoder
 from flumen.models.processes.interception import MOST_BY_ITSELF, InterceptionProcesses, usable_cores
@@ -120,6 +122,8 @@ def start_interception(
         Timed(interceptor, metrics.stage_seconds.labels(name).observe)
         for name, interceptor in zip(settings.interceptors[len(names) :], chain[len(names) :], strict=True)
     ]
+    if any(isinstance(interceptor, Statistics) for interceptor in chain[len(names) :]):
+        graphs.load()  # now, since there may be no file left to open when it is needed
     elsewhere = None
     if names:
         count = settings.interception_processes or min(usable_cores(), MOST_BY_ITSELF)

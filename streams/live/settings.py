@@ -18,8 +18,8 @@ class ReadingSettings(BaseModel):
         50,
         ge=1,
         le=60_000,
-        description="Milliseconds that a micro-batch fills at most while others are in hand; what has come goes at "
-        "once while none is.",
+        description="Milliseconds that a micro-batch fills at most while others are in hand; while none is, what has "
+        "come goes at once, 30 ms after the last one at the earliest.",
     )
     max_in_flight_bytes: int = Field(
         256 * 1024 * 1024, ge=1024 * 1024, description="Bytes of messages taken and not yet acknowledged."

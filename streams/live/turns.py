@@ -1,4 +1,4 @@
-"""The order in which batches go into stores, while one store may be a batch ahead of another.
+"""The order in which batches go into stores, while one store may be ahead of another.
 
 Each store gets all batches in their order, so that the last of two images with one id wins. What is stored under an id
 may also be taken back or written again until its batch has ended: a batch with one of these ids waits for that.

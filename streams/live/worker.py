@@ -5,7 +5,6 @@ and while Faust and ONNX Runtime are imported, so these are imported where they 
 """
 
 import asyncio
-import gc
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, ExitStack
@@ -25,6 +24,7 @@ from flumen.streams.kafka.brokers import KAFKA
 from flumen.streams.kafka.consumer import KafkaConsumer
 from flumen.streams.kafka.topics import ensure_topics, packed_topics
 from flumen.streams.live.beside import begun, off_the_loop
+from flumen.streams.live.collecting import collect_cycles
 from flumen.streams.live.delivery import Delivery
 from flumen.streams.live.health import Pulse, run_watchdog
 from flumen.streams.live.intake import IntakeOptions
@@ -50,9 +50,6 @@ _PROCESSES = "the interception processes"
 
 _IMPORTED_MEANWHILE = ("control.worker.following", "live.agent", "live.app", "live.reader")
 """With Faust, ONNX Runtime and what they import: a third of a second."""
-
-_COLLECT_AT = (50_000, 5, 5)
-"""A batch of 1,000 images is 12,000 objects that no cycle holds. At Python's 700 each is looked at thrice."""
 
 _CLOSE_S = 20.0
 """What commits and stores may take to close, beyond `stop_timeout_s`."""
@@ -206,6 +203,7 @@ async def _run(start: _Start, stop: StopRequest) -> None:
             start.leaving.callback(leave_after(_START_S, 1))  # what was begun may hang
             raise failure
         steps = starting.result()
+        await opened.enter_async_context(begun(collect_cycles()))
         await _until_stopped(start, steps, asked)
 
 
@@ -227,9 +225,6 @@ async def _until_stopped(start: _Start, steps: "Steps", asked: "asyncio.Future[N
     steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
     add_agent(app, channel, reader, steps)
     app.service(cast(Any, reader))
-    gc.collect()
-    gc.freeze()  # what is there now stays: no collection is to look through it, some 100 ms each time
-    gc.set_threshold(*_COLLECT_AT)
     await app.start()
     pulse.ready()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)

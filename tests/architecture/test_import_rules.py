@@ -26,7 +26,7 @@ def test_every_folder_of_code_has_its_link_in_flumen_and_its_bare_name_refused()
 
 
 def test_every_package_has_its_layer_or_stands_apart() -> None:
-    [layers] = [rule for rule in RULES if rule["type"] == "layers"]
+    [layers] = [rule for rule in RULES if rule.get("containers") == ["flumen"]]
     assert layers["exhaustive"] is True
     assert {name for layer in layers["layers"] for name in layer.split(" | ")} | {"stack"} == set(PACKAGES)
 

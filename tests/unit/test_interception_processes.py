@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -407,3 +409,21 @@ def test_signals_to_the_group_end_none_that_starts() -> None:
 def test_the_kernel_ends_them_first(processes: InterceptionProcesses) -> None:
     for pid in processes.pids:
         assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
+
+
+def test_a_worker_that_measures_images_itself_has_what_it_needs_before_the_first() -> None:
+    """Then there may be no file left to open."""
+    program = (
+        "import sys\n"
+        "from flumen.interceptor import load_chain\n"
+        "from flumen.streams.live.health import Pulse\n"
+        "from flumen.streams.live.interception import start_interception\n"
+        "from flumen.streams.live.metrics import Metrics\n"
+        "from flumen.streams.settings import load_settings\n"
+        "settings = load_settings(interceptors=('classify', 'statistics'))\n"
+        "interception = start_interception(settings, load_chain(settings.interceptors), Metrics(), Pulse(60))\n"
+        "print('scipy.sparse.csgraph' in sys.modules)\n"
+        "interception.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
+    assert done.stdout == "True\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from flumen.models.verify import WARM_UP_SIZES
 from flumen.streams.errors import BadSetting
 from flumen.streams.settings import Settings, load_settings
 from flumen.streams.settings.environment import OTHER_NAMES
@@ -195,6 +196,10 @@ def test_every_setting_says_what_it_means_and_in_which_unit() -> None:
         assert meaning.endswith("."), name
         unit = next((words for suffix, words in units.items() if name.endswith(suffix)), "")
         assert re.search(unit, meaning), f"{name} is in {unit}: {meaning}"
+
+
+def test_a_model_is_tried_with_batches_of_a_workers_size_before_it_is_registered() -> None:
+    assert (1, load_settings().max_batch_size) == WARM_UP_SIZES
 
 
 def test_every_pattern_is_said_in_words() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import urllib3
 from certificates import Authority
 from urllib3.connection import HTTPConnection
@@ -16,6 +17,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
+from flumen.stores.solr.deadline import DeadlineAdapter
 from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -134,6 +136,34 @@ def test_and_one_by_a_connection_of_another_kind(
         with pytest.raises(StoreUnavailable, match=r"no whole answer came within 0\.3 s"):
             reader.count()
     reader.close()
+
+
+def test_a_request_may_take_longer_than_connecting() -> None:
+    """A server takes in a large batch as it gets on with it."""
+    body, connecting_s = bytes(16 * 1024 * 1024), 0.2
+
+    def take_in_late(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as request:
+            for _ in range(2):
+                assert not over.wait(3 * connecting_s)
+                while request.readline() != b"\r\n":
+                    pass
+                request.read(len(body))
+                connection.sendall(FULL)
+
+    over = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, requests.Session() as session:
+        session.mount("http://", DeadlineAdapter(sending_s=60))
+        serving = threading.Thread(target=take_in_late, args=(listener,))
+        serving.start()
+        try:
+            for _ in ("a connection that is new", "and one that is there"):
+                url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+                assert session.post(url, data=body, timeout=(connecting_s, 60)).content == ANSWER
+        finally:
+            over.set()
+            serving.join()
 
 
 def test_an_answer_in_small_pieces_is_an_answer(drip: Callable[..., int]) -> None:

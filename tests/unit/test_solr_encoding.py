@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from plain_documents import COLUMNS, plain_documents, read_cbor
 
 from flumen.interceptor.batch import Batch, ImageMessage
-from flumen.stores.solr.encoding import EncodedBatch, encode, request_body
+from flumen.stores.solr.encoding import EncodedBatch, encode, request_body, requests_of
 from flumen.stores.solr.schema import index_fields
 
 FIELDS = index_fields(COLUMNS)
@@ -167,6 +167,14 @@ def test_arrays_are_strings_like_any_other_list() -> None:
         {"keywords": ["c"]},
     ]
     assert not encoded.refused
+
+
+def test_a_request_has_some_mib_of_documents_or_one() -> None:
+    mib = 1024 * 1024
+    documents = [bytes(size * mib) for size in (3, 5, 1, 9, 1, 1)]
+    assert [*requests_of([0, 1, 2, 3, 4, 5], documents)] == [[0, 1], [2], [3], [4, 5]]
+    assert [*requests_of([1, 4, 5], documents)] == [[1, 4, 5]]
+    assert [*requests_of([], documents)] == []
 
 
 def test_no_rows_are_no_documents() -> None:

@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,13 @@ from flumen.interceptor.batch import plain
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.decoding import decode_image, measured
 from flumen.interceptor.statistics.colours import SAMPLE_PIXELS, WHOLE_PIXELS, sampled
+<<<<<<< HEAD
 from flumen.interceptor.statistics.step import Statistics, measure
 from flumen.models.datasets.idx import read_idx
+=======
+from flumen.interceptor.statistics.step import Statistics, look_at, measure
+from flumen.models.idx import read_idx
+>>>>>>> main
 
 DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 
@@ -84,6 +89,22 @@ def test_any_batch(images: Pixels) -> None:
     assert_the_same(images)
 
 
+@settings(without_deadline, max_examples=30)
+@given(st.lists(st.tuples(batches, st.booleans()), min_size=1, max_size=4))
+def test_any_images_some_of_which_were_looked_at(mixed: list[tuple[Pixels, bool]]) -> None:
+    """Grey and in colour, of any sizes: the figures are those of each image alone."""
+    views = [image for images, _ in mixed for image in images]
+    looked = [
+        look_at(image[None]) if is_looked_at else None for images, is_looked_at in mixed for image in images
+    ]
+    many = batch(*map(bytes, views)).with_columns(views=views, measured=looked)
+    columns = Statistics().intercept(many, context()).oks.columns
+    for position, image in enumerate(views):
+        alone = {name: plain(values)[0] for name, values in measure(image[None]).items()}
+        found = {name: plain(values)[position] for name, values in columns.items()}
+        assert found == dict.fromkeys(columns) | alone
+
+
 def test_digits_in_grey_and_in_colour() -> None:
     digits = read_idx(DIGITS)[:1_000]
     assert_the_same(digits[:500])
@@ -114,16 +135,18 @@ def test_hostile_pictures_of_a_views_size(size: tuple[int, int]) -> None:
         assert_the_same(np.stack([picture, other, 255 - picture], axis=-1)[None])
 
 
-PHOTOS = (data.astronaut, data.coffee, data.chelsea, data.rocket, data.retina, data.page, data.text)
+@pytest.mark.parametrize("page", [data.page, data.text])
+def test_scanned_pages(page: Callable[[], Pixels]) -> None:
+    assert_the_same(page()[None])
 
 
-@pytest.mark.parametrize("photo", PHOTOS)
-def test_photos_and_scanned_pages(photo: Callable[[], Pixels]) -> None:
-    image = Image.fromarray(photo())
-    image.thumbnail((512, 512))
-    assert_the_same(np.asarray(image)[None])
+PHOTOS = tuple(
+    map(cache, (data.astronaut, data.coffee, data.chelsea, data.rocket, data.retina, data.page, data.text))
+)
+"""Read once, not in every test; as what is `drawn`."""
 
 
+@cache
 def drawn(seed: int, finest: int) -> Pixels:
     """Return 600 x 800 x 3 of noise at several scales, each half as strong as the one twice as coarse, and a disc.
 
@@ -144,7 +167,7 @@ DRAWN = (partial(drawn, 1, 10), partial(drawn, 2, 5), partial(drawn, 3, 2), part
 
 
 @pytest.mark.parametrize("photo", [*PHOTOS, *DRAWN])
-@pytest.mark.parametrize("size", [(400, 300), (512, 512)])
+@pytest.mark.parametrize("size", [(400, 300), (512, 384)])
 def test_colours_of_a_sample_are_those_of_all_pixels(
     photo: Callable[[], Pixels], size: tuple[int, int]
 ) -> None:
@@ -153,6 +176,15 @@ def test_colours_of_a_sample_are_those_of_all_pixels(
     assert_the_same(pixels[None])
     (sample,) = sampled(pixels[None]).transpose(1, 2, 0)
     assert SAMPLE_PIXELS <= len(sample) <= pixels[..., 0].size / 16
+
+
+@pytest.mark.parametrize("size", [(129, 512), (235, 511), (512, 512)])
+def test_a_narrow_frame_is_in_the_sample(size: tuple[int, int]) -> None:
+    """On each edge by itself, as often as in all pixels: sides are no multiples of the squares'."""
+    pixels = np.zeros((4, *size, 3), dtype=np.uint8)
+    pixels[0, :3] = pixels[1, -3:] = pixels[2, :, :3] = pixels[3, :, -3:] = 1
+    for frame, sample in zip(pixels, sampled(pixels)[0], strict=True):
+        assert sample.mean() == pytest.approx(frame.mean(), rel=0.15)
 
 
 @pytest.mark.parametrize("photo", [*PHOTOS, *DRAWN])
