@@ -27,13 +27,8 @@ from flumen.interceptor.batch import plain
 from flumen.interceptor.decode import Decode
 from flumen.interceptor.decoding import decode_image, measured
 from flumen.interceptor.statistics.colours import SAMPLE_PIXELS, WHOLE_PIXELS, sampled
-<<<<<<< HEAD
-from flumen.interceptor.statistics.step import Statistics, measure
-from flumen.models.datasets.idx import read_idx
-=======
 from flumen.interceptor.statistics.step import Statistics, look_at, measure
-from flumen.models.idx import read_idx
->>>>>>> main
+from flumen.models.datasets.idx import read_idx
 
 DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 
