@@ -124,10 +124,11 @@ def _dominant(channels: NDArray[np.uint8]) -> list[Palette]:
         cells[:, block] = _cells(channels[:, :, block])
         places_of_cells = np.add(cells[:, block], first, dtype=np.intp)
         populations += np.bincount(places_of_cells.ravel(), minlength=size)
-    best, population, counts = _most_populous(populations.reshape(count, -1), np.full((count, 1), places))
+    pixels = np.full((count, 1), places)
+    best, population, counts = _most_populous(populations.reshape(count, -1), pixels)
     widest = counts.max()
     sums_of_best = _sums(channels, cells, best[:, :widest])
-    return _palettes(population[:, :widest], sums_of_best, counts, np.full((count, 1), places))
+    return _palettes(population[:, :widest], sums_of_best, counts, pixels)
 
 
 def dominant_greys(of: Cumulated) -> list[Palette]:

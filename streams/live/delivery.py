@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,16 +17,12 @@ from flumen.interceptor.reasons import shortened
 from flumen.stores import Failure, Sink, StoreRefused
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
-from flumen.streams.live.turns import Turns
+from flumen.streams.live.turns import Turn, Turns
 
 Result = TypeVar("Result")
 
 Lost = Callable[[], Set[int]]
 """Returns the partitions, by number, whose images are another worker's now: they are not written any more."""
-
-
-Enter = Callable[[str], AbstractAsyncContextManager[None]]
-"""Returns what to be in while a batch is written into the store of that name."""
 
 
 def nothing_lost() -> Set[int]:
@@ -84,7 +79,7 @@ class Delivery:
         if not len(batch):
             return []
         async with self._turns.take({image.id for image in batch.images}) as turn:
-            refusals = await self._store(batch, lost, turn.at)
+            refusals = await self._store(batch, lost, turn)
         rejects = []
         for row, refusal in sorted(refusals.items()):
             image = batch.images[row]
@@ -101,11 +96,11 @@ class Delivery:
             await self._in_thread(sink, sink.close)
             self._threads[sink.name].shutdown(wait=True)
 
-    async def _store(self, batch: Batch, lost: Lost, enter: Enter) -> dict[int, StoreFailure]:
+    async def _store(self, batch: Batch, lost: Lost, turn: Turn) -> dict[int, StoreFailure]:
         """Write a batch everywhere; what one store refuses is then in none of them. Returns the refusals by row."""
 
         async def write(sink: Sink) -> Sequence[Failure]:
-            async with enter(sink.name):
+            async with turn.at(sink.name):
                 return await self._write_until_taken(sink, batch, lost)
 
         answers = await asyncio.gather(*map(write, self._sinks))
@@ -120,7 +115,7 @@ class Delivery:
         # Stores know images by their ids: with a refused one go all others of that id.
         ids = {image.id for image in refused.images}
         gone = [row for row, image in enumerate(batch.images) if image.id in ids and row not in refusals]
-        later = await self._store(batch.take(gone), lost, _at_once) if gone else {}
+        later = await self._store(batch.take(gone), lost, turn) if gone else {}
         return refusals | {gone[row]: refusal for row, refusal in later.items()}
 
     async def _write_until_taken(self, sink: Sink, batch: Batch, lost: Lost) -> Sequence[Failure]:
@@ -144,10 +139,6 @@ class Delivery:
     async def _in_thread(self, sink: Sink, call: Callable[..., Result], *args: Batch) -> Result:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads[sink.name], call, *args)
-
-
-def _at_once(_store: str) -> AbstractAsyncContextManager[None]:
-    return nullcontext()
 
 
 def rows_of_ours(batch: Batch, lost: Set[int]) -> Sequence[int]:

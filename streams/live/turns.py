@@ -21,7 +21,7 @@ class Turn:
 
     @asynccontextmanager
     async def at(self, store: str) -> AsyncIterator[None]:
-        """Enter a store once all batches before this one have left it."""
+        """Enter a store once all batches before this one have left it: at once, if it is not the first time."""
         for left in self._ahead[store]:
             await left.wait()
         try:
