@@ -26,8 +26,9 @@ hypothesis.settings.load_profile("any-machine")
 
 DATA = Path(__file__).parent.parent / "data" / "mnist"
 
-# As in a terminal, also where whoever started the tests has it ignored, as nohup does.
+# As in a terminal, also where whoever started the tests has them ignored, as nohup and a shell's `&` do.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

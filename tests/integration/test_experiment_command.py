@@ -31,7 +31,7 @@ test_images = 200
 [parameters]
 rate = [0.01, 1e9]
 hidden = [[300]]
-epochs = 40
+epochs = 120
 """
 
 FEW = ("--processes", "1", "--keep", "none")

@@ -250,7 +250,8 @@ def waits() -> Iterator[tuple[str, ...]]:
 
     def walk(command: Any, *path: str) -> Iterator[tuple[str, ...]]:
         for option in command.params:
-            if "econds" in (getattr(option, "help", "") or ""):
+            text = getattr(option, "help", "") or ""
+            if "econds" in text and "since the epoch" not in text:
                 yield *path, option.opts[0]
         for name, sub in getattr(command, "commands", {}).items():
             yield from walk(sub, *path, name)

@@ -1,5 +1,6 @@
 """Grid files: what they may say, what is said of a mistake, and which settings come of them."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from flumen.cli.experiment import dataset_options
 from flumen.models.errors import BadParameters, GridInvalid
 from flumen.models.experiments.grid import SHIPPED, Grid, parse_grid, read_grid
 from flumen.models.experiments.search import at_rung, settings_of
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +201,13 @@ def test_a_file_that_is_not_there_is_named_with_those_that_are_brought(tmp_path:
         read_grid(tmp_path / "none.toml")
     with pytest.raises(GridInvalid, match="no name"):
         parse_grid("", "empty.toml")
+
+
+DOCUMENTED = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "experiments.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("text", DOCUMENTED)
+def test_what_the_docs_show_is_read(text: str) -> None:
+    read = parse_grid(text, "docs.toml") if text.startswith("name") else grid(text)
+    assert read.name == "rates"
+    assert read != grid()

@@ -9,11 +9,10 @@ import pytest
 
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.datasets.dataset import Dataset, Labelled
+from flumen.models.datasets.dataset import Dataset, Labelled, with_validation
 from flumen.models.errors import BadParameters, ExtraMissing, TrainingFailed
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
-from flumen.models.trainers.holding_out import hold_out
 from flumen.models.trainers.making import make_model
 from flumen.models.trainers.trainer import Progress, Task, find_trainer
 
@@ -86,7 +85,7 @@ def test_where_it_is_told_to_stop_the_best_round_is_the_model() -> None:
         seen.append(progress)
         return progress.number < 3
 
-    images = hold_out(dataset(), 0.3)
+    images = with_validation(dataset(), 0.3)
     assert images.validation is not None
     stopped = made(images, more={**SMALL, "rate": 0.1}, report=stop_at_three)
     assert [one.number for one in stopped.rounds] == [1, 2, 3]
