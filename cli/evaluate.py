@@ -142,23 +142,31 @@ def read_images(
 
     if shapes:
         where = "shapes that were drawn here"
-        _check_classes(LABELS, where, manifest)
+        _positions(LABELS, where, manifest)
         dataset = draw_dataset(train=1)
     else:
         dataset = options_of.read_images(chosen, settings, manifest)
         where = str(chosen.data or options_of.ARTICLE) if chosen.kind == "idx" else dataset.fingerprint.text
-    _check_classes(dataset.labels, where, manifest)
     test = dataset.test
+    known = test.labels.astype(np.int64)
+    if dataset.labels:
+        known = _positions(dataset.labels, where, manifest)[known]
     about = Data(f"the test images of {where}", test.sha256, len(test.pixels))
-    return test.pixels, test.labels.astype(np.int64), test.ids or (), about
+    return test.pixels, known, test.ids or (), about
 
 
-def _check_classes(labels: Sequence[str], where: str, manifest: Manifest) -> None:
-    if labels and tuple(labels) != manifest.labels:
+def _positions(labels: Sequence[str], where: str, manifest: Manifest) -> NDArray[np.int64]:
+    """Return where each of the images' classes is among the model's, which may have more, and in another order.
+
+    Raises:
+        AnswersInvalid: the model does not know one of them.
+    """
+    if not set(labels) <= set(manifest.labels):
         raise AnswersInvalid(
             f"the images of {where} are of {', '.join(labels)}, and {manifest} knows "
             f"{', '.join(manifest.labels)}; evaluate it with images of its own classes"
         )
+    return np.array([manifest.labels.index(label) for label in labels], np.int64)
 
 
 def _answers(

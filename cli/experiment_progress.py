@@ -64,10 +64,11 @@ class Shown:
         """Say once that others have what is left."""
         if held != self._waiting:
             self._waiting = held
-            errors.print(f"waiting for {held} runs that others have in hand", highlight=False)
+            runs = "a run" if held == 1 else f"{held} runs"
+            errors.print(f"waiting for {runs} that others have in hand", highlight=False)
 
     def _line(self, run: "Run") -> None:
-        if errors.is_terminal and run.state == "done":
+        if errors.is_terminal and run.state == "done" and not run.error:
             return
         accuracy = "" if run.accuracy is None else f"   accuracy {run.accuracy:.4f}"
         took = "" if run.duration_s is None else f"   {run.duration_s:.1f} s"

@@ -59,6 +59,11 @@ def choose_images(dataset: Dataset, data: Data, trainer: Trainer) -> Images:
         raise DatasetInvalid(
             f"there are {len(labels)} labels, and an image has another one, or there are no images"
         )
+    if len(labels) < 2:  # noqa: PLR2004 - nothing to tell apart
+        raise DatasetInvalid(
+            f"all {len(chosen.train.labels):,} images to learn from are of one class; to learn takes two, so select "
+            "others as well"
+        )
     if len(np.unique(chosen.train.labels)) < len(labels):
         raise DatasetInvalid(
             f"the images to learn from have {len(np.unique(chosen.train.labels))} of the {len(labels)} labels; "

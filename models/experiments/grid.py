@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -144,8 +145,9 @@ def check_keys(given: Collection[str], known: Collection[str], what: str) -> Non
     """
     for key in given:
         if key not in known:
-            near = difflib.get_close_matches(key, known, 1, cutoff=0.0)[0]
-            raise GridInvalid(f"{what} has no {key!r}; did you mean {near!r}? There are: {', '.join(known)}")
+            near = difflib.get_close_matches(key, known, 1, cutoff=0.0)
+            meant = f"did you mean {near[0]!r}? There are: {', '.join(known)}" if near else "take it out"
+            raise GridInvalid(f"{what} has no {key!r}; {meant}")
 
 
 def _grid(given: dict[str, Any]) -> Grid:
@@ -229,7 +231,7 @@ def _range(key: str, given: dict[str, Any]) -> Range:
     what = f"the range of {key!r}"
     check_keys(given, ("from", "to", "scale", "steps"), what)
     low, high = given.get("from"), given.get("to")
-    numbers = all(isinstance(one, int | float) and not isinstance(one, bool) for one in (low, high))
+    numbers = all(type(one) in (int, float) and abs(one) <= sys.float_info.max for one in (low, high))  # type: ignore[arg-type]
     if not numbers or not low < high:  # type: ignore[operator]
         raise GridInvalid(f"{what} needs two numbers, the lower first: {{from = 0.001, to = 0.1}}")
     scale = _one_of(given, "scale", SCALES)

@@ -33,8 +33,12 @@ class Keeper:
         """Those that `register` has registered."""
 
     def know(self, runs: Iterable[Run]) -> None:
-        """Learn of runs that stand and whose models are there."""
-        kept = [run.accuracy for run in runs if run.reference and run.accuracy is not None]
+        """Learn of runs that stand, and whose models are there under this name."""
+        kept = [
+            run.accuracy
+            for run in runs
+            if run.reference and run.model == self._name and run.accuracy is not None
+        ]
         self._best = max([self._best, *kept])
 
     def wants(self, run: Run) -> bool:

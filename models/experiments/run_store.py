@@ -107,6 +107,11 @@ class RunStore:
         """Write what came of a run that is ours."""
         self._table.update(to_row(replace(run, beat=run.beat + 1)))
 
+    def give_back(self, run: Run) -> None:
+        """Let others take at once a run that is ours. The table is not waited for where it does not answer."""
+        failed = replace(run, state="failed", error="interrupted; it can be made again", beat=run.beat + 1)
+        self._table.update(to_row(failed), patiently=False)
+
     def get(self, run_id: str, data_sha256: str = "") -> Sequence[Run]:
         """Return a run with all that is known of it, one for each selection of images: the attempt that stands."""
         where = {"run_id": run_id} | ({"data_sha256": data_sha256} if data_sha256 else {})
@@ -129,10 +134,10 @@ class RunStore:
         return [run for run in runs if attempt is None or run.attempt == attempt]
 
     def _one_each(self, runs: Sequence[Run]) -> Sequence[Run]:
-        keys = dict.fromkeys((run.run_id, run.data_sha256) for run in runs)
-        found = (
-            self._best([run for run in runs if (run.run_id, run.data_sha256) == key]) for key in sorted(keys)
-        )
+        attempts: dict[tuple[str, str], list[Run]] = {}
+        for run in runs:
+            attempts.setdefault((run.run_id, run.data_sha256), []).append(run)
+        found = (self._best(attempts[key]) for key in sorted(attempts))
         return [run for run in found if run is not None]
 
     @staticmethod

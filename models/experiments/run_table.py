@@ -21,8 +21,11 @@ class RunTable(Protocol):
         Of several at once, on whatever machines, exactly one adds it.
         """
 
-    def update(self, row: Row) -> None:
-        """Change the columns that are given, beside the key, of a row that is there."""
+    def update(self, row: Row, *, patiently: bool = True) -> None:
+        """Change the columns that are given, beside the key, of a row that is there.
+
+        Where what is behind it does not answer for a while, that is waited for, or not.
+        """
 
     def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Row]:
         """Return these columns of all rows whose text columns have these values, in no particular order."""
@@ -43,7 +46,7 @@ class MemoryRunTable:
         with self._lock:
             return self._rows.setdefault(_key(row), there := dict(row)) is there
 
-    def update(self, row: Row) -> None:
+    def update(self, row: Row, *, patiently: bool = True) -> None:  # noqa: ARG002 - it answers always
         """Change columns of a row."""
         with self._lock:
             self._rows[_key(row)].update(row)

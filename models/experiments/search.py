@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from flumen.models.errors import BadParameters, GridInvalid
 from flumen.models.experiments.grid import Grid, Range, check_keys
 from flumen.models.experiments.setting import EPOCHS, Setting, Value, defaults_of, usual_of
+from flumen.models.trainers.parameters import with_values
 from flumen.models.trainers.trainer import Trainer
 
 MOST_SETTINGS = 10_000
@@ -73,8 +74,8 @@ def _points(grid: Grid, trainer: Trainer, most: int) -> list[Mapping[str, Value]
         if (grid.search.settings or 0) > most:
             raise GridInvalid(_too_many(grid.search.settings or 0, most))
         chosen = _drawn(grid)
-    known = defaults_of(trainer.parameters)
-    return [_checked(trainer, known, point) for point in chosen]
+    drawn = {name for name, values in grid.parameters.items() if isinstance(values, Range)}
+    return [_checked(trainer, point, drawn) for point in chosen]
 
 
 def _too_many(count: int, most: int) -> str:
@@ -130,24 +131,13 @@ def _scaled(values: Range, share: float) -> float:
     return min(max(float(f"{value:.{_SIGNIFICANT_DIGITS}g}"), values.low), values.high)
 
 
-def _checked(trainer: Trainer, known: Mapping[str, Value], given: Mapping[str, Any]) -> dict[str, Value]:
-    """Return all parameters with these values, as the trainer takes them."""
-    values = {name: _as(name, value, known[name]) for name, value in given.items()}
+def _checked(trainer: Trainer, given: Mapping[str, Any], drawn: Collection[str]) -> dict[str, Value]:
+    """Return all parameters with these values, as the trainer takes them; a whole one that was `drawn` is rounded."""
+    usual = trainer.parameters()
+    whole = {name for name in drawn if type(getattr(usual, name)) is int}
+    values = {name: round(value) if name in whole else value for name, value in given.items()}
     try:
-        made = trainer.parameters(**values)
+        made = with_values(usual, values)
     except BadParameters as error:
         raise GridInvalid(str(error)) from error
     return {field.name: getattr(made, field.name) for field in fields(made)}
-
-
-def _as(name: str, value: Any, default: Value) -> Value:
-    """Return a value as its parameter's type; a whole number that was drawn from a range is rounded."""
-    if isinstance(default, bool) is isinstance(value, bool):
-        if isinstance(default, float) and isinstance(value, int | float):
-            return float(value)
-        if isinstance(default, int) and isinstance(value, float) and not isinstance(default, bool):
-            return round(value)
-        if isinstance(value, type(default)):
-            return value
-    kind = "whole numbers" if isinstance(default, tuple) else type(default).__name__
-    raise GridInvalid(f"parameter {name!r} = {value!r}: it has to be {kind}, such as {default!r}")

@@ -55,9 +55,15 @@ class KuduRuns:
         """
         return self._patiently(lambda: self._write(row, "insert"))
 
-    def update(self, row: Mapping[str, Plain]) -> None:
-        """Change the columns that are given, beside the key, of a row that is there. Raises as `insert`."""
-        self._patiently(lambda: self._write(row, "upsert"))
+    def update(self, row: Mapping[str, Plain], *, patiently: bool = True) -> None:
+        """Change the columns that are given, beside the key, of a row that is there. Raises as `insert`.
+
+        `patiently`: a Kudu that does not answer is waited for, as long as that was said; else it is an error at once.
+        """
+        if patiently:
+            self._patiently(lambda: self._write(row, "upsert"))
+        else:
+            self._write(row, "upsert")
 
     def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Mapping[str, Plain]]:
         """Return these columns of all rows whose text columns have these values; none where there is no table.

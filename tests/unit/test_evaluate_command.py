@@ -11,6 +11,7 @@ import typer
 from answers_made import some_answers
 from hypothesis import given, settings
 from model_files import IMAGES, WEIGHTS, expected_probabilities, manifest_for, onnx_file, small_model
+from PIL import Image
 from test_training_small import write_idx
 from typer.testing import CliRunner
 
@@ -194,6 +195,23 @@ def test_images_of_other_classes_or_another_size_are_refused(root, data, tmp_pat
         write_idx(Path(data) / f"{part}-images-idx3-ubyte", np.zeros((60, 5, 5)))
     assert "take images of the model's size" in str(run("shapes@1", "--root", root, "--data", data).error)
     assert "neither" in str(run("shapes@1", "--root", root, "--data", str(tmp_path / "nowhere")).error)
+
+
+def test_images_may_be_of_some_of_the_models_classes(root, tmp_path):
+    """Their number among the folders is not that among the model's labels."""
+    classifier = OnnxClassifier(*small_model())
+    squares = TEST_IMAGES[evaluate.ask(classifier, TEST_IMAGES).argmax(axis=1) == 1]
+    for row, image in enumerate(squares):
+        file = tmp_path / "photos" / ("star" if row % 3 else "square") / f"{row}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(file)
+    arguments = ("shapes@1", "--root", root, "--from", "folder", "--data", str(tmp_path / "photos"))
+    report = measured(*arguments, "--test", "0.5")
+    circles, right, wrong = (one["images"] for one in report["classes"])
+    assert circles == 0 < right < wrong
+    assert report["measures"]["accuracy"] == right / (right + wrong)
+    (tmp_path / "photos" / "ellipse").mkdir()
+    assert "are of ellipse, square, star, and shapes@1 knows" in str(run(*arguments).error)
 
 
 def test_a_model_is_not_compared_with_itself(root, data):

@@ -6,8 +6,9 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import psutil
 import pytest
 
@@ -22,7 +23,7 @@ from flumen.models.experiments.grid import Data, Halving, parse_grid
 from flumen.models.experiments.halving import by_halving, halving_of
 from flumen.models.experiments.keeping import Keeper
 from flumen.models.experiments.local.engine import Engine
-from flumen.models.experiments.run import Round, Run
+from flumen.models.experiments.run import Measures, Round, Row, Run
 from flumen.models.experiments.run_store import RunStore
 from flumen.models.experiments.run_table import MemoryRunTable
 from flumen.models.experiments.search import settings_of
@@ -189,6 +190,78 @@ def test_a_process_that_is_killed_costs_the_runs_it_had_in_hand_and_no_other(
     assert [run.state for run in RunStore(table).list()] == ["done", "done"]
 
 
+def test_a_process_that_is_killed_while_it_makes_a_model_costs_the_model_and_not_the_result(
+    engine: Callable[..., Engine], table: MemoryRunTable
+) -> None:
+    class Killing(Keeper):
+        def request(self, run: Run) -> Any:
+            kill_children()
+            return super().request(run)
+
+    watching = Watching()
+    one = engine(watching, processes=1, keep="all")
+    one.keeper = Killing(Repository("memory://none"), "few", "all", one.images)
+    (run,) = one.compute(settings(LONG)[:1])
+    assert [each.split()[1] for each in watching.here] == ["failed", "done"]
+    assert (run.state, run.attempt, run.reference) == ("done", 2, None)
+    assert "the model was not kept: its process was ended by signal 9" in str(run.error)
+    assert RunStore(table).get(run.run_id)[0].test == run.test is not None
+
+
+def test_claims_are_renewed_while_processes_are_started(engine: Callable[..., Engine]) -> None:
+    """On a machine of many cores that may take longer than a lease."""
+
+    class Noting(MemoryRunTable):
+        calls: ClassVar[list[tuple[str, object]]] = []
+
+        def insert(self, row: Row) -> bool:
+            self.calls.append(("insert", row["run_id"]))
+            return super().insert(row)
+
+        def update(self, row: Row, *, patiently: bool = True) -> None:
+            self.calls.append(("update", row["run_id"]))
+            super().update(row, patiently=patiently)
+
+    one, wanted = engine(Watching(), processes=2), settings(LONG)
+    one.store = RunStore(Noting(), lease_s=0.0)
+    one.compute(wanted)
+    first, second = (setting.run_id for setting in wanted)
+    begun = Noting.calls.index(("insert", second))
+    assert ("update", first) in Noting.calls[:begun]
+
+
+def test_a_store_that_does_not_answer_keeps_nobody_from_ending(engine: Callable[..., Engine]) -> None:
+    class Away(Exception):
+        retriable = True
+
+    class Gone(MemoryRunTable):
+        def update(self, row: Row, *, patiently: bool = True) -> None:
+            if row["state"] == "failed":
+                assert not patiently
+                raise Away
+            super().update(row)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    one = engine(Watching(interrupt), processes=1)
+    one.store = RunStore(Gone())
+    with pytest.raises(KeyboardInterrupt):
+        one.compute(settings(LONG))
+
+
+def test_models_of_another_name_do_not_keep_the_best_of_this_one_out(
+    engine: Callable[..., Engine],
+) -> None:
+    keeper = engine(Watching(), keep="best").keeper
+    there = Run(run_id="a", data_sha256="d", state="done", test=Measures(0.9, 0.9, 0.9, 0.9))
+    worse = replace(there, test=Measures(0.8, 0.8, 0.8, 0.8))
+    keeper.know([there, replace(there, model="others", model_version=1)])
+    assert keeper.wants(worse)
+    keeper.know([replace(there, model="few", model_version=1)])
+    assert not keeper.wants(worse)
+
+
 def test_what_ends_an_experiment_gives_back_what_was_in_hand(
     engine: Callable[..., Engine], table: MemoryRunTable
 ) -> None:
@@ -255,3 +328,7 @@ def test_images_in_memory_are_laid_down_as_they_are_and_those_in_files_stay_ther
 def test_images_that_will_not_do_are_refused(few: Dataset) -> None:
     with pytest.raises(DatasetInvalid, match="of the 10 labels"):
         choose_images(few, Data(train_images=3), TRAINER)
+    ones, tested = few.train.pixels[few.train.labels == 1], few.test.pixels[few.test.labels == 1]
+    same = (Labelled(each, np.zeros(len(each), np.uint8)) for each in (ones, tested))
+    with pytest.raises(DatasetInvalid, match="of one class; to learn takes two"):
+        choose_images(Dataset(*same), Data(), TRAINER)

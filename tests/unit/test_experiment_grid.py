@@ -133,6 +133,12 @@ train_images = 7
     assert dataset_options(grid().data) == DatasetOptions()
 
 
+def test_whole_numbers_of_a_range_are_rounded_and_those_that_are_the_same_then_are_one() -> None:
+    text = USUAL.replace("15", '{from = 1, to = 16, scale = "log", steps = 9}')
+    settings = settings_of(grid(text), Pretended(), 10)
+    assert [one.parameters["epochs"] for one in settings] == [1, 2, 3, 4, 6, 8, 11, 16]
+
+
 @pytest.mark.parametrize("method", ["random", "sobol"])
 def test_a_search_draws_within_bounds_and_the_same_again(method: str) -> None:
     text = (
@@ -165,8 +171,18 @@ def test_a_search_draws_within_bounds_and_the_same_again(method: str) -> None:
         ("seeds = [1.5]", "whole numbers"),
         ("outputs = [9]", "10 labels"),
         ("outputs = [300]", "to 256"),
-        ("[parameters]\nrate = ['fast']", "has to be float"),
-        ("[parameters]\nepochs = [true]", "has to be int"),
+        ("[parameters]\nrate = ['fast']", "has to be a number"),
+        ("[parameters]\nrate = [true]", "has to be a number"),
+        (f"[parameters]\nrate = [{10**400}]", "has to be a number"),
+        ("[parameters]\nepochs = [true]", "has to be a whole number"),
+        ("[parameters]\nepochs = [1.5]", "has to be a whole number"),
+        ("[parameters]\nepochs = [inf]", "has to be a whole number"),
+        ("[parameters]\nepochs = [nan]", "has to be a whole number"),
+        ("[parameters]\nhidden = [[1.5]]", "has to be whole numbers"),
+        ("[parameters]\nhidden = [['a']]", "has to be whole numbers"),
+        ("[parameters]\nhidden = [[5], 4]", "has to be whole numbers"),
+        ("[parameters]\nrate = {from = 0.1, to = inf, steps = 3}", "the lower first"),
+        ("[parameters]\nepochs = {from = nan, to = 3, steps = 3}", "the lower first"),
         ("[parameters]\nrate = [0.0]", "more than 0"),
         ("[parameters]\nrate = {from = 1, to = 0.1}", "the lower first"),
         ("[parameters]\nrate = {from = 0, to = 1, scale = 'log'}", "raise `from`"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flumen.models.experiments.run import BRIEF
+from flumen.models.experiments.run import BRIEF, Run, to_row
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduRuns
 
@@ -55,6 +55,17 @@ def test_patience_ends(driver: Answering, make: Any, slept: list[float]) -> None
     driver.failures = 3
     with pytest.raises(StoreUnavailable):
         runs.rows({}, BRIEF)
+    assert slept == []
+
+
+def test_what_is_given_back_at_the_end_is_not_waited_for(
+    driver: Answering, make: Any, slept: list[float]
+) -> None:
+    runs = make(600.0)
+    runs.rows({}, BRIEF)
+    driver.failures = 1
+    with pytest.raises(StoreUnavailable):
+        runs.update(to_row(Run(run_id="10_1_0.1", data_sha256="d")), patiently=False)
     assert slept == []
 
 

@@ -1,9 +1,13 @@
 """The record of a run: what is ignored, what has a default, what is damaged."""
 
+import os
+import subprocess
+import sys
 import zlib
 from base64 import b64encode
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,3 +85,21 @@ def test_who_holds_a_run_is_read_back() -> None:
 def test_this_process_has_not_ended_and_one_elsewhere_is_not_known_to() -> None:
     assert not this_process().has_ended()
     assert not Claimant("other", 2**22 + 1, "elsewhere", 0).has_ended()
+
+
+def test_a_process_has_ended_when_it_has_and_whatever_the_time_of_day_is_set_to() -> None:
+    uptime_s = float(Path("/proc/uptime").read_text().split()[0])
+    assert 0 < this_process().began <= uptime_s * os.sysconf("SC_CLK_TCK")
+    saying = "import flumen.models.experiments.claimant as c; print(c.this_process(), flush=True); input()"
+    command = [sys.executable, "-c", saying]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        claimant = parse_claimant(process.stdout.readline().strip())
+        assert claimant is not None
+        assert claimant.pid == process.pid
+        assert not claimant.has_ended()
+        assert replace(claimant, began=claimant.began - 1).has_ended()  # another one had that number before
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert claimant.has_ended()  # also before its end was noticed
+    assert claimant.has_ended()

@@ -54,6 +54,8 @@ class Engine:
     _team: Team = field(init=False)
     _in_hand: dict[str, Run] = field(default_factory=dict)
     _results: dict[str, Run] = field(default_factory=dict)
+    _tries: "collections.Counter[str]" = field(default_factory=collections.Counter)
+    _renewed: float = 0.0
 
     def __post_init__(self) -> None:
         self._team = Team(self.processes)
@@ -71,7 +73,6 @@ class Engine:
             self._compute(settings)
         except BaseException as error:
             self._team.close()
-            # Where the store does not answer, the leases end by themselves.
             if not getattr(error, "retriable", False):
                 self._give_back()
             raise
@@ -82,26 +83,23 @@ class Engine:
         wanted = collections.deque(self._not_standing(settings))
         by_id = {setting.run_id: setting for setting in wanted}
         held: list[Setting] = []
-        tries: collections.Counter[str] = collections.Counter()
-        renewed = asked = time.monotonic()
+        self._tries.clear()
+        self._renewed = asked = time.monotonic()
         while wanted or held or self._in_hand:
             while wanted and self._team.has_room:
                 if not self._begin(setting := wanted.popleft()):
                     held.append(setting)
+                self._renew_in_time()  # to start all processes of a large machine may take longer than a lease
             if not self._in_hand and held:
                 self.watcher.waits(len(held))
                 time.sleep(_POLL_S)
             for run_id, message in self._team.messages(_POLL_S) if self._in_hand else ():
                 self._take(run_id, message)
-                if isinstance(message, Ended):
-                    tries[run_id] += 1
-                    wanted.extend([by_id[run_id]] * (tries[run_id] < _MOST_TRIES))
-            now = time.monotonic()
-            if now - renewed > self.store.renewal_s:
-                renewed = now
-                self._renew()
-            if held and now - asked > _ASK_AGAIN_S:
-                asked = now
+                if isinstance(message, Ended) and self._tries[run_id] < _MOST_TRIES:
+                    wanted.append(by_id[run_id])
+            self._renew_in_time()
+            if held and time.monotonic() - asked > _ASK_AGAIN_S:
+                asked = time.monotonic()
                 wanted.extend(held)
                 held.clear()
 
@@ -161,7 +159,11 @@ class Engine:
                 else:
                     self._end(run_id)
             case Ended():
-                self._end(run_id, state="failed", error=message.reason)
+                self._tries[run_id] += 1
+                if run.state == "done" and self._tries[run_id] == _MOST_TRIES:
+                    self._end(run_id, error=f"the model was not kept: {message.reason}")
+                else:
+                    self._end(run_id, state="failed", error=message.reason)
 
     def _register(self, run_id: str, exported: Exported) -> None:
         run = self._in_hand[run_id]
@@ -186,13 +188,21 @@ class Engine:
         self._results[run.run_id] = run
         self.watcher.ended(run, here=here)
 
-    def _renew(self) -> None:
-        for run_id, run in self._in_hand.items():
-            self._in_hand[run_id] = self.store.renew(run, rounds=run.rounds)
+    def _renew_in_time(self) -> None:
+        if time.monotonic() - self._renewed > self.store.renewal_s:
+            self._renewed = time.monotonic()
+            for run_id, run in self._in_hand.items():
+                self._in_hand[run_id] = self.store.renew(run, rounds=run.rounds)
 
     def _give_back(self) -> None:
+        """Let others take what is in hand. Where the store does not answer, the leases end by themselves."""
         for run in self._in_hand.values():
-            self.store.finish(replace(run, state="failed", error="interrupted; it can be made again"))
+            try:
+                self.store.give_back(run)
+            except Exception as error:
+                if not getattr(error, "retriable", False):
+                    raise
+                return
         self._in_hand.clear()
 
 
