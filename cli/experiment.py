@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flumen.cli.experiment_engines import Device, EngineChoice, EngineOption, Master, Processes, open_engine
 from flumen.cli.experiment_output import as_dict, print_experiments, print_run, print_runs, print_two
 from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, errors, print_json
@@ -38,9 +39,6 @@ GridFile = Annotated[
     ),
 ]
 Data = Annotated[Path | None, typer.Option(help="Folder or file of the images, instead of the grid's.")]
-Processes = Annotated[
-    int | None, typer.Option(min=1, max=1024, help="Runs at the same time; one for each core, if unset.")
-]
 KeepOption = Annotated[
     str,
     typer.Option(
@@ -65,7 +63,10 @@ def run(
     grid: GridFile,
     *,
     data: Data = None,
+    engine: EngineOption = "local",
     processes: Processes = None,
+    device: Device = None,
+    master: Master = None,
     keep: KeepOption = "best",
     halving: HalvingOption = False,
     most: Most = MOST_SETTINGS,
@@ -73,7 +74,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Compute every setting of a grid that does not stand yet; several machines may do so at once."""
-    _compute(grid, data, processes, keep, halving, most, root, as_json)
+    _compute(grid, data, EngineChoice(engine, processes, device, master), keep, halving, most, root, as_json)
 
 
 @app.command()
@@ -81,7 +82,10 @@ def resume(
     grid: GridFile,
     *,
     data: Data = None,
+    engine: EngineOption = "local",
     processes: Processes = None,
+    device: Device = None,
+    master: Master = None,
     keep: KeepOption = "best",
     halving: HalvingOption = False,
     most: Most = MOST_SETTINGS,
@@ -93,7 +97,7 @@ def resume(
 
     with open_runs(load_settings()) as store:
         _found(store.list(read_grid(grid).name), f"no run of the experiment {read_grid(grid).name!r}")
-    _compute(grid, data, processes, keep, halving, most, root, as_json)
+    _compute(grid, data, EngineChoice(engine, processes, device, master), keep, halving, most, root, as_json)
 
 
 @app.command("list")
@@ -136,7 +140,7 @@ def compare(
 def _compute(
     source: str,
     data: Path | None,
-    processes: int | None,
+    engine: EngineChoice,
     keep: str,
     halving: bool,
     most: int,
@@ -152,7 +156,7 @@ def _compute(
     if data is not None:
         grid = replace(grid, data=replace(grid.data, options={**grid.data.options, "data": str(data)}))
     with open_runs(settings) as store, _interruptible(source):
-        runs = _computed(grid, store, settings, processes, keep, halving, most, root)
+        runs = _computed(grid, store, settings, engine, keep, halving, most, root)
     if as_json:
         print_json([as_dict(each) for each in runs])
     else:
@@ -164,7 +168,7 @@ def _computed(
     grid: "Grid",
     store: "RunStore",
     settings: Settings,
-    processes: int | None,
+    choice: EngineChoice,
     keep: str,
     halving: bool,
     most: int,
@@ -176,7 +180,7 @@ def _computed(
     from flumen.models.experiments.data import choose_images
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
-    from flumen.models.experiments.local.engine import Engine, cores
+    from flumen.models.experiments.scheduler import Scheduler
     from flumen.models.experiments.search import settings_of
     from flumen.models.repository import Repository
     from flumen.models.trainers.trainer import find_trainer
@@ -189,13 +193,17 @@ def _computed(
         rungs = halving_of(grid, wanted, may_choose=images.dataset.validation is not None)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder, Shown(len(wanted)) as shown:
+    with (
+        tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder,
+        open_engine(choice, trainer) as engine,
+        Shown(len(wanted)) as shown,
+    ):
         arrays = images.in_files(Path(folder))
-        engine = Engine(store, images, arrays, grid.name, keeper, shown, processes or cores())
+        scheduler = Scheduler(store, images, arrays, grid.name, keeper, shown, engine)
         if rungs is None:
-            runs = engine.compute(wanted)
+            runs = scheduler.compute(wanted)
         else:
-            runs = by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
+            runs = by_halving(wanted, rungs, lambda rung: scheduler.compute(shown.rung(rung)))
     if keeper.registered:
         tell_index(settings, repository, *keeper.registered)
     return runs

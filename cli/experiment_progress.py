@@ -16,7 +16,7 @@ _HOUR = 3600
 
 
 class Shown:
-    """`flumen.models.experiments.local.engine.Watcher` for people. `total`: how many runs there are to be."""
+    """`flumen.models.experiments.scheduler.Watcher` for people. `total`: how many runs there are to be."""
 
     def __init__(self, total: int) -> None:
         self._total = total

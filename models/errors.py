@@ -25,6 +25,7 @@ ModelError
 ├── RunNotFound            no run or experiment of that name stands in the store
 ├── RunDiffers             a run of that id stands there that was made with other parameters
 ├── RunUnreadable          a run whose record cannot be read
+├── EngineUnavailable      what is to compute an experiment does not start here, or cannot compute such runs
 ├── ExperimentFailed       an experiment ended with runs that can be made again
 ├── VerifierUnavailable    the process that verifies models does not start; retriable
 ├── DecoderUnavailable     a process that intercepts does not start, or ends again and again
@@ -168,6 +169,10 @@ class RunDiffers(ModelError):
 
 class RunUnreadable(ModelError):
     """A run whose record was damaged, or written by a newer version of flumen that changed what it means."""
+
+
+class EngineUnavailable(ModelError):
+    """The engine of an experiment does not start here, as without a GPU, or cannot compute runs of that trainer."""
 
 
 class ExperimentFailed(ModelError):

@@ -7,7 +7,7 @@ from typing import Literal
 from flumen.models.errors import ModelError
 from flumen.models.evaluation.kept import Reports
 from flumen.models.experiments.data import Images
-from flumen.models.experiments.local.jobs import Export, Exported
+from flumen.models.experiments.jobs import Export, Exported
 from flumen.models.experiments.run import Run
 from flumen.models.manifest import Manifest
 from flumen.models.repository import Repository

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,18 @@ class TrainedLayers:
     def to_onnx(self) -> bytes:
         """Return it as ONNX."""
         return dense_onnx(self.layers, self.shape)
+
+
+@runtime_checkable
+class TrainerOfLayers(Protocol):
+    """A trainer of dense layers, whose parameters say no more than how these learn."""
+
+    @property
+    def name(self) -> str:
+        """What `--trainer` calls it."""
+
+    def schedule(self, parameters: Any) -> Schedule:
+        """Return how layers learn with these parameters."""
 
 
 def train_layers(task: Task, schedule: Schedule) -> TrainedLayers:

@@ -46,12 +46,14 @@ class Logistic:
         """Return the article's way: a grey value above 30 becomes 1.0, any other 0.0."""
         return flat_preprocess(pixels)
 
+    def schedule(self, parameters: Any) -> Schedule:
+        """Return how it learns."""
+        rule = Rule(parameters.rate, parameters.momentum, parameters.l2)
+        return Schedule((), rule, parameters.epochs, parameters.batch_size, parameters.patience)
+
     def train(self, task: Task, parameters: Any) -> TrainedLayers:
         """Learn."""
-        rule = Rule(parameters.rate, parameters.momentum, parameters.l2)
-        return train_layers(
-            task, Schedule((), rule, parameters.epochs, parameters.batch_size, parameters.patience)
-        )
+        return train_layers(task, self.schedule(parameters))
 
 
 LOGISTIC = Logistic()

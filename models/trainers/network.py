@@ -62,13 +62,16 @@ class Network:
         """Return the article's way: a grey value above 30 becomes 1.0, any other 0.0."""
         return flat_preprocess(pixels)
 
-    def train(self, task: Task, parameters: Any) -> TrainedLayers:
-        """Learn."""
+    def schedule(self, parameters: Any) -> Schedule:
+        """Return how it learns."""
         rule = Rule(parameters.rate, MOMENTUM, parameters.l2)
-        schedule = Schedule(
+        return Schedule(
             parameters.hidden, rule, parameters.epochs, parameters.batch_size, parameters.patience
         )
-        return train_layers(task, schedule)
+
+    def train(self, task: Task, parameters: Any) -> TrainedLayers:
+        """Learn."""
+        return train_layers(task, self.schedule(parameters))
 
 
 NETWORK = Network()

@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RULES: list[dict[str, Any]] = PROJECT["tool"]["importlinter"]["contracts"]
 PACKAGES = sorted(link.name for link in (ROOT / "flumen").iterdir() if link.is_symlink())
 KNOWN_IN_ONE_PLACE = {
-    *("faust", "aiokafka", "confluent_kafka", "onnxruntime", "duckdb", "pysolr", "kudu", "jpype"),
+    *("faust", "aiokafka", "confluent_kafka", "onnxruntime", "duckdb", "pysolr", "kudu", "jpype", "pyspark"),
 }
 
 

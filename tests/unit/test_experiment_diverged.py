@@ -13,11 +13,12 @@ import pytest
 
 from flumen.models.datasets.dataset import Dataset, Labelled
 from flumen.models.errors import Diverged
+from flumen.models.experiments import computing
 from flumen.models.experiments.data import choose_images
+from flumen.models.experiments.exporting import measure
 from flumen.models.experiments.grid import Data
+from flumen.models.experiments.jobs import Job
 from flumen.models.experiments.local import child
-from flumen.models.experiments.local.exporting import measure
-from flumen.models.experiments.local.jobs import Job
 from flumen.models.experiments.run import Run
 from flumen.models.trainers.trainer import Task, find_trainer
 
@@ -67,7 +68,7 @@ def test_a_run_that_diverged_has_the_measures_of_what_was_left_if_that_answers(
     left: str, few: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {"a network": lambda one: one, "a network of no answers": lambda _: Broken()}
-    monkeypatch.setattr(child, "find_trainer", lambda _: Diverging(before.get(left, lambda _: None)))
+    monkeypatch.setattr(computing, "find_trainer", lambda _: Diverging(before.get(left, lambda _: None)))
     images = choose_images(few, Data(), LOGISTIC)
     ours, theirs = Pipe()
 

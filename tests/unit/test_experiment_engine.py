@@ -22,10 +22,11 @@ from flumen.models.experiments.data import choose_images
 from flumen.models.experiments.grid import Data, Halving, parse_grid
 from flumen.models.experiments.halving import by_halving, halving_of
 from flumen.models.experiments.keeping import Keeper
-from flumen.models.experiments.local.engine import Engine
+from flumen.models.experiments.local.engine import LocalEngine
 from flumen.models.experiments.run import Measures, Round, Row, Run
 from flumen.models.experiments.run_store import RunStore
 from flumen.models.experiments.run_table import MemoryRunTable
+from flumen.models.experiments.scheduler import Scheduler
 from flumen.models.experiments.search import settings_of
 from flumen.models.repository import Repository
 from flumen.models.trainers.trainer import find_trainer
@@ -79,17 +80,18 @@ def table() -> MemoryRunTable:
 
 
 @pytest.fixture
-def engine(few: Dataset, table: MemoryRunTable, tmp_path: Path) -> Callable[..., Engine]:
+def engine(few: Dataset, table: MemoryRunTable, tmp_path: Path) -> Callable[..., Scheduler]:
     def make(
         watching: Watching,
         processes: int = 2,
         keep: Any = "none",
         root: str = "models",
-    ) -> Engine:
+    ) -> Scheduler:
         images = choose_images(few, Data(), TRAINER)
         folder = images.in_files(Path(tempfile.mkdtemp(dir=tmp_path)))
         keeper = Keeper(Repository(str(tmp_path / root)), "few", keep, images)
-        return Engine(RunStore(table), images, folder, "few", keeper, watching, processes)
+        engine = LocalEngine(processes)
+        return Scheduler(RunStore(table), images, folder, "few", keeper, watching, engine)
 
     return make
 
@@ -99,7 +101,7 @@ def settings(text: str = GRID) -> Any:
 
 
 def test_every_run_is_computed_once_and_one_that_diverged_is_a_result(
-    engine: Callable[..., Engine], table: MemoryRunTable, tmp_path: Path
+    engine: Callable[..., Scheduler], table: MemoryRunTable, tmp_path: Path
 ) -> None:
     wanted, watching = settings(), Watching()
     runs = engine(watching, keep="best").compute(wanted)
@@ -139,7 +141,7 @@ def test_every_run_is_computed_once_and_one_that_diverged_is_a_result(
 
 
 def test_a_trainer_that_cannot_learn_so_has_failed_and_not_diverged(
-    engine: Callable[..., Engine],
+    engine: Callable[..., Scheduler],
 ) -> None:
     neighbours = find_trainer("neighbours")
     grid = parse_grid(
@@ -151,7 +153,7 @@ def test_a_trainer_that_cannot_learn_so_has_failed_and_not_diverged(
 
 
 def test_a_setting_gives_the_same_weights_however_many_processes_there_are(
-    engine: Callable[..., Engine], few: Dataset, tmp_path: Path
+    engine: Callable[..., Scheduler], few: Dataset, tmp_path: Path
 ) -> None:
     wanted = settings(GRID.replace("[0.01, 1e9]", "0.01"))
     by_one = engine(Watching(), processes=1, keep="all", root="by-one").compute(wanted)
@@ -164,7 +166,7 @@ def test_a_setting_gives_the_same_weights_however_many_processes_there_are(
 
 
 def test_outputs_without_a_label_are_there_and_never_right(
-    engine: Callable[..., Engine], tmp_path: Path
+    engine: Callable[..., Scheduler], tmp_path: Path
 ) -> None:
     text = "outputs = [12]" + GRID.replace("[0.01, 1e9]", "0.01").replace("[1, 2]", "1")
     (run,) = engine(Watching(), keep="all").compute(settings(text))
@@ -181,7 +183,7 @@ def kill_children() -> None:
 
 
 def test_a_process_that_is_killed_costs_the_runs_it_had_in_hand_and_no_other(
-    engine: Callable[..., Engine], table: MemoryRunTable
+    engine: Callable[..., Scheduler], table: MemoryRunTable
 ) -> None:
     wanted, watching = settings(LONG), Watching(kill_children)
     runs = engine(watching, processes=1).compute(wanted)
@@ -191,7 +193,7 @@ def test_a_process_that_is_killed_costs_the_runs_it_had_in_hand_and_no_other(
 
 
 def test_a_process_that_is_killed_while_it_makes_a_model_costs_the_model_and_not_the_result(
-    engine: Callable[..., Engine], table: MemoryRunTable
+    engine: Callable[..., Scheduler], table: MemoryRunTable
 ) -> None:
     class Killing(Keeper):
         def request(self, run: Run) -> Any:
@@ -208,7 +210,7 @@ def test_a_process_that_is_killed_while_it_makes_a_model_costs_the_model_and_not
     assert RunStore(table).get(run.run_id)[0].test == run.test is not None
 
 
-def test_claims_are_renewed_while_processes_are_started(engine: Callable[..., Engine]) -> None:
+def test_claims_are_renewed_while_processes_are_started(engine: Callable[..., Scheduler]) -> None:
     """On a machine of many cores that may take longer than a lease."""
 
     class Noting(MemoryRunTable):
@@ -230,7 +232,7 @@ def test_claims_are_renewed_while_processes_are_started(engine: Callable[..., En
     assert ("update", first) in Noting.calls[:begun]
 
 
-def test_a_store_that_does_not_answer_keeps_nobody_from_ending(engine: Callable[..., Engine]) -> None:
+def test_a_store_that_does_not_answer_keeps_nobody_from_ending(engine: Callable[..., Scheduler]) -> None:
     class Away(Exception):
         retriable = True
 
@@ -251,7 +253,7 @@ def test_a_store_that_does_not_answer_keeps_nobody_from_ending(engine: Callable[
 
 
 def test_models_of_another_name_do_not_keep_the_best_of_this_one_out(
-    engine: Callable[..., Engine],
+    engine: Callable[..., Scheduler],
 ) -> None:
     keeper = engine(Watching(), keep="best").keeper
     there = Run(run_id="a", data_sha256="d", state="done", test=Measures(0.9, 0.9, 0.9, 0.9))
@@ -263,7 +265,7 @@ def test_models_of_another_name_do_not_keep_the_best_of_this_one_out(
 
 
 def test_what_ends_an_experiment_gives_back_what_was_in_hand(
-    engine: Callable[..., Engine], table: MemoryRunTable
+    engine: Callable[..., Scheduler], table: MemoryRunTable
 ) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -276,7 +278,7 @@ def test_what_ends_an_experiment_gives_back_what_was_in_hand(
     assert [(run.state, run.attempt) for run in runs] == [("done", 2)]
 
 
-def test_halving_computes_the_best_of_each_rung_for_longer(engine: Callable[..., Engine]) -> None:
+def test_halving_computes_the_best_of_each_rung_for_longer(engine: Callable[..., Scheduler]) -> None:
     wanted = settings(GRID.replace("[0.01, 1e9]", "[0.01, 1e-9, 1e9]"))
     runs = by_halving(wanted, Halving((1, 3), 0.3), engine(Watching()).compute)
     assert [run.parameters["epochs"] for run in runs] == [1] * 6 + [3] * 2

@@ -10,7 +10,7 @@ from flumen.models.datasets.dataset import Labelled
 from flumen.models.errors import Diverged
 from flumen.models.evaluation.measures import score
 from flumen.models.experiments.answered import packed_answers
-from flumen.models.experiments.local.jobs import Export, Exported, Result
+from flumen.models.experiments.jobs import Export, Exported, Result
 from flumen.models.experiments.run import Measures
 from flumen.models.manifest import Training
 from flumen.models.trainers.trainer import Task, Trained, Trainer

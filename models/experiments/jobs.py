@@ -1,4 +1,4 @@
-"""What the processes of an experiment are told, and what they answer."""
+"""What an engine is told of a run, and what it answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,6 @@ from flumen.models.evaluation.report import Report
 from flumen.models.experiments.run import Measures, Round, State
 from flumen.models.experiments.setting import Value
 from flumen.models.manifest import Manifest
-
-READY = "ready"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +40,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Asks for the model of the run that was computed last, to be registered under this name.
+    """Asks for the model of a run that was computed, to be registered under this name.
 
     `data`, `data_sha256`: the images that it learnt from, in words, and their fingerprint. `facts`: what its manifest
     says of how it was made, beside the parameters.

