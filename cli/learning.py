@@ -1,6 +1,6 @@
 """The steps from images to a model that classifies, for Python and notebooks: each does what its command does.
 
-Nothing is printed, and no signal is taken; what goes wrong is raised. docs/python.md shows how they go together.
+No signal is taken, and what goes wrong is raised. docs/python.md shows how they go together.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,6 +15,7 @@ from flumen.streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from flumen.models.datasets.dataset import Dataset
     from flumen.models.manifest import Manifest
+    from flumen.models.reports.experiment_page import ExperimentReport
     from flumen.models.trainers.making import Made
     from flumen.streams.control.operator.rollout import RolloutResult
 
@@ -143,3 +144,55 @@ def activate_model(
     from flumen.cli.model_swap import activate_version
 
     return activate_version(settings or load_settings(), str(reference), reason, timeout_s, though_worse)
+
+
+def run_experiment(
+    grid: str | PathLike[str],
+    *,
+    keep: str = "best",
+    halving: bool = False,
+    processes: int | None = None,
+    settings: Settings | None = None,
+) -> "ExperimentReport":
+    """Compute every setting of a grid that does not stand yet, as `flumen experiment run` does.
+
+    How far it is, is shown on standard error. Ctrl-C, or *Interrupt* of a notebook, gives back what is in hand; the
+    same call goes on.
+
+    Args:
+        grid: a grid file, or `article`, `article-table`.
+        keep: whose models are registered: `best`, `all` or `none`.
+        halving: whether all settings run for few epochs, and the best of them for more.
+        processes: runs at the same time; one for each core, if unset.
+        settings: those of every command, if unset.
+
+    Returns:
+        All runs of the experiment, the best first, with their curves and plots.
+
+    Raises:
+        GridInvalid, DatasetInvalid: as the message says.
+        StoreError: Kudu does not take the runs.
+    """
+    from flumen.cli.experiment import compute_grid, open_runs
+    from flumen.cli.report import experiment_report
+    from flumen.models.experiments.grid import read_grid
+
+    settings = settings or load_settings()
+    wanted = read_grid(str(grid))
+    with open_runs(settings) as store:
+        compute_grid(wanted, store, settings, processes, keep, halving)
+        return experiment_report(store, wanted.name)
+
+
+def read_experiment(name: str, settings: Settings | None = None) -> "ExperimentReport":
+    """Return the runs of an experiment, the best first, as they stand in Kudu.
+
+    Raises:
+        RunNotFound: there is none.
+        StoreError: Kudu does not answer.
+    """
+    from flumen.cli.experiment import open_runs
+    from flumen.cli.report import experiment_report
+
+    with open_runs(settings or load_settings()) as store:
+        return experiment_report(store, name)

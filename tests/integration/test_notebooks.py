@@ -5,16 +5,18 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL.Image import Image
+from PIL import Image
 
 from flumen.cli.background import environment_of
 from flumen.interceptor.pgm import netpbm_header
 from flumen.models.datasets.dataset import Dataset, read_dataset
 from flumen.models.evaluation.comparison import Comparison
+from flumen.models.reports.experiment_page import ExperimentReport
 from flumen.models.repository import CHAMPION, Repository
 from flumen.models.shipped import seed
 from flumen.streams.control.operator.rollout import RolloutResult
@@ -79,7 +81,7 @@ class Cells(HTMLParser):
         self.texts.append(data)
 
 
-def test_from_images_in_kudu_to_the_model_that_classifies(
+def test_from_images_in_kudu_to_the_model_that_classifies_and_to_the_best_of_several(
     settings: Settings,
     mnist: Path,
     start_worker: Callable[..., Any],
@@ -89,6 +91,7 @@ def test_from_images_in_kudu_to_the_model_that_classifies(
 ) -> None:
     for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(tmp_path / "cache")}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
     ensure_topics(settings)
     worker = start_worker()
     publish(digits(mnist), settings.producer_config(), settings.images_topic, None, lambda _: None)
@@ -102,8 +105,8 @@ def test_from_images_in_kudu_to_the_model_that_classifies(
     assert {"train", "validation", "test", f"{IMAGES - WITHOUT_LABEL} images of 28x28"} <= {
         part for text in Cells(images._repr_html_()).texts for part in (text, text.partition(" from")[0])
     }
-    assert isinstance(sheet, Image)
-    assert isinstance(mistakes, Image)
+    assert isinstance(sheet, Image.Image)
+    assert isinstance(mistakes, Image.Image)
     assert 0.5 < accuracy <= 1
     assert 0.3 < other <= 1
     assert isinstance(comparison, Comparison)
@@ -116,3 +119,21 @@ def test_from_images_in_kudu_to_the_model_that_classifies(
     assert activated.state is not None
     assert activated.state.champion.version == 2
     assert lines_of_code(notebook) < 30
+
+    written, experiment, grid, curves, compared, reference = shown_by(NOTEBOOKS / "compare_experiments.py")
+
+    assert written == len((tmp_path / "rates.toml").read_text())
+    assert isinstance(experiment, ExperimentReport)
+    assert {run.state for run in experiment.runs} == {"done"}
+    texts = Cells(experiment._repr_html_()).texts
+    assert texts[0] == "4 runs of rates"
+    assert {run.run_id for run in experiment.runs} <= set(texts)
+    assert (grid.name, curves.name) == tuple(plot.name for plot in experiment.plots()[::2])
+    assert all(Image.open(BytesIO(plot._repr_png_())).width > 300 for plot in (grid, curves))
+    best, second = experiment.runs[:2]
+    assert isinstance(compared, Comparison)
+    assert best.test is not None
+    assert second.test is not None
+    assert compared.difference == pytest.approx(best.test.accuracy - second.test.accuracy)
+    assert reference == f"rates@{Repository(settings.model_repository).versions('rates')[-1]}"
+    assert lines_of_code(NOTEBOOKS / "compare_experiments.py") < 30
