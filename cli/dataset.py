@@ -8,10 +8,11 @@ import typer
 
 from flumen.cli import dataset_options as given
 from flumen.cli.output import AsJson, console, print_json, print_rows
+from flumen.models.datasets.counts import class_counts, class_names, parts_of
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from flumen.models.datasets.dataset import Dataset, Labelled
+    from flumen.models.datasets.dataset import Dataset
 
 app = typer.Typer(
     help="See the images to learn from: how many, of which classes, what was left out.", no_args_is_help=True
@@ -68,31 +69,8 @@ def show(
     if as_json:
         print_json(_as_dict(found))
         return
-    print_rows(_counts(found), as_json=False, title=found.fingerprint.text)
+    print_rows(class_counts(found), as_json=False, title=found.fingerprint.text)
     console.print(f"fingerprint {found.fingerprint.sha256}", markup=False, highlight=False)
-
-
-def _parts(found: "Dataset") -> dict[str, "Labelled | None"]:
-    return {"train": found.train, "validation": found.validation, "test": found.test}
-
-
-def _names(found: "Dataset") -> tuple[str, ...]:
-    highest = max(int(part.labels.max()) for part in _parts(found).values() if part is not None)
-    return found.labels or tuple(map(str, range(highest + 1)))
-
-
-def _counts(found: "Dataset") -> list[dict[str, Any]]:
-    names = _names(found)
-    counts = {
-        part: np.bincount(images.labels, minlength=len(names)).tolist()
-        for part, images in _parts(found).items()
-        if images is not None
-    }
-    rows = [
-        {"class": name, **{part: of_class[number] for part, of_class in counts.items()}}
-        for number, name in enumerate(names)
-    ]
-    return [*rows, {"class": "all", **{part: sum(of_class) for part, of_class in counts.items()}}]
 
 
 def _as_dict(found: "Dataset") -> dict[str, Any]:
@@ -100,7 +78,7 @@ def _as_dict(found: "Dataset") -> dict[str, Any]:
         "sha256": found.fingerprint.sha256,
         "rows": found.fingerprint.rows,
         "text": found.fingerprint.text,
-        "classes": _counts(found),
+        "classes": class_counts(found),
         "skipped": [
             {"reason": each.reason, "count": each.count, "examples": list(each.examples)}
             for each in found.skipped
@@ -111,10 +89,9 @@ def _as_dict(found: "Dataset") -> dict[str, Any]:
 def _export(found: "Dataset", path: Path) -> None:
     from flumen.streams.errors import NotSaved
 
-    arrays: dict[str, Any] = {"labels": np.array(_names(found))}
-    for part, images in _parts(found).items():
-        if images is not None:
-            arrays |= {f"{part}_pixels": images.pixels, f"{part}_labels": images.labels}
+    arrays: dict[str, Any] = {"labels": np.array(class_names(found))}
+    for part, images in parts_of(found).items():
+        arrays |= {f"{part}_pixels": images.pixels, f"{part}_labels": images.labels}
     try:
         with path.open("xb") as file:
             np.savez(file, **arrays)

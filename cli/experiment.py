@@ -2,6 +2,7 @@
 
 import contextlib
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from flumen.cli.experiment_engines import Device, EngineChoice, EngineOption, Master, Processes, open_engine
 from flumen.cli.experiment_output import as_dict, print_experiments, print_run, print_runs, print_two
 from flumen.cli.invocation import as_called
-from flumen.cli.output import AsJson, errors, print_json
+from flumen.cli.output import AsJson, errors, iso_time, print_json
 from flumen.models.experiments.search import MOST_SETTINGS
 from flumen.streams.settings import Settings, load_settings
 
@@ -156,7 +157,7 @@ def _compute(
     if data is not None:
         grid = replace(grid, data=replace(grid.data, options={**grid.data.options, "data": str(data)}))
     with open_runs(settings) as store, _interruptible(source):
-        runs = _computed(grid, store, settings, engine, keep, halving, most, root)
+        runs = compute_grid(grid, store, settings, engine, keep, halving, most, root)
     if as_json:
         print_json([as_dict(each) for each in runs])
     else:
@@ -164,16 +165,17 @@ def _compute(
     _refuse_failed(runs, source)
 
 
-def _computed(
+def compute_grid(
     grid: "Grid",
     store: "RunStore",
     settings: Settings,
     choice: EngineChoice,
-    keep: str,
-    halving: bool,
-    most: int,
-    root: str | None,
+    keep: str = "best",
+    halving: bool = False,
+    most: int = MOST_SETTINGS,
+    root: str | None = None,
 ) -> "Sequence[Run]":
+    """Return the runs of every setting of a grid, once each stands; show on standard error how far it is."""
     from flumen.cli.dataset_options import read_images
     from flumen.cli.experiment_progress import Shown
     from flumen.cli.model_index import tell_index
@@ -186,6 +188,7 @@ def _computed(
     from flumen.models.trainers.trainer import find_trainer
 
     trainer = find_trainer(grid.trainer)
+    grid = _at_one_moment(grid, store)
     images = choose_images(read_images(dataset_options(grid.data), settings), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
     rungs = None
@@ -207,6 +210,24 @@ def _computed(
     if keeper.registered:
         tell_index(settings, repository, *keeper.registered)
     return runs
+
+
+def _at_one_moment(grid: "Grid", store: "RunStore") -> "Grid":
+    """Return a grid whose images in Kudu are those that the experiment began with; say so where that was before."""
+    from flumen.models.experiments.moment import at_one_moment, moment_of
+
+    now_us = time.time_ns() // 1000
+    data = at_one_moment(grid.data, store.list(grid.name), now_us)
+    moment = moment_of(data)
+    if data != grid.data and moment is not None and moment != now_us:
+        errors.print(
+            f"Kudu's images are those of {iso_time(moment)}Z, when the experiment {grid.name!r} began. An experiment "
+            "of another name, or snapshot in the grid, takes others.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    return replace(grid, data=data)
 
 
 def dataset_options(data: "GridData") -> "DatasetOptions":

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from flumen.cli.evaluate_tables import difference_in_words
 from flumen.cli.output import console, iso_time, print_facts, print_json, print_rows, print_whole
+from flumen.models.experiments.answered import compare_runs
 from flumen.models.experiments.java_double import java_double
 from flumen.models.experiments.run import Run
 from flumen.models.experiments.setting import RATE
@@ -18,13 +19,12 @@ from flumen.models.experiments.setting import RATE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from flumen.models.evaluation.comparison import Comparison
     from flumen.models.evaluation.intervals import Stability
 
 _MOST_GRIDS = 12
 _MOST_ROUNDS = 20
 _MEASURES = ("accuracy", "precision", "recall", "f1")
-_TIMES = ("claimed_at", "renewed_at", "started_at", "ended_at")
+_TIMES = ("claimed_at", "renewed_at", "started_at", "ended_at", "snapshot_at")
 _COLD, _WARM = (120, 0, 0), (0, 110, 40)
 
 
@@ -110,17 +110,6 @@ def _stability(run: Run, alike: Sequence[Run]) -> "Stability | None":
     return stability(np.array(known)) if len(known) > 1 else None
 
 
-def _comparison(one: Run, other: Run) -> "Comparison | None":
-    """Return what McNemar's test says of two runs; None where one kept no answers, or they are to other images."""
-    from flumen.models.evaluation.comparison import compare_right
-    from flumen.models.experiments.answered import right_answers
-
-    if one.data_sha256 != other.data_sha256:
-        return None
-    first, second = right_answers(one), right_answers(other)
-    return None if first is None or second is None else compare_right(first, second)
-
-
 def print_two(one: Run, other: Run, as_json: bool) -> None:
     """Print where two runs differ, and what McNemar's test says of them."""
     first, second = _comparable(one), _comparable(other)
@@ -129,7 +118,7 @@ def print_two(one: Run, other: Run, as_json: bool) -> None:
         for name in dict.fromkeys([*first, *second])
         if first.get(name) != second.get(name) or name in _MEASURES
     ]
-    found = _comparison(one, other)
+    found = compare_runs(one, other)
     measured = [name for name in _MEASURES if one.test and other.test]
     changes = {name: getattr(other.test, name) - getattr(one.test, name) for name in measured}
     if as_json:

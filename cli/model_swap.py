@@ -154,10 +154,30 @@ def shadow(
         _report(settings, Report(order, result, what, elsewhere), as_json)
 
 
+def activate_version(
+    settings: Settings, reference: str, reason: str, timeout_s: float, though_worse: bool
+) -> RolloutResult:
+    """Let a version classify, and tell nobody: for programs, which `flumen.cli.learning.activate_model` is for."""
+    settings, repository, signer = _open(None, settings)
+    name, ref = _verified(repository, reference)
+    accept_score(repository, name, ref, standing_manifest(settings, repository, name), though_worse)
+    order = Order(
+        command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout_s, force=False
+    )
+    means = Means(settings, repository, signer, Interruption())
+    result = _swap(means, order, lambda _view: ref, quiet=True).result
+    forget(settings, result.left_out)
+    return result
+
+
 def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], as_json: bool) -> None:
+    _report(means.settings, _swap(means, order, choose, quiet=as_json), as_json)
+
+
+def _swap(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], *, quiet: bool) -> Report:
     """Swap, then let the repository's alias say so too: a worker that finds no control topic takes that one."""
     settings, repository, interruption = means.settings, means.repository, means.interruption
-    with Fleet(settings) as fleet, fleet_display(quiet=as_json) as show:
+    with Fleet(settings) as fleet, fleet_display(quiet=quiet) as show:
         fleet.settle()
         view, elsewhere = fleet.view(order.model), fleet.elsewhere(order.model)
         _tell_unknown(view)
@@ -173,7 +193,7 @@ def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef
                 _let_alias_follow(settings, repository, order.model)
             raise
     _let_alias_follow(settings, repository, order.model)
-    _report(settings, Report(order, result, f"{order.model}@{ref.version} classifies", elsewhere), as_json)
+    return Report(order, result, f"{order.model}@{ref.version} classifies", elsewhere)
 
 
 def _tell_unknown(view: FleetView) -> None:
@@ -197,9 +217,9 @@ def _let_alias_follow(settings: Settings, repository: Repository, model: str) ->
         repository.set_alias(model, CHAMPION, newest.champion.version)
 
 
-def _open(root: str | None) -> tuple[Settings, Repository, Signer]:
+def _open(root: str | None, settings: Settings | None = None) -> tuple[Settings, Repository, Signer]:
     """Look for all that is needed before anything is written."""
-    settings = load_settings()
+    settings = settings or load_settings()
     signer = make_signer(settings)
     ensure_control_topics(settings)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())

@@ -12,9 +12,8 @@ from flumen.cli.interruption import interruptible
 from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, print_json, print_rows, print_whole
 from flumen.models.errors import BadParameters, DatasetInvalid
-from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.measures import Evaluation
-from flumen.models.repository import CHAMPION, Repository
+from flumen.models.repository import Repository
 from flumen.models.trainers.network import SHAPES, Parameters
 from flumen.models.trainers.parameters import with_values
 from flumen.models.trainers.trainer import DEFAULT_SEED, Trainer, find_trainer
@@ -95,6 +94,7 @@ def train(
     from flumen.cli.training_progress import shown_rounds
     from flumen.models.names import check_name
     from flumen.models.trainers.making import make_model
+    from flumen.models.trainers.registering import register as register_made
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
@@ -132,12 +132,10 @@ def train(
             )
         version = None
         if register:
-            version = repository.register(made.content, made.manifest)
-            if repository.alias(name, CHAMPION) is None:
-                repository.set_alias(name, CHAMPION, version)
-            Reports(repository.url).keep(made.report_of(version))
+            manifest = register_made(made, repository)
+            version = manifest.version
             if index:
-                tell_index(settings, repository, repository.manifest(name, version))
+                tell_index(settings, repository, manifest)
     if as_json:
         manifest = made.manifest
         print_json({"name": name, "version": version, "sha256": manifest.sha256, **_as_dict(made.evaluation)})

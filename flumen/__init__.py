@@ -7,8 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from flumen.cli.learning import (
+        activate_model,
+        load_images,
+        read_experiment,
+        register_model,
+        run_experiment,
+    )
     from flumen.interceptor import Batch, Column, Context, Intercepted, Interceptor, Kind, partition
+    from flumen.models.evaluation.comparison import compare
+    from flumen.models.experiments.answered import compare_runs
+    from flumen.models.reports.contact_sheet import contact_sheet
     from flumen.models.repository import Repository
+    from flumen.models.trainers.by_name import train_model
     from flumen.stores.kudu import KuduReader
     from flumen.stores.solr import SolrReader
     from flumen.streams.pipeline import Pipeline
@@ -28,13 +39,33 @@ __all__ = [
     "Settings",
     "SolrReader",
     "SourceImage",
+    "activate_model",
+    "compare",
+    "compare_runs",
+    "contact_sheet",
+    "load_images",
     "load_settings",
     "partition",
+    "read_experiment",
+    "register_model",
+    "run_experiment",
+    "train_model",
 ]
 
 _HOMES = {
+    "flumen.cli.learning": (
+        "activate_model",
+        "load_images",
+        "read_experiment",
+        "register_model",
+        "run_experiment",
+    ),
     "flumen.interceptor": ("Batch", "Column", "Context", "Intercepted", "Interceptor", "Kind", "partition"),
+    "flumen.models.evaluation.comparison": ("compare",),
+    "flumen.models.experiments.answered": ("compare_runs",),
+    "flumen.models.reports.contact_sheet": ("contact_sheet",),
     "flumen.models.repository": ("Repository",),
+    "flumen.models.trainers.by_name": ("train_model",),
     "flumen.stores.kudu": ("KuduReader",),
     "flumen.stores.solr": ("SolrReader",),
     "flumen.streams.pipeline": ("Pipeline",),

@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from flumen.interceptor.decoding import raster_shape
 from flumen.models.datasets.files import Decoding
 from flumen.models.datasets.pictures import Pictures
-from flumen.models.datasets.source import OTHER_LABEL, UNREADABLE, ImageBatch, Skip, outside_classes
+from flumen.models.datasets.source import (
+    EXAMPLES,
+    NO_LABEL,
+    OTHER_LABEL,
+    UNREADABLE,
+    ImageBatch,
+    Skip,
+    outside_classes,
+)
 from flumen.replay.seen import PictureOf, fitting, made_alike, pixels_of
 from flumen.replay.stored import READ_BYTES, Moment
 
@@ -31,10 +39,18 @@ class RowReader:
     pictures: Pictures
     picture_of: PictureOf | None
 
-    def nothing(self, position: str) -> ImageBatch:
-        """Return a batch of no images."""
+    def nothing(self, position: str, skipped: Sequence[Skip] = ()) -> ImageBatch:
+        """Return a batch of no images, with what was left out."""
         pixels = np.empty((0, *raster_shape(self.decoding.preprocess)), np.uint8)
-        return ImageBatch([], [], pixels, np.empty(0, np.int32), position)
+        return ImageBatch([], [], pixels, np.empty(0, np.int32), position, skipped)
+
+    def unlabelled(self, rows: pa.RecordBatch, position: str) -> ImageBatch:
+        """Return a batch of no images, of which all these rows are left out."""
+        ids = rows.column("id").slice(0, EXAMPLES).to_pylist()
+        skipped = [Skip(NO_LABEL, image_id) for image_id in ids]
+        if rows.num_rows > len(skipped):
+            skipped[-1] = Skip(NO_LABEL, ids[-1], more=rows.num_rows - len(skipped))
+        return self.nothing(position, skipped)
 
     def batches(self, rows: pa.RecordBatch, position: str) -> Iterator[ImageBatch]:
         """Yield the images of these rows, and what is left out of them; so many at once as their pixels allow."""

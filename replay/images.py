@@ -124,14 +124,13 @@ class KuduImages:
     def scan(self, position: str = "") -> Iterator[ImageBatch]:
         """Read the images. See `flumen.models.datasets.source.ImageSource.scan`; a part is a token of the scan.
 
-        Behind the last batch of each token comes an empty one, whose position has that token for done.
+        Before the first batch come empty ones that name the rows without a label; behind the last batch of each token
+        comes one whose position has that token for done.
         """
-        predicates = [
-            Predicate(self._selection.label, "is not null"),
-            *(self._condition.predicates if self._condition else ()),
-        ]
+        predicates = [Predicate(self._selection.label, "is not null"), *self._tested_by_kudu]
         columns = self._columns()
         tables, snapshot_us = self._moment.tables, self._moment.snapshot_us
+        is_whole = not position
         if position:
             tokens = _tokens_at(position, snapshot_us)
         else:
@@ -142,6 +141,8 @@ class KuduImages:
             closing(tables.read_tokens("images", columns, tokens, self._moment.threads)) as reading,
         ):
             reader = RowReader(self._moment, self._selection, self._decoding, pictures, self._picture_of)
+            if is_whole:
+                yield from (reader.unlabelled(rows, position) for rows in self._unlabelled())
             waiting: list[pa.RecordBatch] = []
             for given in reading:
                 if given.rows is not None:
@@ -154,6 +155,20 @@ class KuduImages:
                     tokens = {number: token for number, token in tokens.items() if number != given.token}
                     position = _position(tokens, snapshot_us)
                     yield reader.nothing(position)
+
+    @property
+    def _tested_by_kudu(self) -> Sequence[Predicate]:
+        return self._condition.predicates if self._condition else ()
+
+    def _unlabelled(self) -> Iterator[pa.RecordBatch]:
+        """Read the rows that were chosen and have no label: their ids, and what the condition reads."""
+        label = self._selection.label
+        if any(each.column == label and each.operator != "is null" for each in self._tested_by_kudu):
+            return
+        columns = tuple(dict.fromkeys(["id", *(self._condition.columns if self._condition else ())]))
+        without = [Predicate(label, "is null"), *self._tested_by_kudu]
+        for rows in self._moment.rows("images", columns, without):
+            yield from (chosen for chosen in self._chosen([rows]) if chosen.num_rows)
 
     def _chosen(self, batches: Sequence[pa.RecordBatch]) -> Sequence[pa.RecordBatch]:
         return self._condition.kept(batches) if self._condition is not None and batches else batches

@@ -27,7 +27,12 @@ class Moment:
 
     def rows_of(self, table: str, columns: Sequence[str], ids: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Read the rows of these ids, in one scan."""
-        predicates = [Predicate("id", "in", tuple(ids))]
+        return self.rows(table, columns, [Predicate("id", "in", tuple(ids))])
+
+    def rows(
+        self, table: str, columns: Sequence[str], predicates: Sequence[Predicate]
+    ) -> Iterator[pa.RecordBatch]:
+        """Read the rows that meet these predicates, in one scan."""
         tokens = self.tables.scan_tokens(table, columns, predicates, self.snapshot_us)
         with closing(
             self.tables.read_tokens(table, columns, dict(enumerate(tokens)), self.threads)

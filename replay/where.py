@@ -1,7 +1,7 @@
 """A condition on the images, in the language of `flumen sql`: what of it Kudu tests, and the rest by DuckDB."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from flumen.replay.errors import BadQuery
+from flumen.replay.prefixes import prefix_predicates
 from flumen.replay.pushdown import push_down
 from flumen.replay.readonly import check_read_only
 from flumen.replay.sql import DUCKDB_SETTINGS
@@ -35,7 +36,7 @@ class Condition:
         self._schema = schema
         asked = _Asked(schema.append(pa.field(_ROW, pa.int64())))
         try:
-            _check(self._connection, text, self._sql)
+            condition = _check(self._connection, text, self._sql)
             self._connection.register("images", asked)
             self._connection.execute(self._sql).fetchall()
         except duckdb.Error as error:
@@ -45,7 +46,7 @@ class Condition:
                 "the condition is nested too deeply; say it in fewer terms, with IN (...)"
             ) from error
         self.columns: tuple[str, ...] = tuple(name for name in asked.columns if name != _ROW)
-        self.predicates: tuple[Predicate, ...] = asked.predicates
+        self.predicates: tuple[Predicate, ...] = (*asked.predicates, *prefix_predicates(condition, schema))
 
     def kept(self, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Return of each batch the rows that meet the condition. They have its columns.
@@ -96,8 +97,12 @@ class _Asked(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         return ds.Scanner.from_batches(iter([]), schema=schema, columns=wanted, filter=filter)
 
 
-def _check(connection: Any, text: str, sql: str) -> None:
-    """Refuse what is more than a condition on the rows of images: a parenthesis that ends it, a query within it."""
+def _check(connection: Any, text: str, sql: str) -> Mapping[str, Any]:
+    """Return the condition, as DuckDB's JSON has it.
+
+    Raises:
+        BadQuery: it is more than a condition on the rows of images: a parenthesis that ends it, a query within it.
+    """
     check_read_only(connection, sql)
     [(serialized,)] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [sql]).fetchall()
     (statement,) = json.loads(serialized)["statements"]
@@ -117,5 +122,7 @@ def _check(connection: Any, text: str, sql: str) -> None:
         raise BadQuery(
             f"{text!r} is no condition: write what may stand behind WHERE, and nothing behind that"
         )
-    if '"SUBQUERY"' in json.dumps(node["where_clause"]):
+    condition: Mapping[str, Any] = node["where_clause"]
+    if '"SUBQUERY"' in json.dumps(condition):
         raise BadQuery("a condition on the images reads no other table: write values in place of a query")
+    return condition

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.classifier import Preprocess
+from flumen.models.datasets.counts import as_html
 from flumen.models.datasets.fingerprint import Fingerprint, size_text
 from flumen.models.datasets.idx import read_idx
 from flumen.models.datasets.source import Skipped
@@ -38,6 +39,11 @@ class Labelled:
         digest.update(np.ascontiguousarray(self.pixels).data)
         digest.update(np.ascontiguousarray(self.labels).data)
         return digest.hexdigest()
+
+    def only(self, chosen: NDArray[np.bool_]) -> "Labelled":
+        """Return those of the images that are chosen: bool, n."""
+        ids = self.ids and [self.ids[row] for row in np.flatnonzero(chosen).tolist()]
+        return Labelled(self.pixels[chosen], self.labels[chosen], ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,10 @@ class Dataset:
             self.train.sha256, count, f"{count} images of {size_text(self.train.pixels.shape)}"
         )
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return as_html(self)
+
 
 def read_dataset(folder: str | os.PathLike[str]) -> Dataset:
     """Read `{train,t10k}-{images-idx3,labels-idx1}-ubyte`, each plain or with `.gz`, from a folder.
@@ -102,27 +112,20 @@ def with_validation(dataset: Dataset, share: float) -> Dataset:
     """
     if not share:
         return dataset
-    ids = dataset.train.ids or _with_ids(dataset.train, "train").ids or ()
+    images = dataset.train if dataset.train.ids else _with_ids(dataset.train, "train")
+    ids = images.ids or ()
     chosen = Split(validation=share, test=0).sides(split_hashes(ids)) == VALIDATION
     if chosen.all() or not chosen.any():
         raise DatasetInvalid(
             f"of {len(ids):,} images {int(chosen.sum()):,} are to choose by; there have to be some, and "
             "some to learn from"
         )
-    train, validation = (
-        Labelled(dataset.train.pixels[part], dataset.train.labels[part], _those(ids, part))
-        for part in (~chosen, chosen)
-    )
-    return replace(dataset, train=train, validation=validation)
+    return replace(dataset, train=images.only(~chosen), validation=images.only(chosen))
 
 
 def _with_ids(images: Labelled, part: str) -> Labelled:
     """Return images with the ids under which `flumen produce` publishes those of an IDX file."""
     return replace(images, ids=[f"{part}-images-{row:05d}" for row in range(len(images.labels))])
-
-
-def _those(ids: Sequence[str], chosen: NDArray[np.bool_]) -> Sequence[str]:
-    return [ids[row] for row in np.flatnonzero(chosen).tolist()]
 
 
 def idx_files(folder: str | os.PathLike[str], part: str) -> tuple[Path, Path]:

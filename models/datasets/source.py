@@ -32,11 +32,15 @@ REPEATED = "with an id that came before"
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """One image that was left out. `reason` is one of this module's; `why` says more of this one, or is empty."""
+    """One image that was left out. `reason` is one of this module's; `why` says more of this one, or is empty.
+
+    `more`: how many others it stands for as well, which are not named.
+    """
 
     reason: str
     id: str
     why: str = ""
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ class Tally:
     def add(self, skips: Iterable[Skip]) -> None:
         """Count these too."""
         for skip in skips:
-            self._counts[skip.reason] = self._counts.get(skip.reason, 0) + 1
+            self._counts[skip.reason] = self._counts.get(skip.reason, 0) + 1 + skip.more
             named = self._examples.setdefault(skip.reason, [])
             if len(named) < EXAMPLES:
                 named.append(f"{skip.id} ({skip.why})" if skip.why else skip.id)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flumen.models.errors import RunUnreadable
+from flumen.models.evaluation.comparison import Comparison, compare_right
 from flumen.models.experiments.run import Run
 
 
@@ -31,3 +32,15 @@ def right_answers(run: Run) -> NDArray[np.bool_] | None:
     except (zlib.error, binascii.Error, ValueError) as error:
         raise RunUnreadable(f"the answers of run {run.run_id!r} cannot be read: {error}") from error
     return np.asarray(known == predicted)
+
+
+def compare_runs(one: Run, other: Run) -> Comparison | None:
+    """Return what McNemar's test says of two runs; None where one kept no answers, or they are to other images.
+
+    Raises:
+        RunUnreadable: the answers of one are damaged.
+    """
+    if one.data_sha256 != other.data_sha256:
+        return None
+    first, second = right_answers(one), right_answers(other)
+    return None if first is None or second is None else compare_right(first, second)

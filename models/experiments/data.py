@@ -12,6 +12,7 @@ from flumen.models.datasets.dataset import Dataset, Labelled
 from flumen.models.datasets.fingerprint import Fingerprint, canonical
 from flumen.models.errors import DatasetInvalid
 from flumen.models.experiments.grid import Data
+from flumen.models.experiments.moment import moment_of
 from flumen.models.trainers.tensors import THRESHOLD
 from flumen.models.trainers.trainer import Trainer
 
@@ -21,7 +22,7 @@ class Images:
     """What every run of an experiment learns from and is tested on, and how it sees it.
 
     `sha256` is part of a run's key: it tells the data set's fingerprint, what of it is taken, and the preprocessing.
-    `fingerprint`: what a model's manifest says of it.
+    `fingerprint`: what a model's manifest says of it. `snapshot_at`: the moment of images that stand in a table.
     """
 
     dataset: Dataset
@@ -29,6 +30,7 @@ class Images:
     preprocess: Preprocess
     sha256: str
     fingerprint: Fingerprint
+    snapshot_at: int | None = None
 
     def in_files(self, folder: Path) -> Path:
         """Return where the images are as `open_arrays` maps them: this empty folder, unless they are in files already.
@@ -78,6 +80,7 @@ def choose_images(dataset: Dataset, data: Data, trainer: Trainer) -> Images:
         preprocess,
         hashlib.sha256(told).hexdigest(),
         chosen.fingerprint,
+        moment_of(data),
     )
 
 

@@ -54,10 +54,11 @@ class Run:
 
     `parameters`: all of the trainer's. `claimed_by`: the process that has it in hand, or had. `beat` counts the
     renewals of its claim, which is over where `lease_s` seconds pass without one. Times are microseconds since the
-    epoch by the clock of that process, for people; nothing is decided by them. `rounds`: how many are over. `curves`:
-    at most about 1,000 of them, evenly spaced. `confusion`: known label, predicted label, and how many of the test
-    images, where there are any. `answers`: to each test image, as `answered.py` packs them. `error`: what was said by
-    the trainer that diverged, or by what failed.
+    epoch by the clock of that process, for people; nothing is decided by them. `snapshot_at`: the moment from which its
+    images were taken, where they stand in a table; whoever goes on with the experiment takes them from there.
+    `rounds`: how many are over. `curves`: at most about 1,000 of them, evenly spaced. `confusion`: known label,
+    predicted label, and how many of the test images, where there are any. `answers`: to each test image, as
+    `answered.py` packs them. `error`: what was said by the trainer that diverged, or by what failed.
     """
 
     run_id: str
@@ -77,6 +78,7 @@ class Run:
     renewed_at: int | None = None
     started_at: int | None = None
     ended_at: int | None = None
+    snapshot_at: int | None = None
     duration_s: float | None = None
     rounds: int = 0
     curves: tuple[Round, ...] = ()

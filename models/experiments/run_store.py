@@ -60,8 +60,10 @@ class RunStore:
         """How often a claim is to be renewed, seconds: a few attempts may fail."""
         return self._lease_s / RENEWALS_A_LEASE
 
-    def claim(self, setting: Setting, data_sha256: str, experiment: str) -> Claim:
-        """Claim a run, unless it stands or another has it in hand.
+    def claim(
+        self, setting: Setting, data_sha256: str, experiment: str, snapshot_at: int | None = None
+    ) -> Claim:
+        """Claim a run, unless it stands or another has it in hand. `snapshot_at`: as the record has it.
 
         Raises:
             RunDiffers: one of that id stands there that was made with other parameters.
@@ -77,6 +79,7 @@ class RunStore:
             claimed_by=self._who,
             lease_s=self._lease_s,
             claimed_at=self._time(),
+            snapshot_at=snapshot_at,
         )
         there = self._best(self._rows({"run_id": wanted.run_id, "data_sha256": data_sha256}, BRIEF))
         if there is not None:

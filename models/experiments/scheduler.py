@@ -109,7 +109,7 @@ class Scheduler:
 
     def _begin(self, setting: Setting) -> bool:
         """Begin a run, unless it stands; return False where another has it in hand."""
-        claim = self.store.claim(setting, self.images.sha256, self.experiment)
+        claim = self.store.claim(setting, self.images.sha256, self.experiment, self.images.snapshot_at)
         if claim.outcome == "held":
             return False
         if claim.outcome == "stands":

@@ -19,7 +19,7 @@ from flumen.models.reports.experiment_plots import (
 )
 from flumen.models.reports.markup import Markup, element, joined, outside, shortened
 from flumen.models.reports.page import page, section
-from flumen.models.reports.plot import Cell, Number, Plot, Table, figure, filtered
+from flumen.models.reports.plot import Cell, Number, Plot, Table, figure, filtered, table
 
 CHOSEN = 5
 """Learning curves that stand out at first."""
@@ -29,6 +29,9 @@ MOST_GROUPS = 12
 
 MOST_LINES = 40
 """Rates, or seeds, of a grid."""
+
+MOST_SHOWN = 20
+"""Runs that a notebook shows."""
 
 _COLUMNS = ("run", "outputs", "seed", "rate", "state", "accuracy", "tested", "precision", "recall", "F1")
 
@@ -44,6 +47,12 @@ class ExperimentReport:
         """Return all plots of the page."""
         plots = [plot for group in self._groups() for plot in _plots_of(group, {})]
         return [*plots, curves_plot(self._with_curves(), CHOSEN)] if self._with_curves() else plots
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the best runs."""
+        heads = ("run", "accuracy", "tested", "seconds", "model")
+        shown = table(Table(heads, [_brief(run) for run in self.runs[:MOST_SHOWN]]))
+        return str(joined(element("p", outside(f"{len(self.runs):,} runs of {self.name}")), shown))
 
     def html(self) -> str:
         """Return the page, as it is to be written in UTF-8."""
@@ -119,6 +128,12 @@ def _common(runs: Sequence[Run]) -> dict[str, object]:
     return {
         name: value for name, value in first.items() if all(run.parameters.get(name) == value for run in runs)
     }
+
+
+def _brief(run: Run) -> list[Cell]:
+    accuracy: Cell = run.accuracy if run.state == "done" else run.state
+    tested = run.test.accuracy if run.test else None
+    return [outside(run.run_id), accuracy, tested, run.duration_s, run.reference]
 
 
 def _row(run: Run, place: str, curve: int | None) -> list[Cell]:

@@ -39,6 +39,12 @@ class Plot:
     table: Table
     note: str = ""
 
+    def _repr_png_(self) -> bytes:
+        """Return what a notebook shows."""
+        from flumen.models.reports.png import png
+
+        return png(self)
+
 
 def table(of: Table, class_: str = "") -> Markup:
     """Return a table; one that can be sorted has a button in each head, which the page's script serves."""

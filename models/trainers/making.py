@@ -39,7 +39,8 @@ CHECK_TOLERANCE = 1e-5
 class Made:
     """A model that was made: its ONNX file, its manifest without a version, how good it is, and every round.
 
-    `report`: all that its evaluation found, without a version too; `report_of` gives it one.
+    `report`: all that its evaluation found, without a version too; `report_of` gives it one. `answers`: to each of the
+    images to test on, to compare it with another model of the same images.
     """
 
     content: bytes
@@ -47,6 +48,7 @@ class Made:
     evaluation: Evaluation
     report: Report
     rounds: tuple[Progress, ...]
+    answers: Answers
 
     def report_of(self, version: int) -> Report:
         """Return the report as that of the version as which the model was registered."""
@@ -98,7 +100,8 @@ def make_model(
     content, manifest, classifier = export_model(name, task, trained, training, dataset.test)
     answers, found = answers_and_report(classifier, manifest, dataset.test)
     evaluation = score(answers.predictions, answers.known, labels)
-    return Made(content, replace(manifest, scores=scores_of(found)), evaluation, found, trained.rounds)
+    scored = replace(manifest, scores=scores_of(found))
+    return Made(content, scored, evaluation, found, trained.rounds, answers)
 
 
 def export_model(

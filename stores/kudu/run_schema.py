@@ -17,6 +17,7 @@ _TYPES = {
     "renewed_at": "unixtime_micros",
     "started_at": "unixtime_micros",
     "ended_at": "unixtime_micros",
+    "snapshot_at": "unixtime_micros",
     "duration_s": "double",
     "rounds": "int32",
     "curves": "string",

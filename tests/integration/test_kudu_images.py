@@ -23,7 +23,14 @@ from flumen.interceptor.pgm import netpbm_header
 from flumen.interceptor.small import SMALL_BYTES
 from flumen.models.datasets.array_cache import ArrayCache
 from flumen.models.datasets.files import Decoding
-from flumen.models.datasets.source import OTHER_LABEL, OTHER_SIZE, UNDECODABLE, UNREADABLE, ImageBatch
+from flumen.models.datasets.source import (
+    NO_LABEL,
+    OTHER_LABEL,
+    OTHER_SIZE,
+    UNDECODABLE,
+    UNREADABLE,
+    ImageBatch,
+)
 from flumen.models.datasets.split import Split
 from flumen.models.errors import DatasetInvalid
 from flumen.models.repository import Repository
@@ -145,18 +152,22 @@ class Found:
     labels: list[int]
     groups: list[str]
     skipped: dict[int, str]
+    """Those that have a label."""
+    unlabelled: int
 
 
 def whole(batches: list[ImageBatch]) -> Found:
     ids = [image_id for batch in batches for image_id in batch.ids]
     order = sorted(range(len(ids)), key=ids.__getitem__)
     groups = [group for batch in batches for group in batch.groups]
+    skips = [skip for batch in batches for skip in batch.skipped]
     return Found(
         [number(ids[place]) for place in order],
         np.concatenate([batch.pixels for batch in batches])[order],
         np.concatenate([batch.labels for batch in batches])[order].tolist(),
         [groups[place] for place in order],
-        {number(skip.id): skip.reason for batch in batches for skip in batch.skipped},
+        {number(skip.id): skip.reason for skip in skips if skip.reason != NO_LABEL},
+        sum(1 + skip.more for skip in skips if skip.reason == NO_LABEL),
     )
 
 
@@ -199,6 +210,7 @@ def test_pixels_are_those_of_the_live_path(
     undecoded = {row: UNDECODABLE for row in range(COUNT) if has_label(row) and broken(row)}
     assert found.skipped == {3: OTHER_LABEL, 8: OTHER_LABEL, **undecoded}
     assert undecoded
+    assert found.unlabelled == KNOWN.count(None)
 
 
 @pytest.mark.parametrize(
@@ -206,6 +218,7 @@ def test_pixels_are_those_of_the_live_path(
     [
         ("source like 'camera-1%'", lambda row: row % 60 != 59 and row % 20 in (1, *range(10, 20))),
         ("source = 'camera-2' or id < 'image-005'", lambda row: row % 20 == 2 or row < 5),
+        ("knownlabel < 9 and Source ^@ 'camera-2'", lambda row: KNOWN[row] is not None and row % 20 == 2),
         ("knownlabel in (1, 2) -- a remark", lambda row: KNOWN[row] in (1, 2)),
         ("ingested_at < '2026-09-21 14:13:20.000100'", lambda row: row < 100),
         ("length(source) > 8", lambda row: row % 60 != 59 and row % 20 >= 10),
@@ -216,8 +229,11 @@ def test_a_condition_chooses_as_in_sql(
     tables: ScannedTables, where: str, keeps: Callable[[int], bool]
 ) -> None:
     source = KuduImages(tables, Selection(where=where, labels=LABELS), QUICK, picture_of)
-    expected = [row for row in range(COUNT) if keeps(row) and is_quick(row)]
-    assert whole(list(source.scan())).rows == expected
+    found = whole(list(source.scan()))
+    assert found.rows == [row for row in range(COUNT) if keeps(row) and is_quick(row)]
+    # Where the condition asks for a label, none is missing.
+    expected = sum(keeps(row) for row in range(COUNT) if KNOWN[row] is None)
+    assert found.unlabelled == (0 if "knownlabel" in where else expected)
 
 
 @pytest.mark.parametrize(

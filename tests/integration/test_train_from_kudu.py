@@ -10,12 +10,13 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flumen.cli import dataset, evaluate, train
+from flumen.cli import dataset, evaluate, experiment, train
 from flumen.cli.background import environment_of
 from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.interceptor.pgm import netpbm_header
 from flumen.models.datasets.dataset import read_dataset
+from flumen.models.datasets.source import NO_LABEL
 from flumen.models.repository import Repository
 from flumen.stores.kudu import KuduSink
 
@@ -36,6 +37,7 @@ app = typer.Typer()
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
 app.command("show")(dataset.show)
+app.command("run")(experiment.run)
 
 
 @pytest.fixture
@@ -55,6 +57,10 @@ def run(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
 @pytest.fixture
 def stored(settings: Any, mnist: Path) -> None:
     """Have digits in Kudu: most with a label, the last without."""
+    write(settings, mnist, [None] * WITHOUT_LABEL)
+
+
+def write(settings: Any, mnist: Path, last_labels: list[int | None]) -> None:
     digits = read_dataset(mnist).train
     ids = list(digits.ids or ())[:COUNT]
     files = [netpbm_header(28, 28, 1) + image.tobytes() for image in digits.pixels[:COUNT]]
@@ -69,7 +75,7 @@ def stored(settings: Any, mnist: Path) -> None:
                     "id": ids,
                     "source": [f"camera-{row % 3}" for row in range(COUNT)],
                     "sha256": [sha256(file).hexdigest() for file in files],
-                    "knownlabel": [*labels[:-WITHOUT_LABEL], *[None] * WITHOUT_LABEL],
+                    "knownlabel": [*labels[:-WITHOUT_LABEL], *last_labels],
                     "ingested_at": [1_790_000_000_000_000 + row for row in range(COUNT)],
                     "image_as_pgm": [None] * COUNT,
                     "model": [None] * COUNT,
@@ -106,6 +112,10 @@ def test_a_model_learns_from_what_is_stored_and_is_tested_on_the_rest(
     assert manifest.training is not None
     shown = run("show", *images)
     assert shown["rows"] == COUNT - WITHOUT_LABEL
+    everything = run("show", "--from", "kudu")
+    assert everything["rows"] == COUNT - WITHOUT_LABEL
+    [left_out] = everything["skipped"]
+    assert (left_out["reason"], left_out["count"]) == (NO_LABEL, WITHOUT_LABEL)
     assert manifest.training.data == shown["text"]
     assert manifest.training.data_sha256 == shown["sha256"]
     assert int(manifest.training.parameters["validation_images"]) > 0
@@ -113,3 +123,34 @@ def test_a_model_learns_from_what_is_stored_and_is_tested_on_the_rest(
     assert report["measures"]["accuracy"] == made["accuracy"]
     assert report["data"]["images"] == made["images"]
     assert all(each["id"].startswith("train-images-") for each in report["mistakes"])
+
+
+GRID = """
+name = "stored"
+seeds = [1]
+[data]
+from = "kudu"
+[parameters]
+hidden = [[32]]
+epochs = 2
+rate = RATES
+"""
+
+
+@pytest.mark.usefixtures("stored")
+def test_an_experiment_goes_on_with_the_images_it_began_with(
+    run: Callable[..., Any], settings: Any, mnist: Path, tmp_path: Path
+) -> None:
+    grid = tmp_path / "stored.toml"
+    computed = ("run", str(grid), "--keep", "none", "--processes", "1")
+    grid.write_text(GRID.replace("RATES", "0.01"))
+    [first] = run(*computed)
+    write(settings, mnist, [3] * WITHOUT_LABEL)
+    grid.write_text(GRID.replace("RATES", "[0.01, 0.02]"))
+    runs = {each["parameters"]["rate"]: each for each in run(*computed)}
+    assert runs[0.01]["ended_at"] == first["ended_at"]  # it was not computed again
+    assert runs[0.02]["data_sha256"] == first["data_sha256"]
+    assert runs[0.02]["snapshot_at"] == first["snapshot_at"]
+    grid.write_text(GRID.replace("RATES", "0.01").replace('"stored"', '"later"'))
+    [later] = run(*computed)
+    assert later["data_sha256"] != first["data_sha256"]

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from flumen.models.errors import RunUnreadable
 from flumen.models.experiments.answered import packed_answers, right_answers
 from flumen.models.experiments.claimant import Claimant, parse_claimant, this_process
+from flumen.models.experiments.grid import Data
+from flumen.models.experiments.moment import at_one_moment, moment_of
 from flumen.models.experiments.run import Measures, Round, Run, from_row, thinned, to_row
 from flumen.stores.kudu.run_schema import runs_table
 
@@ -103,3 +105,18 @@ def test_a_process_has_ended_when_it_has_and_whatever_the_time_of_day_is_set_to(
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert claimant.has_ended()  # also before its end was noticed
     assert claimant.has_ended()
+
+
+KUDU = Data({"from": "kudu", "where": "knownlabel < 5"})
+
+
+def test_an_experiment_keeps_the_moment_of_its_first_runs() -> None:
+    assert moment_of(at_one_moment(KUDU, [], 9)) == 9
+    runs = [replace(RUN, snapshot_at=moment) for moment in (7, None, 5)]
+    found = at_one_moment(KUDU, runs, 9)
+    assert found.options == {**KUDU.options, "snapshot": 5}
+    named = Data({**KUDU.options, "snapshot": 3})
+    assert at_one_moment(named, runs, 9) == named
+    files = Data({"from": "idx"})
+    assert at_one_moment(files, runs, 9) == files
+    assert moment_of(files) is None
