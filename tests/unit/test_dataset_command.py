@@ -111,6 +111,12 @@ def test_idx_files_are_what_they_were_and_may_be_split(tmp_path: Path) -> None:
         (["--from", "folder", "--data", "x", "--size", "0x28"], "from 1 to"),
         (["--from", "folder", "--data", "x", "--resize", "fold"], "--resize is one of"),
         (["--from", "csv", "--data", "x", "--validation", "0.6", "--test", "0.5"], "below 1"),
+        (["--where", "knownlabel < 4"], "--where is for images --from kudu"),
+        (["--from", "csv", "--data", "x", "--group", "source"], "--group is for images --from kudu"),
+        (["--from", "folder", "--data", "x", "--snapshot", "3"], "--snapshot is for images --from kudu"),
+        (["--from", "folder", "--data", "x", "--labels", "a,b"], "--labels is for images --from csv or kudu"),
+        (["--size", "32x32"], "--size is for images --from folder or csv or kudu"),
+        (["--from", "folder", "--data", "x", "--like", "mnist", "--colour"], "leave out --size and --colour"),
     ],
 )
 def test_wrong_options_say_what_is_right(arguments: list[str], says: str) -> None:
