@@ -1,5 +1,7 @@
 """`flumen dataset`: the images to learn from, as they will be learnt from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,12 +95,21 @@ def _export(found: "Dataset", path: Path) -> None:
     for part, images in parts_of(found).items():
         arrays |= {f"{part}_pixels": images.pixels, f"{part}_labels": images.labels}
     try:
-        with path.open("xb") as file:
+        with path.open("xb") as file, _whole_or_gone(path):
             np.savez(file, **arrays)
     except FileExistsError as error:
         raise NotSaved(f"{str(path)!r} exists already; name another file") from error
     except OSError as error:
-        path.unlink(missing_ok=True)
         raise NotSaved(
             f"{str(path)!r} cannot be written: {error.strerror or error}. Name another file"
         ) from error
+
+
+@contextmanager
+def _whole_or_gone(path: Path) -> Iterator[None]:
+    """Remove a file that is not written to its end: the disk is full, or somebody has pressed Ctrl-C."""
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

@@ -1,12 +1,15 @@
 """The options that say which images to learn from, for every command that learns or shows them."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from flumen.models.errors import ModelError
 
 if TYPE_CHECKING:
     from flumen.interceptor import Preprocess
@@ -81,6 +84,24 @@ class DatasetOptions:
     test: float = 0.1
     snapshot_us: int | None = None
 
+    def given(self) -> Mapping[str, str]:
+        """Return what is not as it is unless it is said: the options, by their fields."""
+        return {
+            each.name: _NAMES.get(each.name, f"--{each.name}")
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
+        }
+
+
+_NAMES = {"kind": "--from", "snapshot_us": "--snapshot"}
+_OF_ALL_BUT_IDX = ("folder", "csv", "kudu")
+_READ_BY: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("where", "label", "group", "snapshot_us"), ("kudu",)),
+    "labels": ("csv", "kudu"),
+    **dict.fromkeys(("size", "colour", "resize", "like", "test"), _OF_ALL_BUT_IDX),
+}
+"""Which kinds of sources an option says something of; those that are not named here are read by all."""
+
 
 def load_dataset(
     options: DatasetOptions,
@@ -101,9 +122,13 @@ def load_dataset(
     from flumen.replay.datasets import Origin, open_dataset
     from flumen.replay.images import Selection
 
-    if options.kind not in _KINDS:
-        raise typer.BadParameter(f"--from is one of {', '.join(_KINDS)}, not {options.kind!r}")
+    _check(options)
     around, is_idx = surroundings(settings), options.kind == "idx"
+    if options.like and not settings.models_root:
+        from flumen.models import shipped
+
+        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
+            shipped.seed(around.repository)  # as a worker does at its start
     names = tuple(name.strip() for name in options.labels.split(",")) if options.labels else ()
     if model is not None and not names:
         names = model.labels
@@ -148,6 +173,21 @@ def surroundings(settings: "Settings") -> "Surroundings":
         kudu=settings.kudu_options(),
         repository=Repository(settings.model_repository, limits=settings.verify_limits()),
     )
+
+
+def _check(options: DatasetOptions) -> None:
+    """Refuse what would not be heeded: with images chosen otherwise than was meant, a model looks as good."""
+    if options.kind not in _KINDS:
+        raise typer.BadParameter(f"--from is one of {', '.join(_KINDS)}, not {options.kind!r}")
+    given = options.given()
+    for name, kinds in _READ_BY.items():
+        if name in given and options.kind not in kinds:
+            raise typer.BadParameter(
+                f"{given[name]} is for images --from {' or '.join(kinds)}, and these are --from {options.kind}: "
+                "leave out the one, or say the other"
+            )
+    if options.like and {"size", "colour"} & set(given):
+        raise typer.BadParameter("--like says the size and the colour; leave out --size and --colour")
 
 
 def picture(options: DatasetOptions, repository: "Repository") -> "Preprocess":

@@ -158,6 +158,9 @@ def _read_images(
     if shapes and grey:
         raise DatasetInvalid("the shapes are in colour, and are seen as values already; leave out --grey")
     if shapes:
+        given = [option for field, option in chosen.given().items() if field != "validation"]
+        if given:
+            raise typer.BadParameter(f"--shapes draws the images to learn from; leave out {', '.join(given)}")
         return with_validation(draw_dataset(), chosen.validation or 0.0)
     dataset = options_of.read_images(chosen, settings)
     if grey:
@@ -181,12 +184,13 @@ def _values(given: list[str]) -> dict[str, object]:
 
 
 def _weights(text: str | None, dataset: "Dataset") -> tuple[float, ...] | None:
+    from flumen.models.trainers.checks import check_arrays, check_labels
     from flumen.models.trainers.class_weights import balanced_weights
-    from flumen.models.trainers.making import check_labels
 
     if text is None:
         return None
     if text == _BALANCED:
+        check_arrays(dataset)
         check_labels(dataset)
         return balanced_weights(dataset.train)
     try:

@@ -17,7 +17,7 @@ from flumen.models.errors import DatasetInvalid
 from flumen.replay.errors import BadQuery
 from flumen.replay.image_rows import RowReader
 from flumen.replay.seen import VIEW, PictureOf
-from flumen.replay.stored import ORIGINAL, Moment
+from flumen.replay.stored import ORIGINAL, READ_BYTES, Moment
 from flumen.replay.tables import ScannedTables
 from flumen.replay.where import Condition
 from flumen.stores.kudu import Predicate
@@ -113,8 +113,8 @@ class KuduImages:
 
     @property
     def state(self) -> str:
-        """Which tables, and the moment."""
-        return f"kudu {self._place} {self._moment.snapshot_us}"
+        """Which tables, the moment, and how images are decoded."""
+        return f"kudu {self._place} {self._moment.snapshot_us} {self._decoding.state}"
 
     @property
     def preprocess(self) -> Preprocess:
@@ -147,7 +147,7 @@ class KuduImages:
             for given in reading:
                 if given.rows is not None:
                     waiting.append(given.rows)
-                if given.rows is None or sum(rows.num_rows for rows in waiting) >= CONDITION_ROWS:
+                if given.rows is None or _is_much(waiting):
                     for rows in self._chosen(waiting):
                         yield from reader.batches(rows, position)
                     waiting = []
@@ -178,6 +178,12 @@ class KuduImages:
         wanted = ["id", chosen.label, *([chosen.group] if chosen.group else [])]
         read = self._condition.columns if self._condition else ()
         return tuple(dict.fromkeys([*wanted, *(VIEW if self._picture_of else ORIGINAL), *read]))
+
+
+def _is_much(batches: Sequence[pa.RecordBatch]) -> bool:
+    rows: int = sum(batch.num_rows for batch in batches)
+    size: int = sum(batch.nbytes for batch in batches)
+    return rows >= CONDITION_ROWS or size >= READ_BYTES
 
 
 def _position(tokens: Mapping[int, bytes], snapshot_us: int) -> str:

@@ -103,6 +103,10 @@ def _check(connection: Any, text: str, sql: str) -> Mapping[str, Any]:
     Raises:
         BadQuery: it is more than a condition on the rows of images: a parenthesis that ends it, a query within it.
     """
+    try:
+        sql.encode()
+    except UnicodeEncodeError as error:
+        raise BadQuery("the condition is not UTF-8") from error
     check_read_only(connection, sql)
     [(serialized,)] = connection.execute("SELECT json_serialize_sql($1::VARCHAR)", [sql]).fetchall()
     (statement,) = json.loads(serialized)["statements"]
@@ -122,6 +126,8 @@ def _check(connection: Any, text: str, sql: str) -> Mapping[str, Any]:
         raise BadQuery(
             f"{text!r} is no condition: write what may stand behind WHERE, and nothing behind that"
         )
+    if _ROW in text:
+        raise BadQuery(f"the images have no column {_ROW!r}")
     condition: Mapping[str, Any] = node["where_clause"]
     if '"SUBQUERY"' in json.dumps(condition):
         raise BadQuery("a condition on the images reads no other table: write values in place of a query")

@@ -20,9 +20,15 @@ from numpy.typing import NDArray
 from flumen.interceptor import Preprocess
 from flumen.interceptor.decoding import raster_shape
 from flumen.models.datasets.dataset import Dataset, Labelled
-from flumen.models.datasets.fingerprint import ContentHash, Fingerprint, fingerprint, size_text
+from flumen.models.datasets.fingerprint import (
+    Fingerprint,
+    content_hash,
+    content_hashes,
+    fingerprint,
+    size_text,
+)
 from flumen.models.datasets.ids import StoredIds, id_array, write_ids
-from flumen.models.datasets.source import REPEATED, ImageBatch, ImageSource, Skip, Skipped, Tally
+from flumen.models.datasets.source import MAX_CLASSES, REPEATED, ImageBatch, ImageSource, Skip, Skipped, Tally
 from flumen.models.datasets.split import PARTS, VALIDATION, Split, split_hashes
 from flumen.models.errors import DatasetInvalid
 
@@ -43,7 +49,7 @@ class _Arrivals:
     hashes: list[NDArray[np.uint64]] = field(default_factory=list)
     groups: list[NDArray[np.uint64]] = field(default_factory=list)
     labels: list[NDArray[np.uint8]] = field(default_factory=list)
-    content: ContentHash = field(default_factory=ContentHash)
+    contents: list[NDArray[np.uint64]] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     rows: int = 0
 
@@ -53,8 +59,16 @@ class _Arrivals:
         self.hashes.append(split_hashes(batch.ids))
         self.groups.append(self.hashes[-1] if batch.groups is batch.ids else split_hashes(batch.groups))
         self.labels.append(batch.labels.astype(np.uint8))
-        self.content.add(batch)
+        self.contents.append(content_hashes(batch))
         self.rows += len(batch)
+
+    def content_of(self, rows: NDArray[np.int64]) -> str:
+        """Return the hash of the images in these rows, all others of which were left out."""
+        kept = np.zeros(self.rows, np.bool_)
+        kept[rows] = True
+        ends = np.cumsum([len(each) for each in self.contents])
+        parts = np.split(kept, ends[:-1])
+        return content_hash(each[part] for each, part in zip(self.contents, parts, strict=True))
 
 
 def write_arrays(
@@ -62,12 +76,16 @@ def write_arrays(
 ) -> None:
     """Read a source to its end, and write its images into a folder, which is there and empty.
 
-    It takes the memory of one batch, and some 50 bytes an image. `report` is called with how many have come.
+    It takes the memory of one batch, and some 80 bytes an image. `report` is called with how many have come.
 
     Raises:
-        DatasetInvalid: there is no image, or none for a part, or all are of one class.
+        DatasetInvalid: there is no image, or none for a part, or all are of one class, or there are too many classes.
         OSError: the folder cannot be written.
     """
+    if len(source.labels) > MAX_CLASSES:
+        raise DatasetInvalid(
+            f"there are {len(source.labels):,} names of classes, and {MAX_CLASSES} classes are the most"
+        )
     arrivals = _Arrivals()
     with (folder / _ARRIVED).open("wb") as file:
         for batch in source.scan():
@@ -102,7 +120,7 @@ def write_arrays(
         "counts": counts,
         "labels": names,
         "picture": asdict(source.preprocess),
-        "fingerprint": asdict(fingerprint(len(order), arrivals.content.hexdigest(), selection, text)),
+        "fingerprint": asdict(fingerprint(len(order), arrivals.content_of(order), selection, text)),
         "skipped": [asdict(each) for each in arrivals.tally.result()],
     }
     with _synced(folder / DESCRIPTION) as file:

@@ -10,6 +10,7 @@ from flumen.interceptor import Preprocess
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.dataset import Labelled
 from flumen.models.datasets.order import epoch_order
+from flumen.models.errors import DatasetInvalid
 
 Batch = tuple[NDArray[np.float32], NDArray[np.uint8]]
 
@@ -22,6 +23,9 @@ class Batches:
     batches have `size` images, but for the last. `seed` and `epoch` decide on the order; `start` is the number of the
     first batch, to go on within an epoch. With `workers`, only each batch is given whose turn it is: those numbered
     `worker`, `worker + workers`, and so on.
+
+    Raises:
+        DatasetInvalid: there can be no such batches.
     """
 
     images: Labelled
@@ -32,6 +36,13 @@ class Batches:
     start: int = 0
     worker: int = 0
     workers: int = 1
+
+    def __post_init__(self) -> None:
+        if self.size < 1 or self.start < 0 or not 0 <= self.worker < self.workers:
+            raise DatasetInvalid(
+                f"batches of {self.size} images from number {self.start} on, for worker {self.worker} of "
+                f"{self.workers}: a batch has an image at least, and batches and workers are counted from 0"
+            )
 
     def __len__(self) -> int:
         return len(self._numbers())

@@ -3,6 +3,7 @@
 import csv
 import os
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class CsvSource:
     def state(self) -> str:
         """A hash of the list and of all the files' names, sizes and times."""
         listed = (row.path for row in self._files() if isinstance(row, LabelledFile))
-        return state_of((self._file, *listed))
+        return state_of(chain([self._file], listed), self._decoding)
 
     @property
     def preprocess(self) -> Preprocess:
@@ -77,12 +78,12 @@ class CsvSource:
     def _names(self) -> tuple[str, ...]:
         found: set[str] = set()
         for _, row in self._rows():
-            found.add(row["label"].strip())
-            if len(found) > MAX_CLASSES + 1:
+            if label := row["label"].strip():
+                found.add(label)
+            if len(found) > MAX_CLASSES:
                 raise DatasetInvalid(
                     f"{self._file} has more than {MAX_CLASSES} different labels: name the column of classes 'label'"
                 )
-        found.discard("")
         return () if all(map(_is_number, found)) else tuple(sorted(found))
 
     def _files(self) -> Iterator[LabelledFile | Skip]:

@@ -1,16 +1,19 @@
 """Labelled image files: listed by whoever knows their labels, read and decoded here, many at once."""
 
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.decoding import raster_shape
 from flumen.models.datasets.pictures import Pictures
 from flumen.models.datasets.source import (
     BATCH_IMAGES,
@@ -24,7 +27,7 @@ from flumen.models.datasets.source import (
 from flumen.models.errors import DatasetInvalid
 
 BATCH_BYTES = 64 * 1024 * 1024
-"""So many bytes of files are in memory at once, or one file."""
+"""So many bytes of files are in memory at once, or one file; and so many of pixels, or one image's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ class Decoding:
     processes: int = 1
     any_size: bool = True
 
+    @property
+    def state(self) -> str:
+        """By what images are decoded: by another version or within other limits, others might be left out."""
+        limits = {**asdict(self.limits), "formats": sorted(self.limits.formats)}
+        return json.dumps([version("flumen-ingest"), version("pillow"), limits])
+
     def pictures(self) -> Pictures:
         """Return what decodes so."""
         return Pictures(self.preprocess, self.limits, processes=self.processes, any_size=self.any_size)
@@ -67,8 +76,9 @@ def read_files(
     """
     start = as_number(position)
     waiting = islice(entries, start, None)
+    most = max(1, min(BATCH_IMAGES, BATCH_BYTES // int(np.prod(raster_shape(decoding.preprocess)))))
     with decoding.pictures() as pictures:
-        while taken := list(_bounded(waiting, decoding.limits.max_image_bytes)):
+        while taken := list(_bounded(waiting, most, decoding.limits.max_image_bytes)):
             start += len(taken)
             skipped = [each for each in taken if isinstance(each, Skip)]
             read = [each for each in taken if not isinstance(each, Skip)]
@@ -114,16 +124,17 @@ def outside(image_id: str) -> Skip:
     return Skip(OUTSIDE, image_id)
 
 
-def state_of(paths: Iterable[Path]) -> str:
-    """Return a hash of where these files are, how large they are and when they were last written."""
-    digest = hashlib.sha256()
+def state_of(paths: Iterable[Path], decoding: Decoding) -> str:
+    """Return a hash of where these files are, how large they are, when they last changed, and how they are decoded."""
+    digest = hashlib.sha256(decoding.state.encode())
     for path in paths:
         try:
             found = path.stat()
         except (OSError, ValueError):
             told = "none"
         else:
-            told = f"{found.st_size} {found.st_mtime_ns}"
+            # What is copied with its time, or may be read now, has its old time of writing, and a new one of change.
+            told = f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
         digest.update(os.fsencode(str(path)) + f"\0{told}\0".encode())
     return digest.hexdigest()
 
@@ -134,12 +145,12 @@ def as_id(path: str) -> str:
 
 
 def _bounded(
-    entries: Iterator[LabelledFile | Skip], most: int
+    entries: Iterator[LabelledFile | Skip], most: int, most_bytes: int
 ) -> Iterator[tuple[LabelledFile, bytes] | Skip]:
-    """Read the next files, up to a batch of them."""
+    """Read the next files, up to a batch of them: `most`, none of which is read beyond `most_bytes`."""
     size = 0
-    for entry in islice(entries, BATCH_IMAGES):
-        read = entry if isinstance(entry, Skip) else _read(entry, most)
+    for entry in islice(entries, most):
+        read = entry if isinstance(entry, Skip) else _read(entry, most_bytes)
         yield read
         if not isinstance(read, Skip):
             size += len(read[1])

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flumen.models.datasets.source import ImageBatch
 
@@ -23,32 +24,29 @@ class Fingerprint:
     text: str
 
 
-class ContentHash:
-    """Hashes images whatever their order, so that parallel scans give the same.
+def content_hashes(batch: ImageBatch) -> NDArray[np.uint64]:
+    """Return the SHA-256 of each image with its id, its group and its label, as numbers: uint64, n x 4."""
+    digests = b"".join(
+        [
+            hashlib.sha256(_lead(image_id, group, label) + pixels.tobytes()).digest()
+            for image_id, group, label, pixels in zip(
+                batch.ids, batch.groups, batch.labels.tolist(), batch.pixels, strict=True
+            )
+        ]
+    )
+    return np.frombuffer(digests, "<u8").reshape(-1, _LANES).astype(np.uint64)
 
-    Each image is hashed by SHA-256 with its id, its group and its label; the hashes, as four numbers of 64 bits each,
-    are added up, and what goes beyond 64 bits is dropped. That tells data apart that differ by chance or by mistake;
-    against somebody who looks for data of a given sum it does not protect.
+
+def content_hash(hashes: Iterable[NDArray[np.uint64]]) -> str:
+    """Return one hash of many images, 64 hexadecimal digits, whatever their order: parallel scans give the same.
+
+    Their hashes (uint64, n x 4) are added up, and what goes beyond 64 bits is dropped. That tells data apart that
+    differ by chance or by mistake; against somebody who looks for data of a given sum it does not protect.
     """
-
-    def __init__(self) -> None:
-        self._sums = np.zeros(_LANES, np.uint64)
-
-    def add(self, batch: ImageBatch) -> None:
-        """Count these images in."""
-        digests = b"".join(
-            [
-                hashlib.sha256(_lead(image_id, group, label) + pixels.tobytes()).digest()
-                for image_id, group, label, pixels in zip(
-                    batch.ids, batch.groups, batch.labels.tolist(), batch.pixels, strict=True
-                )
-            ]
-        )
-        self._sums += np.frombuffer(digests, "<u8").reshape(-1, _LANES).sum(axis=0, dtype=np.uint64)
-
-    def hexdigest(self) -> str:
-        """Return the sum, as 64 hexadecimal digits."""
-        return self._sums.astype("<u8").tobytes().hex()
+    total = np.zeros(_LANES, np.uint64)
+    for each in hashes:
+        total += each.sum(axis=0, dtype=np.uint64)
+    return total.astype("<u8").tobytes().hex()
 
 
 def fingerprint(rows: int, content: str, selection: Mapping[str, Any], text: str) -> Fingerprint:

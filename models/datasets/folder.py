@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,11 @@ from flumen.models.datasets.source import MAX_CLASSES, UNREADABLE, ImageBatch, S
 from flumen.models.errors import DatasetInvalid
 
 
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    path: Path
+
+
 class FolderSource:
     """`flumen.models.datasets.source.ImageSource` over a folder of class folders, with files at any depth.
 
@@ -32,7 +39,7 @@ class FolderSource:
     def __init__(self, folder: str | os.PathLike[str], decoding: Decoding) -> None:
         self._root = Path(folder)
         self._decoding = decoding
-        self.labels = tuple(each.name for each in _sorted(self._root) if each.is_dir())
+        self.labels = tuple(each.name for each in _sorted(self._root) if _is_folder(each))
         if not self.labels:
             raise DatasetInvalid(
                 f"{self._root} has no folders in it: make one for each class, with its images"
@@ -55,7 +62,9 @@ class FolderSource:
     @property
     def state(self) -> str:
         """A hash of all the files' names, sizes and times."""
-        return state_of(file.path for file in self._files() if isinstance(file, LabelledFile))
+        return state_of(
+            (file.path for file in self._files() if isinstance(file, LabelledFile)), self._decoding
+        )
 
     @property
     def preprocess(self) -> Preprocess:
@@ -76,6 +85,18 @@ class FolderSource:
                     yield LabelledFile(image_id, image_id, label, found)
 
     def _walk(self, folder: Path) -> Iterator[Path | Skip]:
+        # Not by recursion: folders within folders go deeper than Python does.
+        waiting = [self._listed(folder)]
+        while waiting:
+            found = next(waiting[-1], None)
+            if found is None:
+                waiting.pop()
+            elif isinstance(found, _Folder):
+                waiting.append(self._listed(found.path))
+            else:
+                yield found
+
+    def _listed(self, folder: Path) -> Iterator["Path | Skip | _Folder"]:
         try:
             entries = _sorted(folder)
         except DatasetInvalid as error:
@@ -88,12 +109,10 @@ class FolderSource:
             path = Path(entry.path)
             if entry.is_symlink() and not is_inside(path, self._root):
                 yield outside(self._id(path))
-            elif entry.is_symlink() and entry.is_dir():
+            elif entry.is_symlink() and _is_folder(entry):
                 yield Skip(UNREADABLE, self._id(path), "it is a link to a folder")
-            elif entry.is_dir():
-                yield from self._walk(path)
             else:
-                yield path
+                yield _Folder(path) if _is_folder(entry) else path
 
     def _id(self, path: Path) -> str:
         return as_id(path.relative_to(self._root).as_posix())
@@ -106,3 +125,10 @@ def _sorted(folder: Path) -> list["os.DirEntry[str]"]:
     except OSError as error:
         raise DatasetInvalid(f"the folder {folder} cannot be read: {error.strerror or error}") from error
     return sorted(visible, key=lambda entry: os.fsencode(entry.name))
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Say whether it is a folder, or a link to one; what cannot be said of is none, such as a link to itself."""
+    with suppress(OSError):
+        return entry.is_dir()
+    return False

@@ -56,7 +56,7 @@ class IdxSource:
     @property
     def state(self) -> str:
         """A hash of the files' names, sizes and times."""
-        return state_of(self._paths)
+        return state_of(self._paths, self._decoding)
 
     @property
     def preprocess(self) -> Preprocess:

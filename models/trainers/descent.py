@@ -105,7 +105,9 @@ class Descent:
         self._axpy: Any = blas.saxpy
         self._rule = rule
         self._first = layers.weights[0]
-        self._used = data.tensor.any(axis=0)
+        self._used: NDArray[np.bool_] = np.asarray(data.tensor.any(axis=0))
+        if not self._used.any():
+            self._used[0] = True  # all images are black, and BLAS takes no product of nothing
         self._data = (
             data if self._used.all() else replace(data, tensor=np.compress(self._used, data.tensor, axis=1))
         )

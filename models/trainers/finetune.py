@@ -57,7 +57,13 @@ class Finetune:
         function = _function(parameters.module)
 
         def make(channels: int, height: int, width: int, classes: int) -> Any:
-            module = function(channels, height, width, classes)
+            try:
+                module = function(channels, height, width, classes)
+            except Exception as error:  # whatever it is, it is theirs
+                raise BadParameters(
+                    f"{parameters.module}({channels}, {height}, {width}, {classes}) raised {type(error).__name__}: "
+                    f"{error}. It is given channels, height, width and the number of classes"
+                ) from error
             check_module(module, task.preprocess, classes)
             return module
 
@@ -84,9 +90,10 @@ def _function(name: str) -> Any:
         )
     try:
         function = getattr(import_module(place), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # importing it runs its code, and whatever that raises is theirs
         raise BadParameters(
-            f"module is {name!r}, which cannot be imported: {error}. For a file of this folder, set PYTHONPATH=."
+            f"module is {name!r}, which cannot be imported: {type(error).__name__}: {error}. For a file of this "
+            "folder, set PYTHONPATH=."
         ) from error
     if not callable(function):
         raise BadParameters(f"{name} is {type(function).__name__}, which cannot be called")

@@ -1,6 +1,7 @@
 """From a data set to a model that a repository takes: train, export, check, evaluate, write the manifest."""
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,14 +9,16 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.dataset import Dataset, Labelled
-from flumen.models.errors import BadParameters, DatasetInvalid, ExportDiffers
+from flumen.models.errors import ExportDiffers
 from flumen.models.evaluation.answers import Answers, ask
 from flumen.models.evaluation.measures import Evaluation, score
 from flumen.models.evaluation.report import Data, Report, make_report, scores_of
 from flumen.models.manifest import (
+    MAX_VALUE,
     UNREGISTERED,
     Golden,
     Manifest,
@@ -27,6 +30,7 @@ from flumen.models.manifest import (
 )
 from flumen.models.names import check_name
 from flumen.models.runtime import OnnxClassifier
+from flumen.models.trainers.checks import check_arrays, check_labels, check_sizes, check_weights
 from flumen.models.trainers.parameters import plain_values
 from flumen.models.trainers.tensors import INPUT_TENSOR, OUTPUT_TENSOR
 from flumen.models.trainers.trainer import DEFAULT_SEED, Progress, Task, Trained, Trainer
@@ -80,10 +84,11 @@ def make_model(
         ExportDiffers: the ONNX file does not answer as the trainer does.
     """
     check_name(name)
+    check_arrays(dataset)
     labels = check_labels(dataset)
     preprocess = dataset.preprocess or dataset.seen_by(trainer.preprocess(dataset.train.pixels))
-    _check_arrays(dataset, (preprocess.height, preprocess.width, preprocess.channels))
-    _check_weights(class_weights, labels)
+    check_sizes(dataset, preprocess)
+    check_weights(class_weights, labels)
     started = time.perf_counter()
     task = Task(dataset.train, dataset.validation, labels, preprocess, seed, report, class_weights)
     trained = trainer.train(task, parameters)
@@ -172,69 +177,6 @@ def check_export(trained: Trained, classifier: OnnxClassifier, images: Labelled)
         )
 
 
-def check_labels(dataset: Dataset) -> tuple[str, ...]:
-    """Return the labels' names, of those without any their numbers.
-
-    Raises:
-        DatasetInvalid: they are not 0 to n, each at least once to learn from and once to test on, or there is one
-            only, or there are names of another number.
-    """
-    learnt, tested = np.unique(dataset.train.labels).tolist(), np.unique(dataset.test.labels).tolist()
-    if not learnt == tested == list(range(len(learnt))):
-        raise DatasetInvalid(
-            f"the labels to learn from are {learnt}, those to test on {tested}; both must be 0, 1, 2, ..."
-        )
-    if len(learnt) < 2:  # noqa: PLR2004 - nothing to tell apart
-        raise DatasetInvalid(
-            f"all {len(dataset.train.labels):,} images are of one class; to learn takes two, so select others as well"
-        )
-    if dataset.labels and len(dataset.labels) != len(learnt):
-        raise DatasetInvalid(f"there are {len(learnt)} labels, and {len(dataset.labels)} names for them")
-    if dataset.validation is not None and (len(dataset.validation.labels) == 0):
-        raise DatasetInvalid("the validation part has no images; have a larger share, or none")
-    if dataset.validation is not None and dataset.validation.labels.max() >= len(learnt):
-        raise DatasetInvalid(
-            f"the validation part has the label {dataset.validation.labels.max()}, and the labels to learn from end "
-            f"with {len(learnt) - 1}"
-        )
-    return dataset.labels or tuple(map(str, learnt))
-
-
-def _check_arrays(dataset: Dataset, wanted: tuple[int, int, int]) -> None:
-    height, width, channels = wanted
-    shape = (height, width) if channels == 1 else wanted
-    for part, images in (
-        ("learn from", dataset.train),
-        ("choose by", dataset.validation),
-        ("test on", dataset.test),
-    ):
-        if images is None:
-            continue
-        if images.pixels.dtype != np.uint8 or images.labels.dtype.kind not in "ui":
-            raise DatasetInvalid(
-                f"the images to {part} are {images.pixels.dtype} with labels of {images.labels.dtype}; pixels have to "
-                "be uint8, 0 to 255, and labels whole numbers"
-            )
-        if images.pixels.shape[1:] != shape:
-            raise DatasetInvalid(
-                f"the images to {part} are arrays of {images.pixels.shape[1:]}, and the model reads {shape} (height, "
-                "width, and 3 for colour); bring them to one size"
-            )
-        if len(images.pixels) != len(images.labels):
-            raise DatasetInvalid(
-                f"there are {len(images.pixels):,} images to {part}, and {len(images.labels):,} labels for them"
-            )
-
-
-def _check_weights(weights: tuple[float, ...] | None, labels: tuple[str, ...]) -> None:
-    if weights is None:
-        return
-    if len(weights) != len(labels):
-        raise BadParameters(f"there are {len(labels)} labels and {len(weights)} class weights; give one each")
-    if not all(np.isfinite(weights)) or min(weights) <= 0:
-        raise BadParameters(f"the class weights are {', '.join(map(str, weights))}; each has to be above 0")
-
-
 def training_parameters(
     task: Task, trainer: Trainer, parameters: Any, trained: Trained
 ) -> dict[str, int | float | str]:
@@ -261,12 +203,22 @@ def software_of(trainer: Trainer) -> dict[str, str]:
 
 
 def _profile(train_set: Labelled, classes: int, threshold: int | None) -> Profile:
+    shares, values = _value_shares(train_set.pixels), np.arange(MAX_VALUE + 1)
+    mean = float(shares @ values)
     return Profile(
         class_counts=tuple(np.bincount(train_set.labels, minlength=classes).tolist()),
-        pixel_mean=float(train_set.pixels.mean()),
-        pixel_std=float(train_set.pixels.std()),
-        foreground=None if threshold is None else float((train_set.pixels > threshold).mean()),
+        pixel_mean=mean,
+        pixel_std=math.sqrt(float(shares @ (values - mean) ** 2)),
+        foreground=None if threshold is None else float(shares[threshold + 1 :].sum()),
     )
+
+
+def _value_shares(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the share of each value 0 to 255: float64, 256. Some images at a time: all may be mapped, and many."""
+    counts = np.zeros(MAX_VALUE + 1, np.int64)
+    for start in range(0, len(pixels), CHECKED_IMAGES):
+        counts += np.bincount(pixels[start : start + CHECKED_IMAGES].ravel(), minlength=len(counts))
+    return np.asarray(counts / counts.sum())
 
 
 def _golden(classifier: OnnxClassifier, test: Labelled) -> tuple[Golden, ...]:

@@ -86,13 +86,16 @@ class ScikitNetwork:
         goes_on = True
         with threadpool_limits(BLAS_THREADS, user_api="blas"):
             while goes_on:
-                _one_epoch(network, tensor, task, parameters)
+                if reason := _one_epoch(network, tensor, task):
+                    before = _trained(task, parameters, rounds, rounds.best) if rounds.best else None
+                    raise Diverged(
+                        f"training failed: {reason}. Choose a rate below {parameters.rate}", before
+                    )
                 accuracy = None
                 if validation is not None and task.validation is not None:
                     accuracy = float(np.mean(network.predict(validation) == task.validation.labels))
                 goes_on = rounds.take(float(network.loss_), accuracy, lambda: _copy(network))
-        facts = descent_facts(Rule(parameters.rate, MOMENTUM, parameters.l2), rounds.best_number)
-        return TrainedByScikit(rounds.result(), tensor_shape(task.preprocess), tuple(rounds.all), facts)
+        return _trained(task, parameters, rounds, rounds.result())
 
 
 def layers_of(network: "MLPClassifier") -> Layers:
@@ -111,18 +114,23 @@ def _vectors(task: Task, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return to_tensor(pixels, task.preprocess).reshape(len(pixels), -1)
 
 
-def _one_epoch(
-    network: "MLPClassifier", tensor: NDArray[np.float32], task: Task, parameters: Parameters
-) -> None:
+def _trained(
+    task: Task, parameters: Parameters, rounds: "Rounds[MLPClassifier]", fitted: "MLPClassifier"
+) -> TrainedByScikit:
+    facts = descent_facts(Rule(parameters.rate, MOMENTUM, parameters.l2), rounds.best_number)
+    return TrainedByScikit(fitted, tensor_shape(task.preprocess), tuple(rounds.all), facts)
+
+
+def _one_epoch(network: "MLPClassifier", tensor: NDArray[np.float32], task: Task) -> str:
+    """Learn from every image once; return what is no number any more, or nothing."""
     classes = np.arange(len(task.labels), dtype=np.uint8)
     try:
         # Overflow is reported by the error below, not by warnings before it.
         with np.errstate(all="ignore"):
             network.partial_fit(tensor, task.train.labels, classes=classes)
     except ValueError as error:
-        raise Diverged(f"training failed: {error}. Choose a rate below {parameters.rate}") from error
-    if not np.isfinite(network.loss_):
-        raise Diverged(f"training failed: the loss is {network.loss_}. Choose a rate below {parameters.rate}")
+        return str(error)
+    return "" if np.isfinite(network.loss_) else f"the loss is {network.loss_}"
 
 
 def scikit_onnx(network: "MLPClassifier", shape: tuple[int, ...]) -> bytes:

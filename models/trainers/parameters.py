@@ -113,10 +113,15 @@ def _read(name: str, kind: Any, value: object) -> object:
             return _number(kind, value)
         if kind is str:
             return str(value)
-        parts = value.replace("-", ",").split(",") if isinstance(value, str) else value
-        return tuple(_number(int, part) for part in parts if part != "")  # type: ignore[attr-defined]
+        parts = _split(value) if isinstance(value, str) else value
+        return tuple(_number(int, part) for part in parts)  # type: ignore[attr-defined]
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise BadParameters(f"{name} is {value!r}, and has to be {_KINDS.get(kind, _TUPLE)}") from error
+
+
+def _split(text: str) -> list[str]:
+    """Return the parts of `500,100`, or of `500-100`, as a manifest has it; of nothing, none."""
+    return text.split("," if "," in text else "-") if text else []
 
 
 def _number(kind: type[int] | type[float], value: object) -> int | float:

@@ -14,7 +14,7 @@ from torch import nn
 
 from flumen.interceptor.preprocess import calls, to_tensor
 from flumen.models.datasets.batches import Batches
-from flumen.models.errors import TrainingFailed
+from flumen.models.errors import Diverged, TrainingFailed
 from flumen.models.manifest import tensor_shape
 from flumen.models.trainers.dense import shares
 from flumen.models.trainers.rounds import Rounds
@@ -66,7 +66,8 @@ def train_module(task: Task, make: ModuleFactory, schedule: Schedule) -> Trained
     """Learn; the same task, module, schedule and processor give the same weights, bit for bit.
 
     Raises:
-        TrainingFailed: the loss or the weights left the range of numbers, or torch refused to go on.
+        Diverged: the loss or the weights left the range of numbers; what the rounds before have left goes with it.
+        TrainingFailed: torch refused to go on.
     """
     with _repeatable(task.seed):
         try:
@@ -94,17 +95,24 @@ def _train(task: Task, make: ModuleFactory, schedule: Schedule) -> TrainedModule
     while goes_on:
         batches = Batches(task.train, preprocess, schedule.batch_size, task.seed, epoch=len(rounds.all))
         loss = _epoch(learning, batches, descent, falling, counting)
-        _check_finite(loss, learning, schedule.rate)
+        if reason := _divergence(loss, learning):
+            before = None if rounds.best is None else _trained(task, learning, rounds)
+            raise Diverged(f"training failed: {reason}. Choose a rate below {schedule.rate}", before)
         goes_on = rounds.take(loss, _accuracy(learning, task), lambda: copy.deepcopy(learning.state_dict()))
+    return _trained(task, learning, rounds)
+
+
+def _trained(task: Task, learning: Any, rounds: Rounds[Any]) -> TrainedModule:
+    """Return the module as the best round left it."""
     learning.load_state_dict(rounds.result())
     facts: dict[str, int | float | str] = {
-        "weights": sum(one.numel() for one in module.parameters()),
+        "weights": sum(one.numel() for one in learning.parameters()),
         "updater": "adamw",
         "loss": "negative log likelihood of softmax",
         "best_epoch": rounds.best_number,
     }
     answering = nn.Sequential(learning, nn.Softmax(dim=1)).eval()
-    return TrainedModule(answering, tensor_shape(preprocess), tuple(rounds.all), facts)
+    return TrainedModule(answering, tensor_shape(task.preprocess), tuple(rounds.all), facts)
 
 
 def _epoch(learning: Any, batches: Batches, descent: Any, falling: Any, counting: Any) -> float:
@@ -152,13 +160,13 @@ def _accuracy(learning: Any, task: Task) -> float | None:
     return right / len(labels)
 
 
-def _check_finite(loss: float, learning: Any, rate: float) -> None:
+def _divergence(loss: float, learning: Any) -> str:
+    """Return what is no number any more, or nothing."""
     if not math.isfinite(loss):
-        raise TrainingFailed(f"training failed: the loss is {loss}. Choose a rate below {rate}")
+        return f"the loss is {loss}"
     if not all(bool(torch.isfinite(one).all()) for one in learning.state_dict().values()):
-        raise TrainingFailed(
-            f"training failed: the weights left the range of numbers. Choose a rate below {rate}"
-        )
+        return "the weights left the range of numbers"
+    return ""
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import io
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -38,7 +38,7 @@ from flumen.replay.datasets import Origin, Surroundings, open_dataset
 from flumen.replay.errors import BadQuery
 from flumen.replay.images import KuduImages, Selection
 from flumen.replay.tables import MemoryTables, ScannedTables
-from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, TokenRows
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),
@@ -248,6 +248,8 @@ def test_a_condition_chooses_as_in_sql(
         ("true); drop table images; select (1", "one SQL statement"),
         ("id = (select content from read_text('/etc/passwd'))", "refused"),
         ("count(*) > 3", "aggregate"),
+        ('"row of this batch" = 0', "no column 'row of this batch'"),
+        ("source = '\ud800'", "not UTF-8"),
     ],
 )
 def test_what_is_no_condition_is_refused(in_memory: MemoryTables, where: str, says: str) -> None:
@@ -259,6 +261,27 @@ def test_a_condition_that_cannot_be_computed_is_refused(in_memory: MemoryTables)
     source = KuduImages(in_memory, Selection(where="cast(source as integer) = 3"), Decoding(SMALL))
     with pytest.raises(BadQuery, match="camera"):
         list(source.scan())
+
+
+def test_no_more_bytes_wait_than_are_to_be_in_memory(
+    in_memory: MemoryTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int] = []
+    read_tokens = MemoryTables.read_tokens
+
+    def counted(*arguments: Any) -> Generator[TokenRows, None, None]:
+        for rows in read_tokens(*arguments):
+            if "knownlabel" in arguments[2]:  # not those of the images themselves
+                given.append(rows.token)
+            yield rows
+
+    monkeypatch.setattr(MemoryTables, "read_tokens", counted)
+    for most, read in ((1, 1), (2**26, 4)):  # a token has three batches, and tells its end
+        monkeypatch.setattr("flumen.replay.images.READ_BYTES", most)
+        given.clear()
+        scan = KuduImages(in_memory, Selection(labels=LABELS), QUICK, picture_of).scan()
+        next(scan)
+        assert len(given) == read
 
 
 @pytest.mark.parametrize(

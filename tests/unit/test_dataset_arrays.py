@@ -18,7 +18,7 @@ from flumen.interceptor import Preprocess
 from flumen.models.datasets.array_cache import ArrayCache
 from flumen.models.datasets.arrays import DESCRIPTION, open_arrays
 from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset, with_validation
-from flumen.models.datasets.fingerprint import ContentHash
+from flumen.models.datasets.fingerprint import content_hash, content_hashes
 from flumen.models.datasets.source import REPEATED, ImageBatch, Skip
 from flumen.models.datasets.split import TRAIN, VALIDATION, Split, split_hashes
 from flumen.models.errors import ArraysUnwritable, DatasetInvalid
@@ -123,12 +123,12 @@ IMAGES = st.lists(st.tuples(st.text(), st.text(), st.integers(0, 255), st.binary
 
 
 def content(images: list[tuple[str, str, int, bytes]]) -> str:
-    found = ContentHash()
+    found = []
     for start in range(0, len(images), 3):
         ids, groups, labels, pixels = zip(*images[start : start + 3], strict=True)
         values = np.frombuffer(b"".join(pixels), np.uint8).reshape(-1, 1, 2)
-        found.add(ImageBatch(ids, groups, values, np.array(labels, np.int32), ""))
-    return found.hexdigest()
+        found.append(content_hashes(ImageBatch(ids, groups, values, np.array(labels, np.int32), "")))
+    return content_hash(found)
 
 
 @given(IMAGES, st.randoms(use_true_random=False))
@@ -305,6 +305,29 @@ class Empty(Drawn):
 def test_nothing_at_all_is_refused_and_says_what_was_left_out(tmp_path: Path) -> None:
     with pytest.raises(DatasetInvalid, match="1 without a label: x"):
         ArrayCache(tmp_path).dataset(Empty(), Split())
+
+
+@dataclass
+class Contested(Drawn):
+    """Two images have one id: which of them comes first, `first` says."""
+
+    first: int = 0
+
+    def scan(self, position: str = "") -> Iterator[ImageBatch]:
+        for row in (self.first, 1 - self.first):
+            yield ImageBatch(["one"], ["one"], self.pixels(np.array([row])), np.array([0], np.int32), "")
+        yield from super().scan(position)
+
+
+def test_of_two_images_of_one_id_the_fingerprint_tells_which_is_kept(tmp_path: Path) -> None:
+    found = [ArrayCache(tmp_path).dataset(Contested(state=f"{row}", first=row), Split()) for row in (0, 1)]
+    assert {part.sha256 for part in parts(found[0])} != {part.sha256 for part in parts(found[1])}
+    assert found[0].fingerprint.sha256 != found[1].fingerprint.sha256
+
+
+def test_more_classes_than_a_byte_counts_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetInvalid, match="257 names of classes, and 256"):
+        ArrayCache(tmp_path).dataset(Drawn(labels=tuple(map(str, range(257)))), Split())
 
 
 def test_an_id_that_comes_twice_counts_once(tmp_path: Path) -> None:

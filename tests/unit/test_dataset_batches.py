@@ -12,7 +12,7 @@ from flumen.interceptor import Preprocess
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models import datasets
 from flumen.models.datasets import Batches, Labelled
-from flumen.models.errors import ExtraMissing
+from flumen.models.errors import DatasetInvalid, ExtraMissing
 
 PREPROCESS = Preprocess(3, 2, mean=(0.5,), std=(0.25,))
 
@@ -51,6 +51,15 @@ def test_workers_in_turn_give_what_one_gives(count: int, size: int, start: int, 
     ]
     in_turn = [each for turn in zip_longest(*shares) for each in turn if each is not None]
     assert in_turn == whole[start:]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"size": 0}, {"start": -1}, {"worker": 2, "workers": 2}, {"worker": -1}, {"workers": 0}]
+)
+def test_batches_that_cannot_be_are_refused(wrong: dict[str, int]) -> None:
+    images = Labelled(np.zeros((3, 2, 2), np.uint8), np.zeros(3, np.uint8))
+    with pytest.raises(DatasetInvalid, match="a batch has an image at least"):
+        Batches(images, Preprocess(2, 2), **wrong)
 
 
 def test_without_torch_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from test_train_command import full_disk
 from test_training_small import write_idx
 from typer.testing import CliRunner, Result
 
 from flumen.cli.main import app
 from flumen.models.datasets import read_dataset
 from flumen.models.errors import DatasetInvalid, ModelNotFound
+from flumen.streams.errors import NotSaved
 
 
 @pytest.fixture(autouse=True)
@@ -111,12 +113,34 @@ def test_idx_files_are_what_they_were_and_may_be_split(tmp_path: Path) -> None:
         (["--from", "folder", "--data", "x", "--size", "0x28"], "from 1 to"),
         (["--from", "folder", "--data", "x", "--resize", "fold"], "--resize is one of"),
         (["--from", "csv", "--data", "x", "--validation", "0.6", "--test", "0.5"], "below 1"),
+        (["--where", "knownlabel < 4"], "--where is for images --from kudu"),
+        (["--from", "csv", "--data", "x", "--group", "source"], "--group is for images --from kudu"),
+        (["--from", "folder", "--data", "x", "--snapshot", "3"], "--snapshot is for images --from kudu"),
+        (["--from", "folder", "--data", "x", "--labels", "a,b"], "--labels is for images --from csv or kudu"),
+        (["--size", "32x32"], "--size is for images --from folder or csv or kudu"),
+        (["--from", "folder", "--data", "x", "--like", "mnist", "--colour"], "leave out --size and --colour"),
     ],
 )
 def test_wrong_options_say_what_is_right(arguments: list[str], says: str) -> None:
     result = run(*arguments)
     assert result.exit_code != 0
     assert says in " ".join((result.output + str(result.exception)).replace("│", " ").split())
+
+
+def test_a_list_is_seen_as_a_shipped_model_sees_images_before_any_worker_has_started(photos: Path) -> None:
+    found = shown("--from", "folder", "--data", photos, "--like", "shapes")
+    assert found["text"].startswith("120 images of 32x32, RGB")
+
+
+def test_what_cannot_be_written_is_told_and_nothing_half_written_stays(photos: Path) -> None:
+    where = ("--from", "folder", "--data", photos, "--size", "64x64", "--colour")
+    assert run(*where).exit_code == 0
+    for name in (photos / "dog/1.png/all.npz", photos / "no/all.npz", photos / f"{'x' * 300}.npz"):
+        assert "cannot be written" in str(run(*where, "--export", name).exception)
+    with full_disk(200_000):
+        found = run(*where, "--export", photos / "all.npz")
+    assert isinstance(found.exception, NotSaved)
+    assert not (photos / "all.npz").exists()
 
 
 def test_what_is_not_there_is_an_error_of_ours(tmp_path: Path) -> None:

@@ -2,8 +2,14 @@
 
 import csv
 import io
+import os
 import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -160,6 +166,60 @@ def test_the_state_of_a_folder_changes_with_its_files(tmp_path: Path) -> None:
     assert source.state != before
 
 
+def test_what_may_be_read_or_decoded_otherwise_now_has_another_state(
+    tmp_path: Path, wait_until: Callable[..., Any]
+) -> None:
+    write(tmp_path, "a/1.png", image())
+    path = tmp_path / "a/1.png"
+    listed = write_csv(tmp_path, ["path", "label"], ["a/1.png", "0"])
+    sources: list[Callable[[Decoding], ImageSource]] = [
+        lambda decoding: FolderSource(tmp_path, decoding),
+        lambda decoding: CsvSource(listed, decoding),
+    ]
+    for source in sources:
+        before, written = source(Decoding(GREY)).state, path.stat()
+        assert source(Decoding(GREY)).state == before
+        assert source(Decoding(GREY, Limits(max_image_bytes=100))).state != before
+        wait_until(partial(_changed, path, written), "a clock that goes on")
+        assert path.stat().st_mtime_ns == written.st_mtime_ns
+        assert source(Decoding(GREY)).state != before
+
+
+def _changed(path: Path, former: os.stat_result) -> bool:
+    """Change a file, as copying another one of its size over it with its time does."""
+    path.write_bytes(path.read_bytes())
+    os.utime(path, ns=(former.st_atime_ns, former.st_mtime_ns))
+    return path.stat().st_ctime_ns != former.st_ctime_ns
+
+
+def test_links_in_a_circle_and_folders_deeper_than_python_recurses_are_no_obstacle(tmp_path: Path) -> None:
+    write(tmp_path, "a/1.png", image())
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "a/circle").symlink_to("circle")
+    folder = os.open(tmp_path / "a", os.O_RDONLY)
+    depth = sys.getrecursionlimit() + 100  # deeper than one path can name
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.close(folder)
+    source = FolderSource(tmp_path, Decoding(GREY))
+    found = whole(source)
+    assert source.labels == ("a",)
+    assert list(found.ids) == ["a/1.png"]
+    assert reasons(found)["a/circle"] == UNREADABLE
+    subprocess.run(["rm", "-rf", tmp_path / "a/d"], check=True)  # pytest gives up on it
+
+
+def test_large_pixels_are_fewer_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        write(tmp_path, f"a/{number}.pgm", image(kind="PPM"))
+    monkeypatch.setattr(files, "BATCH_BYTES", 3 * 40 * 40 * 3)
+    found = list(FolderSource(tmp_path, Decoding(Preprocess(40, 40, channels=3))).scan())
+    assert [len(batch) for batch in found] == [3, 1]
+
+
 @pytest.mark.parametrize("make", ["nothing", "a file", "no folders"])
 def test_a_folder_without_classes_is_refused(tmp_path: Path, make: str) -> None:
     path = tmp_path / "data"
@@ -234,7 +294,7 @@ def test_what_a_csv_list_leaves_out_is_named(tmp_path: Path) -> None:
         (b"", "'path'"),
         (b"path,label\n\xff,3\n", "UTF-8"),
         (b"path,label\n" + b'"' + b"x" * 200_000 + b'",3\n', "no CSV"),
-        (b"path,label\n" + b"".join(b"1.png,n%d\n" % number for number in range(300)), "256"),
+        (b"path,label\n" + b"".join(b"1.png,n%d\n" % number for number in range(257)), "256"),
     ],
 )
 def test_a_csv_file_that_is_none_is_refused(tmp_path: Path, content: bytes, says: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from flumen.interceptor.classifier import Preprocess
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.dataset import Dataset, Labelled, with_validation
-from flumen.models.errors import BadParameters, ExtraMissing, TrainingFailed
+from flumen.models.errors import BadParameters, Diverged, ExtraMissing, TrainingFailed
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.models.trainers.making import make_model
@@ -120,8 +120,23 @@ def test_class_weights_turn_answers_to_what_weighs_more() -> None:
 
 def test_a_rate_that_is_too_high_is_told() -> None:
     pytest.importorskip("torch")
-    with pytest.raises(TrainingFailed, match="Choose a rate below"):
-        made(dataset(), more={**SMALL, "channels": (), "rate": 1e6, "epochs": 50, "decay": 1e6})
+    images = dataset()
+    trainer = find_trainer("convnet")
+    parameters = trainer.parameters(**{**SMALL, "channels": (), "rate": 1.0, "epochs": 50, "decay": 50.0})
+    seen: list[Progress] = []
+    task = Task(
+        images.train,
+        None,
+        tuple("abcd"),
+        trainer.preprocess(images.train.pixels),
+        1,
+        lambda one: not seen.append(one),
+    )
+    with pytest.raises(Diverged, match="Choose a rate below") as raised:
+        trainer.train(task, parameters)
+    before: Any = raised.value.before
+    assert before.rounds == tuple(seen) != ()
+    assert before.facts["best_epoch"] == len(seen)
 
 
 def one_layer(channels: int, height: int, width: int, classes: int) -> Any:
@@ -156,6 +171,14 @@ def branching(channels: int, height: int, width: int, classes: int) -> Any:
     return Branching()
 
 
+def raising(*size: int) -> Any:
+    raise KeyError("width")
+
+
+def too_few(channels: int) -> Any:
+    return one_layer(channels, 1, 1, 2)
+
+
 def no_module(*size: int) -> str:
     return "nothing"
 
@@ -180,6 +203,8 @@ def test_any_module_is_trained_further_and_exported_as_it_answers() -> None:
         ("no_such_place:make", BadParameters, "PYTHONPATH"),
         (f"{HERE}:no_such_function", BadParameters, "no_such_function"),
         (f"{HERE}:NOT_CALLED", BadParameters, "cannot be called"),
+        (f"{HERE}:raising", BadParameters, r"raising\(1, 6, 5, 4\) raised KeyError: 'width'"),
+        (f"{HERE}:too_few", BadParameters, "is given channels, height, width and the number of classes"),
         (f"{HERE}:no_module", BadParameters, r"returns str; it has to return a torch.nn.Module"),
         (f"{HERE}:too_many_classes", TrainingFailed, r"answer with \(2, 4\)"),
         (f"{HERE}:other_size", TrainingFailed, "does not take images of 2x1x6x5"),

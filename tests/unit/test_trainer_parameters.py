@@ -68,6 +68,8 @@ def test_what_a_manifest_keeps_is_read_back(some: Some) -> None:
         ("rate", "2", "0 to 1"),
         ("rate", None, "a number"),
         ("layers", "3,x", "commas between them"),
+        ("layers", "-3", "commas between them"),
+        ("layers", "3,,4", "commas between them"),
         ("layers", "3,20", "1 to 9"),
         ("layers", 3, "commas between them"),
         ("kind", "third", "plain or other"),

@@ -30,6 +30,7 @@ from flumen.models.trainers.rounds import Rounds
 from flumen.models.trainers.tensors import valued_preprocess
 from flumen.models.trainers.trainer import Progress, Task, find_trainer, trainer_names
 
+PARTS = ("train", "test")
 OURS = ("logistic", "neighbours", "network", "network-scikit", "trees")
 SMALL: dict[str, dict[str, Any]] = {
     "logistic": {"epochs": 4, "batch_size": 20},
@@ -175,6 +176,17 @@ BAD: list[tuple[Dataset, str]] = [
     ),
     (changed(dataset(), "train", pixels=np.full((200, 6, 5), np.nan)), "to learn from are float64"),
     (changed(dataset(), "train", labels=np.arange(200) % 4 + 0.0), "labels of float64"),
+    (changed(dataset(), "train", pixels=np.zeros((200, 30), np.uint8)), r"arrays of \(200, 30\)"),
+    (changed(dataset(), "test", labels=np.zeros((80, 1), np.uint8)), r"labels of \(80, 1\)"),
+    (changed(dataset(), "train", pixels=[[0]]), "are list with labels of ndarray"),
+    (
+        replace(changed(dataset(), "test", labels=np.arange(80) % 3), labels=tuple("abcd")),
+        "none of the images to test on is of 'd'",
+    ),
+    (replace(dataset(), labels=("a", "b", "c", "a")), "two classes have the name 'a'"),
+    (replace(dataset(), labels=("a", "b", "c", "")), "has the name ''"),
+    (replace(dataset(), labels=("a", "b", "c", "\x1b[31m")), "signs that can be printed"),
+    (replace(dataset(), labels=("a", "b", "c", "d" * 257)), "1 to 256 signs"),
     (changed(dataset(), "test", labels=np.arange(80) % 5 - 1), r"must be 0, 1, 2"),
     (replace(dataset(), validation=drawn(9, 6, 1, 4)), "validation part has the label 5"),
     (replace(dataset(), validation=drawn(0, 4, 1, 4)), "validation part has no images"),
@@ -241,6 +253,29 @@ def test_an_export_that_answers_otherwise_is_refused(shift: float) -> None:
     check_export(Liar(0), classifier, images)
     with pytest.raises(ExportDiffers, match="50 a probability"):
         check_export(Liar(shift), classifier, images)
+
+
+def test_images_that_are_all_black_to_a_model_are_learnt_from() -> None:
+    dark = dataset()
+    dark = replace(
+        dark,
+        **{part: replace(getattr(dark, part), pixels=getattr(dark, part).pixels // 16) for part in PARTS},
+    )
+    made_of_it = make_model("few", dark, NETWORK, NetworkParameters(epochs=2))
+    assert made_of_it.evaluation.accuracy == 0.25
+    assert made_of_it.manifest.profile is not None
+    assert made_of_it.manifest.profile.foreground == 0
+
+
+def test_the_profile_is_that_of_all_pixels() -> None:
+    images = drawn(2300, 4, 3, 5)
+    given = Dataset(images, images, preprocess=Preprocess(5, 6, channels=3, threshold=100))
+    profile = make_model("few", given, NETWORK, NetworkParameters(epochs=1)).manifest.profile
+    assert profile is not None
+    assert profile.pixel_mean == pytest.approx(images.pixels.mean(), rel=1e-12)
+    assert profile.pixel_std == pytest.approx(images.pixels.std(), rel=1e-12)
+    assert profile.foreground == pytest.approx((images.pixels > 100).mean(), rel=1e-12)
+    assert profile.class_counts == (575,) * 4
 
 
 def test_a_model_that_diverges_is_told() -> None:
