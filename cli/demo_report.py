@@ -81,7 +81,7 @@ def show_results(run: Run, expected: int) -> list[str]:
     right = predicted == known
     told = f"Accuracy [bold]{_share(right[tested]):.4f}[/], by {manifest} on {tested.sum():,} images{offline}"
     if not tested.all():
-        told += f"; {_share(right[~tested]):.4f} on the {(~tested).sum():,} that it was trained with"
+        told += f"; {_share(right[~tested]):.4f} on the {(~tested).sum():,} training images"
     console.print(f"{told}.\n", highlight=False)
     _show_article_queries(run)
     return _problems(expected, len(predicted), sum(in_solr.values()))

@@ -14,7 +14,7 @@ from flumen.cli.output import AsJson, console, errors, print_facts, print_json, 
 from flumen.cli.train import print_confusion
 from flumen.models.errors import ModelError
 from flumen.models.manifest import Manifest, to_json
-from flumen.models.repository import CHAMPION, Repository
+from flumen.models.repository import Repository
 from flumen.models.shipped import SHIPPED
 from flumen.streams.settings import load_settings
 
@@ -49,8 +49,8 @@ def list_models(*, root: Root = None, as_json: AsJson = False) -> None:
         listed = ", ".join(f"{row['model']}@{row['version']}" for row in coming)
         errors.print(
             as_called(
-                f"{listed} came with flumen and is not in {repository.url} yet: the first `flumen worker`, or "
-                "`flumen models activate`, puts it there."
+                f"{listed} came with flumen, and are not in {repository.url} yet: the first `flumen worker`, or "
+                "`flumen models activate`, puts them there."
             ),
             markup=False,
             highlight=False,
@@ -100,9 +100,9 @@ def _rows_to_seed(names: list[str]) -> list[dict[str, Any]]:
     shipped = Repository(SHIPPED)
     missing = (name for name in shipped.names() if name not in names)
     return [
-        _row(shipped, name, shipped.versions(name)[-1])
-        | {"version": 1, "aliases": CHAMPION, SHIPPED_ONLY: True}
+        _row(shipped, name, version) | {SHIPPED_ONLY: True}
         for name in missing
+        for version in shipped.versions(name)
     ]
 
 

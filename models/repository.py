@@ -130,11 +130,11 @@ class Repository:
         """
         self._verified(name, version, 1, WARM_UP_SIZES, sha256, lambda: None)
 
-    def register(self, content: bytes, manifest: Manifest, *, first: bool = False) -> int:
+    def register(self, content: bytes, manifest: Manifest, *, version: int | None = None) -> int:
         """Verify a model and store it as the next version of its name; return that version.
 
-        The manifest's own version is not looked at. Nothing is stored if anything is refused. With `first`, it is
-        stored as the first version; where somebody else has made that one meanwhile, theirs stays.
+        The manifest's own version is not looked at. Nothing is stored if anything is refused. With `version`, it is
+        stored as that one; where somebody else has made it meanwhile, theirs stays.
 
         Raises:
             ManifestInvalid: the manifest cannot be stored and read back.
@@ -142,7 +142,7 @@ class Repository:
             VerifierUnavailable: it cannot be verified now.
         """
         check_name(manifest.name)
-        numbered = replace(manifest, version=1) if first else self._next(manifest)
+        numbered = self._next(manifest) if version is None else replace(manifest, version=version)
         kept = from_json(to_json(numbered))
         self._verifier.verify(content, kept, self._limits, max_bytes=self._max_model_bytes)
         for _ in range(REGISTER_ATTEMPTS):
@@ -150,8 +150,8 @@ class Repository:
             try:
                 self._storage.publish(_folder(numbered.name, numbered.version), files)
             except FolderTaken:
-                if first and self._is_complete(numbered.name, numbered.version):
-                    return numbered.version
+                if version is not None and self._is_complete(numbered.name, version):
+                    return version
                 numbered = self._next(manifest)
             else:
                 return numbered.version

@@ -63,14 +63,14 @@ def test_list_filters_and_show(two_dead_letters: Any, run: Run, settings: Settin
     dead_letters = {dead_letter["key"]: dead_letter for dead_letter in listed(run)}
     first, second = dead_letters["first"], dead_letters["second"]
     assert (first["stage"], first["attempt"], first["state"]) == ("decode", 1, "dead")
-    assert (first["model"], first["origin"]) == ("mnist@1", f"{settings.images_topic}/0/0")
+    assert (first["model"], first["origin"]) == ("mnist@2", f"{settings.images_topic}/0/0")
     assert (second["stage"], second["origin"]) == ("envelope", f"{settings.images_topic}/0/1")
     for chosen in (
         ["--reason", "CE_KNOWNLABEL"],
         ["--stage", "envelope", "--model", "mnist", "--topic", settings.images_topic, "--since", "1h"],
     ):
         assert [dead_letter["key"] for dead_letter in listed(run, *chosen)] == ["second"]
-    for nothing in (["--model", "mnist@2"], ["--topic", "other"], ["--until", "1h"], ["--stage", "kudu"]):
+    for nothing in (["--model", "mnist@1"], ["--topic", "other"], ["--until", "1h"], ["--stage", "kudu"]):
         assert listed(run, *nothing) == []
     assert len(listed(run, "--limit", "1")) == 1
     table = run("list")

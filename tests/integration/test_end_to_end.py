@@ -30,7 +30,7 @@ Offline = NDArray[np.int64]
 @pytest.fixture
 def offline(settings: Settings, mnist: Path) -> Offline:
     """What the champion answers for each test image, without Kafka, a stream or a store."""
-    champion = Repository(settings.model_repository).load("mnist", 1)
+    champion = Repository(settings.model_repository).load("mnist", 2)
     pixels = read_idx(mnist / "t10k-images-idx3-ubyte.gz")
     return champion.probabilities(to_tensor(pixels, champion.preprocess)).argmax(axis=1)
 
@@ -74,7 +74,7 @@ def test_ten_thousand_images(
     assert [stored[image_id]["prediction"] for image_id in ids] == offline.tolist()
     assert [stored[image_id]["knownlabel"] for image_id in ids] == known.tolist()
     assert {(row["model"], row["model_version"], row["chunks"]) for row in stored.values()} == {
-        ("mnist", 1, 0)
+        ("mnist", 2, 0)
     }
 
     solr = SolrReader(settings.solr_options())
@@ -83,7 +83,7 @@ def test_ten_thousand_images(
     assert indexed == {image_id: row["prediction"] for image_id, row in stored.items()}
     right = int((offline == known).sum())
     assert solr.count("correct:true") == right
-    scores = Repository(settings.model_repository).manifest("mnist", 1).scores
+    scores = Repository(settings.model_repository).manifest("mnist", 2).scores
     assert right / 10_000 == pytest.approx(scores.accuracy)
     assert list(observer.read(settings.dead_topic)) == []
     solr.close()

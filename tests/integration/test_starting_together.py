@@ -74,5 +74,5 @@ def test_the_models_of_a_new_repository(tmp_path: Path, number: int) -> None:
     together(lambda: seed(Repository(tmp_path)), number)
     repository = Repository(tmp_path)
     versions = {name: repository.versions(name) for name in repository.names()}
-    assert versions == {"mnist": [1], "shapes": [1], "textures": [1]}
-    assert repository.alias("mnist", CHAMPION) == 1
+    assert versions == {"mnist": [1, 2], "shapes": [1], "textures": [1]}
+    assert repository.alias("mnist", CHAMPION) == 2

@@ -210,7 +210,7 @@ def test_a_dead_letter_keeps_the_message_as_it_came(
     added = dict(message.headers()[3:])
     assert added["__connect.errors.topic"] == settings.images_topic.encode()
     assert (added["__connect.errors.partition"], added["__connect.errors.offset"]) == (b"1", b"0")
-    assert added["flumen.model"] == b"mnist@1"
+    assert added["flumen.model"] == b"mnist@2"
     assert added["flumen.attempt"] == b"1"
     consumer.close()
     assert worker.stop() == 0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from swap_scene import Digits, Scene
 
-from flumen.models.repository import Repository
-from flumen.models.shipped import seed
+from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
+from flumen.models.shipped import SHIPPED
 from flumen.stores.kudu import KuduReader
 from flumen.streams.settings import Settings
 
@@ -29,9 +29,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def models_root(tmp_path: Path) -> Path:
-    """In place of the repository that all other tests share: these register versions."""
+    """In place of the repository that all other tests share: with a version of each, to which these add others."""
     root = tmp_path / "models"
-    seed(Repository(str(root)))
+    repository, shipped = Repository(str(root)), Repository(SHIPPED)
+    for name in shipped.names():
+        content = (SHIPPED / name / "1" / MODEL_FILE).read_bytes()
+        repository.register(content, shipped.manifest(name, 1))
+        repository.set_alias(name, CHAMPION, 1)
     return root
 
 

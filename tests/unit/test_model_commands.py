@@ -114,7 +114,8 @@ def test_list_on_a_fresh_home_shows_what_a_worker_would_put_there(tmp_path, monk
     monkeypatch.setenv("COLUMNS", "200")
     rows = json.loads(run("models", "list", "--json"))
     assert [(row["model"], row["version"], row["aliases"], row["shipped_only"]) for row in rows] == [
-        ("mnist", 1, "champion", True),
+        ("mnist", 1, "", True),
+        ("mnist", 2, "champion", True),
         ("shapes", 1, "champion", True),
         ("textures", 1, "champion", True),
     ]
