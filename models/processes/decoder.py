@@ -53,27 +53,32 @@ class GuardedDecoder:
             return decode_image(content, limits, preprocess)
         identify(content, formats(limits.formats))
         try:
-            return self._elsewhere(content, limits, preprocess)
+            answer = self._elsewhere(content, limits, preprocess)
         finally:
             self._on_progress()
+        if isinstance(answer, Decoded):
+            return answer
+        try:
+            raise answer
+        finally:
+            del answer  # its traceback holds this call, and so the image: a cycle, if it held it as well
 
     def close(self) -> None:
         """End the process, also one that is busy: its image is not decoded. A second call does nothing."""
         self._process.close()
 
-    def _elsewhere(self, content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded:
+    def _elsewhere(self, content: bytes, limits: Limits, preprocess: Preprocess) -> Decoded | Exception:
+        """Return what came of it, and why the image is refused as well; raises what is no fault of the image."""
         task = DecodeImage(limits, preprocess, self._measures)
         for attempt in ("first", "second"):
             process = self._process.ready()
             answer = self._ask(process, task, content)
-            if isinstance(answer, Decoded):
+            if isinstance(answer, Decoded | Exception):
                 return answer
-            if isinstance(answer, Exception):
-                raise answer
             noted = process.exchange.noted()
             code = self._process.forget(process)
             if (refused := too_long(code, limits)) is not None:
-                raise refused
+                return refused
             if self._process.closed:
                 raise DecoderUnavailable(STOPPING)
             # Not the image's fault, if another process ended this one: so it is asked once more.
@@ -85,7 +90,7 @@ class GuardedDecoder:
                 f"{NAME} has ended twice (exit code {code}), and was not decoding; see its message above, if it has "
                 "left one"
             )
-        raise died(code)
+        return died(code)
 
     def _ask(self, process: Intercepting, task: DecodeImage, content: bytes) -> object:
         """Let the process decode. None where it did not answer."""

@@ -46,7 +46,7 @@ def shared(java_home: Path, classpath: Sequence[Path], options: Sequence[str]) -
         archive = _Archive.of(java_home, classpath)
         made = archive.find()
         if made is None:
-            with exclusive(archive.folder / "archive.lock"):
+            with exclusive(archive.folder / "archive.lock", _MAKE_S):
                 made = archive.find() or archive.make(java_home, classpath, options)
     except (OSError, FolderUnusable, subprocess.SubprocessError) as error:
         log.debug("no archive of the Java classes: %s", error)

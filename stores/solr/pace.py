@@ -27,7 +27,11 @@ class CommitPace:
         self._looked_at = clock()
 
     def within_ms(self, documents: int) -> int:
-        """Return the milliseconds within which so many documents, which come now, are to be visible."""
+        """Return the milliseconds within which so many documents, which come now, are to be visible.
+
+        Asked once for a batch, however many requests carry it: Solr commits what it has at the earliest of the times
+        that it was told, so the first of them would bring about a commit for a part of the batch.
+        """
         now = self._clock()
         self._recent *= math.exp((self._looked_at - now) / _REMEMBERED_S)
         self._recent += documents

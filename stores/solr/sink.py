@@ -77,8 +77,9 @@ class SolrSink:
         encoded = encode(batch, self._fields)
         rows = [row for row in range(len(batch)) if row not in encoded.refused]
         failures = [Failure(row, reason) for row, reason in encoded.refused.items()]
+        within_ms = self._pace.within_ms(len(rows))
         for some in requests_of(rows, encoded.documents):
-            failures.extend(self._store(some, encoded.documents))
+            failures.extend(self._store(some, encoded.documents, within_ms))
         if self._log_in_doubt:
             self._begin_new_log()
         return sorted(failures, key=lambda failure: failure.row)
@@ -107,9 +108,8 @@ class SolrSink:
             self._server.close()
         self._server = None
 
-    def _store(self, rows: Sequence[int], documents: Sequence[bytes]) -> list[Failure]:
+    def _store(self, rows: Sequence[int], documents: Sequence[bytes], within_ms: int) -> list[Failure]:
         """Send these rows in one request; where it is refused by an index as it was, find the bad documents."""
-        within_ms = self._pace.within_ms(len(rows))
         reason = self._add([documents[row] for row in rows], within_ms)
         if reason is None:
             return []

@@ -14,6 +14,7 @@ from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
+from flumen.stores.solr.server import SolrServer
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),
@@ -130,6 +131,30 @@ def test_the_bad_documents_of_a_batch_are_found(sink: SolrSink, reader: SolrRead
     assert all(len(failure.reason) < 600 for failure in failures)
     reader.commit()
     assert reader.count() == 497
+
+
+def test_the_largest_requests_are_taken(
+    sink: SolrSink, reader: SolrReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Full ones of 8 MiB, and one document that is larger than that."""
+    asked: list[int] = []
+    ask = SolrServer.ask
+
+    def noted(self: SolrServer, url: str, *given: Any, **named: Any) -> Any:
+        asked.extend(len(each) for each in (*given, *named.values()) if isinstance(each, bytes))
+        return ask(self, url, *given, **named)
+
+    monkeypatch.setattr(SolrServer, "ask", noted)
+    tags: list[list[str]] = [[f"{row} {'x' * 30_000}"] for row in range(500)]
+    tags.append([f"{number} {'x' * 30_000}" for number in range(300)])
+    assert sink.write(batch_of([f"image {row}" for row in range(501)], tags=tags)) == []
+    assert len(asked) == 3
+    assert all(size > 0.9 * 8 * 1024 * 1024 for size in (asked[0], asked[2]))
+    reader.commit()
+    assert reader.count() == 501
+    found = reader.get("image 500")
+    assert found is not None
+    assert sorted(found["tags"]) == sorted(tags[-1])
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,33 @@ def half_sent_requests(port: int, count: int) -> Iterator[None]:
         yield
 
 
+def test_a_worker_collects_cycles_by_the_clock(
+    settings: Settings,
+    tmp_path: Path,
+    children_begin_with: Callable[[str], None],
+    start_worker: Callable[..., Any],
+    wait_until: Callable[..., Any],
+) -> None:
+    """Also one to which nothing comes; and hardly ever by the number of new objects."""
+    children_begin_with(
+        "import gc, os\n"
+        "def tell(phase, info):\n"
+        "    if phase == 'stop' and info['generation'] == 2:\n"
+        f"        with open({str(tmp_path)!r} + f'/{{os.getpid()}}.collected', 'a') as file:\n"
+        "            print(gc.get_threshold()[0], file=file)\n"
+        "gc.callbacks.append(tell)\n"
+    )
+    ensure_topics(settings)
+    worker = start_worker()
+    collected = tmp_path / f"{worker.process.pid}.collected"
+    worker.wait_for_line("worker is ready")
+    wait_until(
+        lambda: collected.exists() and collected.read_text().split().count("50000") > 1,
+        "two collections of all objects",
+        worker.check,
+    )
+
+
 def test_bytes_in_hand_are_bounded_whatever_the_size_of_an_image(
     settings: Settings,
     png: bytes,

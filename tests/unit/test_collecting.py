@@ -4,9 +4,16 @@ import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
+from contextlib import closing
 
+import numpy as np
 import pytest
+from images import encoded
+from PIL import Image
 
+from flumen.interceptor import Limits, Preprocess
+from flumen.interceptor.errors import BrokenImage
+from flumen.models.processes.decoder import GuardedDecoder
 from flumen.streams.live.beside import begun
 from flumen.streams.live.collecting import collect_cycles
 
@@ -39,3 +46,15 @@ def test_what_only_a_cycle_holds_goes_though_nothing_new_comes() -> None:
             await asyncio.wait_for(gone.wait(), 60)
 
     asyncio.run(run())
+
+
+def test_what_another_process_refuses_is_held_by_no_cycle() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (300, 220, 3), np.uint8)
+    broken = encoded(Image.fromarray(noise), "PNG")[:-1000]
+    with closing(GuardedDecoder()) as decoder:
+        try:
+            decoder(broken, Limits(), Preprocess(width=32, height=24, channels=3))
+        except BrokenImage as error:
+            refusal = weakref.ref(error)
+        assert decoder.helper_pid is not None
+    assert refusal() is None

