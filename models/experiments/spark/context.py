@@ -56,7 +56,6 @@ def spark_context(master: str | None = None) -> Iterator[Any]:
     try:
         with _signals_kept():
             context = SparkContext(conf=conf, environment=_ONE_THREAD)
-        context.setLogLevel("ERROR")  # what it warns of is its own affair
         executors_cores(context)  # a master that does not answer has stopped it by now
     except (EngineUnavailable, Py4JError, PySparkException, RuntimeError, OSError) as error:
         if SparkContext._active_spark_context is not None:

@@ -114,6 +114,7 @@ class SparkEngine:
         """End what the executors have in hand."""
         if self._in_hand:
             with contextlib.suppress(Py4JError, AttributeError, OSError):  # it has ended by itself
+                self.context.setLogLevel("OFF")  # which has pages for each task that is ended
                 self.context.cancelJobGroup(self._group)
         self._in_hand.clear()
 
