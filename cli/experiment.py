@@ -96,9 +96,10 @@ def resume(
     """Go on with an experiment that was interrupted: as run, and an error where there is nothing to go on with."""
     from flumen.models.experiments.grid import read_grid
 
+    choice = EngineChoice(engine, processes, device, master)
     with open_runs(load_settings()) as store:
         _found(store.list(read_grid(grid).name), f"no run of the experiment {read_grid(grid).name!r}")
-    _compute(grid, data, EngineChoice(engine, processes, device, master), keep, halving, most, root, as_json)
+    _compute(grid, data, choice, keep, halving, most, root, as_json)
 
 
 @app.command("list")

@@ -1,21 +1,17 @@
 """Every engine to one suite: the same runs, each once, and none that costs another one."""
 
 import math
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark import SparkContext
 
 from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset, with_validation
-from flumen.models.errors import EngineUnavailable, ExtraMissing
-from flumen.models.experiments.cuda.engine import CudaEngine, check_trainer
+from flumen.models.errors import EngineUnavailable
 from flumen.models.experiments.data import choose_images
 from flumen.models.experiments.engine import Engine
 from flumen.models.experiments.grid import Data, parse_grid
@@ -27,8 +23,6 @@ from flumen.models.experiments.run_table import MemoryRunTable
 from flumen.models.experiments.scheduler import Scheduler
 from flumen.models.experiments.search import settings_of
 from flumen.models.experiments.setting import Setting
-from flumen.models.experiments.spark.context import spark_context
-from flumen.models.experiments.spark.engine import SparkEngine
 from flumen.models.repository import Repository
 from flumen.models.trainers.trainer import find_trainer
 
@@ -90,7 +84,11 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         if name == "local":
             return LocalEngine(1)
         if name == "cuda":
-            return CudaEngine("cpu")
+            return stacked()
+        pytest.importorskip("pyspark")
+        from flumen.models.experiments.spark.context import spark_context
+        from flumen.models.experiments.spark.engine import SparkEngine
+
         return SparkEngine(context.enter_context(spark_context("local[2]")), tmp_path_factory.mktemp("spark"))
 
     with ExitStack() as context:
@@ -132,6 +130,14 @@ def compute(
 def of_local() -> list[Run]:
     """What the engine local makes of the grid: the first to be asked."""
     return []
+
+
+def stacked(device: str = "cpu", memory_bytes: int | None = None) -> Engine:
+    """The engine cuda, without a GPU."""
+    pytest.importorskip("torch")
+    from flumen.models.experiments.cuda.engine import CudaEngine
+
+    return CudaEngine(device, memory_bytes)
 
 
 def settings(text: str = GRID) -> list[Setting]:
@@ -219,7 +225,7 @@ def test_a_diverged_network_leaves_its_neighbours_in_a_stack_as_they_would_be(
 def test_a_stack_is_as_high_as_the_memory_holds_and_its_runs_are_alike(compute: Any, few: Dataset) -> None:
     whole, _ = compute("cuda", settings())
     assert {run.software["stack"] for run in whole} == {"6 runs at the same time"}
-    small = CudaEngine("cpu", memory_bytes=1)
+    small = stacked(memory_bytes=1)
     one_each, _ = compute(small, settings())
     assert {run.software["stack"] for run in one_each} == {"1 runs at the same time"}
     for run, other in zip(whole, one_each, strict=True):
@@ -231,6 +237,7 @@ def test_a_stack_is_as_high_as_the_memory_holds_and_its_runs_are_alike(compute: 
 def test_a_stack_that_turns_out_too_high_is_computed_as_two(
     compute: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    pytest.importorskip("torch")
     from flumen.models.experiments.cuda import device, stack
 
     begin = stack.StackedDescent
@@ -241,13 +248,13 @@ def test_a_stack_that_turns_out_too_high_is_computed_as_two(
         return begin(layers, *more)
 
     monkeypatch.setattr(stack, "StackedDescent", short_of_memory)
-    runs, watching = compute(CudaEngine("cpu"), settings())
+    runs, watching = compute(stacked(), settings())
     assert [run.state for run in runs] == ["done", "diverged", "done"] * 2
     assert {run.software["stack"] for run in runs} == {"1 runs at the same time"}
     assert len(watching.here) == 6
 
     monkeypatch.setattr(stack, "StackedDescent", lambda *_: short_of_memory(range(3)))
-    (run,), _ = compute(CudaEngine("cpu"), settings()[:1])
+    (run,), _ = compute(stacked(), settings()[:1])
     assert run.state == "failed"
     assert "memory of cpu is short: CUDA out of memory" in str(run.error)
 
@@ -271,29 +278,11 @@ def test_networks_of_other_shapes_and_lengths_are_stacked_apart_or_end_when_they
 
 
 def test_what_cannot_be_stacked_is_refused_before_anything_is_claimed() -> None:
+    pytest.importorskip("torch")
+    from flumen.models.experiments.cuda.engine import check_trainer
+
     check_trainer(find_trainer("logistic"))
     with pytest.raises(EngineUnavailable, match="'trees' makes none; use --engine local"):
         check_trainer(find_trainer("trees"))
     with pytest.raises(EngineUnavailable, match="--device cpu computes the same"):
-        CudaEngine("cuda:99")
-
-
-def test_without_its_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for package, module in (("torch", "cuda.device"), ("pyspark", "spark.context")):
-        monkeypatch.setitem(sys.modules, package, None)
-        monkeypatch.delitem(sys.modules, f"flumen.models.experiments.{module}")
-        with pytest.raises(ExtraMissing, match=r"pip install 'flumen-ingest\[(torch|spark)\]'"):
-            import_module(f"flumen.models.experiments.{module}")
-
-
-def test_a_spark_that_does_not_start_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(SparkContext, "_active_spark_context", None)
-    monkeypatch.setattr(SparkContext, "_gateway", None)
-    monkeypatch.setenv("SPARK_HOME", "/nowhere")
-    with (
-        pytest.raises(
-            EngineUnavailable, match=r"master 'local\[3\]': .*nowhere.*--master, such as local\[2\]"
-        ),
-        spark_context("local[3]"),
-    ):
-        raise AssertionError("it has started")
+        stacked("cuda:99")

@@ -30,7 +30,7 @@ def find_device(name: str) -> Any:
         device = torch.device(name)
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = str(error).strip().splitlines()[0].partition(". ")[0]
         raise EngineUnavailable(
             f"torch cannot compute on the device {name!r}: {reason}. The engine cuda needs an NVIDIA GPU with its "
             "driver, and a torch that is built for it; --device cuda:1 takes another GPU, --device cpu computes the "

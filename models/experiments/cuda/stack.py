@@ -82,7 +82,8 @@ class Stack:
             for task, member in zip(self._tasks, members, strict=True)
         ]
         self._learning = np.ones(len(members), np.bool_)
-        self._over: collections.deque[tuple[int, str]] = collections.deque()
+        self._over: collections.deque[tuple[int, str, float]] = collections.deque()
+        """Positions, why they diverged, and how long they took, seconds."""
         self._started = time.perf_counter()
 
     @property
@@ -102,7 +103,7 @@ class Stack:
 
     def result(self) -> tuple[str, Made | None, Result]:
         """Return what came of the next run that is over, the best first, and what its model is made of."""
-        position, reason = self._over.popleft()
+        position, reason, duration_s = self._over.popleft()
         member, task, rounds = self._members[position], self._tasks[position], self._rounds[position]
         trained = None
         if rounds.best:
@@ -111,7 +112,7 @@ class Stack:
             trained = TrainedLayers(self._descent.kept(position), shape, tuple(rounds.all), facts)
         result = Result(
             "diverged" if reason else "done",
-            round(time.perf_counter() - self._started, 3),
+            round(duration_s, 3),
             tuple(map(round_of, rounds.all)),
             software=software_with(member.trainer) | self._facts,
             error=reason or None,
@@ -164,7 +165,9 @@ class Stack:
         self._descent.keep(better)
         self._learning[[position for position, _ in over]] = False
         best_first = np.zeros(len(self._members)) if accuracies is None else -accuracies
-        self._over.extend(sorted(over, key=lambda one: (bool(one[1]), best_first[one[0]])))
+        over.sort(key=lambda one: (bool(one[1]), best_first[one[0]]))
+        duration_s = time.perf_counter() - self._started
+        self._over.extend((position, reason, duration_s) for position, reason in over)
 
 
 def _divergence(loss: float, is_broken: bool) -> str:

@@ -31,8 +31,6 @@ _USUAL = {
 }
 """Where neither the command nor Spark's own configuration (SPARK_CONF_DIR, spark-submit) says otherwise."""
 
-_HEADING = "Driver stacktrace:"
-
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """Several would add the same numbers up in another order, which gives other weights."""
 
@@ -58,7 +56,10 @@ def spark_context(master: str | None = None) -> Iterator[Any]:
     try:
         with _signals_kept():
             context = SparkContext(conf=conf, environment=_ONE_THREAD)
-    except (Py4JError, PySparkException, RuntimeError, OSError) as error:
+        executors_cores(context)  # a master that does not answer has stopped it by now
+    except (EngineUnavailable, Py4JError, PySparkException, RuntimeError, OSError) as error:
+        if SparkContext._active_spark_context is not None:
+            SparkContext._active_spark_context.stop()
         raise EngineUnavailable(
             f"Spark does not start with the master {conf.get('spark.master')!r}: {reason_of(error)} What Spark "
             "itself says of it stands above. Name another one with --master, such as local[2] for this machine"
@@ -66,15 +67,33 @@ def spark_context(master: str | None = None) -> Iterator[Any]:
     try:
         yield context
     finally:
-        context.stop()
+        with contextlib.suppress(Py4JError, OSError):  # it has ended by itself
+            context.stop()
+
+
+def executors_cores(context: Any) -> int:
+    """Return how many cores the executors have together, as far as they are known.
+
+    Raises:
+        EngineUnavailable: Spark has ended.
+    """
+    try:
+        return int(context.defaultParallelism)
+    except (Py4JError, AttributeError, OSError) as error:  # the last two: where its Java is gone
+        raise EngineUnavailable(
+            f"Spark has ended: {reason_of(error)} See that its master and its executors are there, then resume the "
+            "experiment"
+        ) from error
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the line that says what went wrong, of the many that Spark says: the last before Java's own places."""
+    """Return the line that says what went wrong, of the many that Spark says: Python's last, or Java's first."""
     java = getattr(error, "java_exception", None)
     text = str(error) if java is None else java.toString()
-    lines = [line.strip() for line in text.partition("\n\tat ")[0].splitlines()]
-    return next((line for line in reversed(lines) if line and line != _HEADING), type(error).__name__)
+    lines = [line.strip() for line in text.partition("\n\tat ")[0].splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    return lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
 
 
 def _find_programs() -> None:

@@ -1,5 +1,6 @@
 """Computing runs on a Spark cluster. Importing this module imports pyspark."""
 
+import contextlib
 import pickle
 import queue
 import time
@@ -20,7 +21,7 @@ from flumen.models.experiments.computing import Made
 from flumen.models.experiments.engine import Ended, Message
 from flumen.models.experiments.jobs import Export, Exported, Job, Result
 from flumen.models.experiments.setting import Setting
-from flumen.models.experiments.spark.context import reason_of
+from flumen.models.experiments.spark.context import executors_cores, reason_of
 from flumen.models.experiments.spark.executor import Computed, compute_there
 from flumen.models.trainers.trainer import Task, find_trainer
 
@@ -61,7 +62,7 @@ class SparkEngine:
     @property
     def has_room(self) -> bool:
         """Whether another run can be begun."""
-        return len(self._in_hand) < (self.most or self.context.defaultParallelism)
+        return len(self._in_hand) < (self.most or executors_cores(self.context))
 
     def in_order(self, settings: Sequence[Setting]) -> list[Setting]:
         """Return them as they are."""
@@ -111,8 +112,10 @@ class SparkEngine:
 
     def close(self) -> None:
         """End what the executors have in hand."""
-        if self._in_hand and self.context._jsc is not None:
-            self.context.cancelJobGroup(self._group)
+        if self._in_hand:
+            with contextlib.suppress(Py4JError, AttributeError, OSError):  # it has ended by itself
+                self.context.setLogLevel("OFF")  # which has pages for each task that is ended
+                self.context.cancelJobGroup(self._group)
         self._in_hand.clear()
 
     def _archive_of(self, folder: Path) -> str:
