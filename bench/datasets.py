@@ -5,16 +5,20 @@ columns, in turns; the first turn warms up. Then an epoch over the arrays that c
 """
 
 import argparse
+import signal
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from rich.console import Console
 
 from bench.machine import describe
 from bench.setting import source_digits
@@ -43,38 +47,89 @@ COLUMNS = (
 READ: tuple[str, ...] = ("id", "knownlabel", *VIEW)
 _DISTINCT = 10_000
 _WRITTEN_AT_ONCE = 2_000
+_LOOK_EVERY = 10
+"""Batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One reading of all images: `most` bytes of memory at any batch, `most_early` in its first half."""
+
+    wall_s: float
+    cpu_s: float
+    most_early: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What came of it: each turn's rate by that of the bare scan beside it, and the data set's turns."""
+
+    images: int
+    ratios: tuple[float, ...]
+    turns: tuple[Turn, ...]
+
+    @property
+    def ratio(self) -> float:
+        """The median."""
+        return statistics.median(self.ratios)
+
+    @property
+    def images_per_second(self) -> float:
+        """The median."""
+        return self.images / statistics.median(turn.wall_s for turn in self.turns)
+
+    @property
+    def most(self) -> int:
+        """Bytes of this process's own memory, at most."""
+        return max(turn.most for turn in self.turns)
+
+    @property
+    def grown(self) -> int:
+        """By how many bytes the second half of a reading took more than its first, in the worst turn."""
+        return max(turn.most - turn.most_early for turn in self.turns)
 
 
 def main() -> None:
     options = _options()
     console = make_console()
     console.print(describe())
-    with tempfile.TemporaryDirectory(prefix="flumen-bench-") as home, _table(options, Path(home)) as kudu:
-        reader = KuduReader(kudu)
+    with (
+        tempfile.TemporaryDirectory(prefix="flumen-bench-") as home,
+        own_kudu(Path(home), options.kudu) as masters,
+    ):
+        measure(console, options, Path(home), masters)
+
+
+def measure(console: Console, options: argparse.Namespace, home: Path, masters: str) -> Found:
+    """Fill a table, read it in turns, show what that took, and drop the table."""
+    with _table(options.rows, masters) as kudu, closing(KuduReader(kudu)) as reader:
         before = _anonymous()
-        runs: dict[str, list[tuple[float, float, int]]] = {"bare scan": [], "data set": []}
         ways = {"bare scan": _bare, "data set": _images}
+        turns: dict[str, list[Turn]] = {name: [] for name in ways}
         for _ in range(options.turns + 1):
             for name, read in ways.items():
-                runs[name].append(_measured(read, reader, options))
-        rows = []
-        for name, (_, *kept) in runs.items():
-            wall, cpu, most = (statistics.median(each) for each in zip(*kept, strict=True))
-            grown = (most - before) / 2**20
-            rows.append(
-                (name, f"{options.rows / wall:,.0f}", f"{cpu / options.rows * 1e6:.1f}", f"{grown:,.0f}")
-            )
-        arrays = list(_measured_arrays(reader, options, Path(home)))
-        reader.close()
+                turns[name].append(_measured(read, reader, options))
+        rows = [_row_of(name, each[1:], options.rows, before) for name, each in turns.items()]
+        arrays = list(_measured_arrays(reader, options, home))
     says = f"{options.rows:,} images, {options.threads} threads, medians of {options.turns}"
     columns = ("what", "images/s", "CPU us an image, servers not counted", "MiB more than before, at most")
     show_table(console, "Out of Kudu", says, columns, [*rows, *arrays])
-    pairs = zip(runs["bare scan"][1:], runs["data set"][1:], strict=True)
-    ratios = sorted(bare[0] / images[0] for bare, images in pairs)
+    bare, images = (tuple(turns[name][1:]) for name in ways)
+    ratios = tuple(one.wall_s / other.wall_s for one, other in zip(bare, images, strict=True))
+    found = Found(options.rows, ratios, images)
     console.print(
-        f"data set, of its own bare scan: [bold]{statistics.median(ratios):.2f}[/] "
-        f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+        f"data set, of its own bare scan: [bold]{found.ratio:.2f}[/] ({min(ratios):.2f} to {max(ratios):.2f})"
     )
+    return found
+
+
+def _row_of(name: str, turns: Sequence[Turn], images: int, before: int) -> tuple[str, str, str, str]:
+    wall, cpu, most = (
+        statistics.median(getattr(turn, what) for turn in turns) for what in ("wall_s", "cpu_s", "most")
+    )
+    grown = (most - before) / 2**20
+    return name, f"{images / wall:,.0f}", f"{cpu / images * 1e6:.1f}", f"{grown:,.0f}"
 
 
 def _bare(reader: KuduReader, options: argparse.Namespace) -> Iterator[int]:
@@ -103,15 +158,16 @@ def _measured(
     read: Callable[[KuduReader, argparse.Namespace], Iterator[int]],
     reader: KuduReader,
     options: argparse.Namespace,
-) -> tuple[float, float, int]:
-    """Return seconds, seconds of processor time, and the most bytes of memory at any batch."""
-    started, cpu, count, most = time.perf_counter(), time.process_time(), 0, 0
+) -> Turn:
+    started, cpu, count, early, most = time.perf_counter(), time.process_time(), 0, 0, 0
     for number, images in enumerate(read(reader, options)):
         count += images
-        if number % 50 == 0:
+        if number % _LOOK_EVERY == 0:
             most = max(most, _anonymous())
+        if count <= options.rows // 2:
+            early = most
     assert count == options.rows, f"{count:,} of {options.rows:,} rows were read"
-    return time.perf_counter() - started, time.process_time() - cpu, most
+    return Turn(time.perf_counter() - started, time.process_time() - cpu, early, most)
 
 
 def _measured_arrays(
@@ -141,22 +197,34 @@ def _anonymous() -> int:
 
 
 @contextmanager
-def _table(options: argparse.Namespace, home: Path) -> Iterator[KuduOptions]:
-    """Fill a table, in a Kudu that is there or one of its own; it is dropped at the end."""
-    masters = options.kudu
-    if not masters:
-        [configset] = SOLR.server_files
-        masters = local.up(home / "stack", configset).kudu_masters
+def own_kudu(home: Path, masters: str = "") -> Iterator[str]:
+    """Give the masters of a Kudu: of one that is there, or of one that lives as long as the context."""
+    if masters:
+        yield masters
+        return
+    [configset] = SOLR.server_files
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are to end with this
+    try:
+        yield local.up(home / "stack", configset).kudu_masters
+    finally:
+        local.down(home / "stack", purge=True)
+
+
+def drop_tables(masters: str, prefix: str) -> None:
+    """Drop all tables of a prefix."""
+    for table in (ask("table", "list", masters) or "").splitlines():
+        if table.startswith(prefix):
+            ask("table", "delete", masters, table)
+
+
+@contextmanager
+def _table(rows: int, masters: str) -> Iterator[KuduOptions]:
     kudu = KuduOptions(masters=masters, table_prefix=f"bench_{uuid4().hex[:8]}_")
     try:
-        _fill(kudu, options.rows)
+        _fill(kudu, rows)
         yield kudu
     finally:
-        for table in (ask("table", "list", masters) or "").splitlines():
-            if table.startswith(kudu.table_prefix):
-                ask("table", "delete", masters, table)
-        if not options.kudu:
-            local.down(home / "stack", purge=True)
+        drop_tables(masters, kudu.table_prefix)
 
 
 def _fill(kudu: KuduOptions, rows: int) -> None:
@@ -195,6 +263,12 @@ def _fill(kudu: KuduOptions, rows: int) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.datasets", description=__doc__)
+    add_options(parser)
+    return parser.parse_args()
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says which images are read, and how."""
     parser.add_argument("--rows", type=int, default=200_000, help="how many images")
     parser.add_argument("--threads", type=int, default=2, help="how many scan")
     parser.add_argument("--turns", type=int, default=3, help="how many runs of each, beside the warm-up")
@@ -202,7 +276,6 @@ def _options() -> argparse.Namespace:
         "--where", default="", help="a condition on the images, which all of them have to meet"
     )
     parser.add_argument("--kudu", default="", help="masters of a Kudu that is there; one is started if unset")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

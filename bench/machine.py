@@ -19,10 +19,10 @@ PACKAGES = (
 )
 
 
-def describe() -> str:
-    """Return the machine and the versions in two lines."""
+def describe(*more: str) -> str:
+    """Return the machine and the versions, those of `more` packages too, in two lines."""
     memory = psutil.virtual_memory().total / 2**30
-    versions = " ".join(f"{name} {version(name)}" for name in PACKAGES)
+    versions = " ".join(f"{name} {version(name)}" for name in (*PACKAGES, *more))
     cores = len(os.sched_getaffinity(0))
     return f"{_processor()}, {cores} cores, {memory:.0f} GiB, Python {platform.python_version()}\n{versions}"
 
