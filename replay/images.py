@@ -23,6 +23,9 @@ from flumen.replay.where import Condition
 from flumen.stores.kudu import Predicate
 
 DEFAULT_THREADS = 2
+_END_OF_TIME_US = 2**51
+"""Kudu counts time in 63 bits, of which it keeps the last 12 for itself: until 2041."""
+
 CONDITION_ROWS = 8192
 """Rows that a condition is put to at once: to plan it takes as long as to compute it for a thousand."""
 
@@ -58,7 +61,8 @@ class KuduImages:
         place: tells the tables from those of another Kudu.
 
     Raises:
-        BadQuery: the condition is none, or a column is not there.
+        BadQuery: the condition is none, or a column is not there, or not of the kind that is needed.
+        DatasetInvalid: the moment is none.
         StoreError: Kudu cannot be read.
     """
 
@@ -72,6 +76,11 @@ class KuduImages:
         snapshot_us: int | None = None,
         place: str = "",
     ) -> None:
+        if snapshot_us is not None and not 0 < snapshot_us < _END_OF_TIME_US:
+            raise DatasetInvalid(
+                f"{snapshot_us} is no moment that Kudu knows: give it in microseconds since 1970, such as "
+                f"{time.time_ns() // 1000}"
+            )
         self._place = place
         self._selection = selection
         self._decoding = decoding
@@ -84,6 +93,10 @@ class KuduImages:
         if not pa.types.is_integer(schema.field(selection.label).type):
             raise BadQuery(
                 f"the column {selection.label!r} holds no whole numbers: a label is a class's number"
+            )
+        if selection.group and pa.types.is_binary(schema.field(selection.group).type):
+            raise BadQuery(
+                f"the column {selection.group!r} holds bytes: a group is a text, a number or a time"
             )
         self._condition = Condition(selection.where, schema) if selection.where else None
         # What was seen at the model's size does not tell whether the image is of that size.

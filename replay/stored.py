@@ -58,9 +58,9 @@ class Moment:
     def originals(self, rows: pa.RecordBatch) -> Iterator[dict[str, bytes | str]]:
         """Yield images as they were published, or the reason why one cannot be had: by id, some at a time.
 
-        `rows` has the columns `id` and those of `ORIGINAL`, or else `id` alone.
+        `rows` has the column `id`, and saves to be read again if it has those of `ORIGINAL`.
         """
-        if ORIGINAL[0] not in rows.schema.names:
+        if not set(ORIGINAL) <= set(rows.schema.names):
             ids = rows.column("id").to_pylist()
             for found in self.rows_of("images", ["id", *ORIGINAL], ids):
                 yield from self.originals(found)

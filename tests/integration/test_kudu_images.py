@@ -285,11 +285,32 @@ def test_no_more_bytes_wait_than_are_to_be_in_memory(
 
 
 @pytest.mark.parametrize(
-    "selection", [Selection(label="known"), Selection(group="camera"), Selection(label="source")]
+    "selection",
+    [
+        Selection(label="known"),
+        Selection(group="camera"),
+        Selection(label="source"),
+        Selection(group="image"),
+    ],
 )
 def test_a_column_that_is_not_there_is_refused(in_memory: MemoryTables, selection: Selection) -> None:
     with pytest.raises(BadQuery, match=selection.group or selection.label):
         KuduImages(in_memory, selection, Decoding(SMALL))
+
+
+@pytest.mark.parametrize("moment", [0, -5, 2**51, 10**30])
+def test_a_moment_that_is_none_is_refused(in_memory: MemoryTables, moment: int) -> None:
+    with pytest.raises(DatasetInvalid, match="microseconds since 1970"):
+        KuduImages(in_memory, Selection(), QUICK, snapshot_us=moment)
+
+
+def test_a_condition_on_the_images_themselves_chooses_too(in_memory: MemoryTables) -> None:
+    found = [
+        whole(list(KuduImages(in_memory, Selection(where=where, labels=LABELS), QUICK, picture_of).scan()))
+        for where in ("", "image is not null or chunks > 0")
+    ]
+    assert found[0].rows == found[1].rows
+    np.testing.assert_array_equal(found[0].pixels, found[1].pixels)
 
 
 def test_images_of_another_size_are_left_out_where_none_is_resized(tables: ScannedTables) -> None:
