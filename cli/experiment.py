@@ -182,6 +182,8 @@ def _computed(
     from flumen.models.trainers.trainer import find_trainer
 
     trainer = find_trainer(grid.trainer)
+    # What is wrong with the grid is said before the images are read, which may take long.
+    settings_of(grid, trainer, min(grid.outputs, default=1), most)
     images = choose_images(read_images(dataset_options(grid.data), settings), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
     rungs = None
