@@ -20,9 +20,10 @@ from flumen.models.experiments.data import choose_images
 from flumen.models.experiments.grid import Halving, read_grid
 from flumen.models.experiments.halving import halving_of
 from flumen.models.experiments.keeping import Keeper
-from flumen.models.experiments.local.engine import Engine, cores
+from flumen.models.experiments.local.engine import LocalEngine, cores
 from flumen.models.experiments.run import Round, Run
 from flumen.models.experiments.run_store import RunStore
+from flumen.models.experiments.scheduler import Scheduler
 from flumen.models.experiments.search import MOST_SETTINGS, at_rung, settings_of
 from flumen.models.experiments.setting import EPOCHS, Setting
 from flumen.models.repository import Repository
@@ -67,7 +68,7 @@ class Extrapolated:
 
 
 class _Unwatched:
-    """`flumen.models.experiments.local.engine.Watcher` that looks away."""
+    """`flumen.models.experiments.scheduler.Watcher` that looks away."""
 
     def ended(self, run: Run, *, here: bool) -> None: ...
 
@@ -90,8 +91,10 @@ def extrapolate(masters: str) -> Extrapolated:
         with tempfile.TemporaryDirectory(prefix="flumen-bench-") as folder:
             arrays = images.in_files(_made(Path(folder) / "arrays"))
             keeper = Keeper(Repository(Path(folder) / "models"), grid.model, "best", images)
-            engine = Engine(store, images, arrays, grid.name, keeper, _Unwatched(), cores())
-            cost = _cost({epochs: _in_hand(engine, at_rung(some, epochs)) for epochs in (_FEW, _MORE)})
+            scheduler = Scheduler(
+                store, images, arrays, grid.name, keeper, _Unwatched(), LocalEngine(cores())
+            )
+            cost = _cost({epochs: _in_hand(scheduler, at_rung(some, epochs)) for epochs in (_FEW, _MORE)})
     finally:
         store.close()
         drop_tables(masters, options.table_prefix)
@@ -109,14 +112,14 @@ def extrapolate(masters: str) -> Extrapolated:
     )
 
 
-def _in_hand(engine: Engine, settings: Sequence[Setting]) -> tuple[float, float]:
+def _in_hand(scheduler: Scheduler, settings: Sequence[Setting]) -> tuple[float, float]:
     """Return the mean seconds that a process has a run in hand, and how long all took beside that."""
     started = time.time()
-    runs = engine.compute(settings)
+    runs = scheduler.compute(settings)
     wall = time.time() - started
     assert {run.state for run in runs} <= {"done", "diverged"}, [run.error for run in runs]
     in_hand = [(run.ended_at - run.started_at) / 1e6 for run in runs if run.ended_at and run.started_at]
-    return statistics.mean(in_hand), max(0.0, wall - sum(in_hand) / engine.processes)
+    return statistics.mean(in_hand), max(0.0, wall - sum(in_hand) / cores())
 
 
 def _cost(found: dict[int, tuple[float, float]]) -> Cost:

@@ -189,6 +189,8 @@ def compute_grid(
     from flumen.models.trainers.trainer import find_trainer
 
     trainer = find_trainer(grid.trainer)
+    # What is wrong with the grid is said before the images are read, which may take long.
+    settings_of(grid, trainer, min(grid.outputs, default=1), most)
     grid = _at_one_moment(grid, store)
     images = choose_images(read_images(dataset_options(grid.data), settings), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)

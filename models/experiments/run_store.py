@@ -6,8 +6,9 @@ of whoever watches it**: from when this one first saw it, not from what a time i
 what the clocks of two machines show. Where the process that has it ran on this machine, and runs no more, it is over
 at once. To take it over is to insert the next attempt, so that here too exactly one can.
 
-An attempt that was taken over may still end, where its machine had only been cut off: it writes into its own row.
-Nothing is lost, and both results are the same, since a setting determines its weights.
+An attempt that was taken over may still end, where its machine had only been cut off. Whichever ends first is the
+result; the other one says in its own row that it has failed, so that a run is counted once. Nothing is lost, since a
+setting determines its weights.
 """
 
 import time
@@ -106,9 +107,16 @@ class RunStore:
         self._table.update({name: row[name] for name in (*KEYS, "beat", "state", "rounds", "renewed_at")})
         return renewed
 
-    def finish(self, run: Run) -> None:
-        """Write what came of a run that is ours."""
-        self._table.update(to_row(replace(run, beat=run.beat + 1)))
+    def finish(self, run: Run) -> Run:
+        """Write what came of a run that is ours; return it, or what stands where another was faster to end it."""
+        ended = replace(run, beat=run.beat + 1)
+        first = self._best(self._rows({"run_id": run.run_id, "data_sha256": run.data_sha256}, BRIEF))
+        if ended.stands and first is not None and first.stands and first.attempt != run.attempt:
+            said = f"it was taken over, and attempt {first.attempt} stands"
+            self._table.update(to_row(replace(ended, state="failed", error=said)))
+            return first
+        self._table.update(to_row(ended))
+        return ended
 
     def give_back(self, run: Run) -> None:
         """Let others take at once a run that is ours. The table is not waited for where it does not answer."""

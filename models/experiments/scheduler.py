@@ -174,9 +174,9 @@ class Scheduler:
     def _end(self, run_id: str, **changes: object) -> None:
         """Write what came of a run. It stays in hand until that is done."""
         run = replace(self._in_hand[run_id], ended_at=_microseconds(), **changes)  # type: ignore[arg-type]
-        self.store.finish(run)
+        stands = self.store.finish(run)
         del self._in_hand[run_id]
-        self._note(run, here=True)
+        self._note(stands, here=stands.attempt == run.attempt)
 
     def _note(self, run: Run, *, here: bool) -> None:
         self._results[run.run_id] = run

@@ -115,7 +115,7 @@ def test_a_run_that_diverged_stands_and_one_that_failed_is_made_again(store: Cal
     assert [(run.attempt, run.state) for run in one.list()] == [(2, "diverged")]
 
 
-def test_a_lease_is_over_by_the_watchers_own_clock(store: Callable[..., RunStore]) -> None:
+def test_a_lease_is_over_by_the_watchers_own_clock(table: RunTable, store: Callable[..., RunStore]) -> None:
     """Whatever the clocks of the two machines say: one lives in 2001, the other in 2286."""
     holder, clock = store(replace(ELSEWHERE, host="slow"), now=lambda: 1e9), Clock()
     watcher = store(ELSEWHERE, clock, now=lambda: 9.9e9)
@@ -134,8 +134,12 @@ def test_a_lease_is_over_by_the_watchers_own_clock(store: Callable[..., RunStore
     # The first one was only cut off: its result is one, and the second one's as well.
     holder.finish(replace(run, state="done", rounds=1))
     assert watcher.get(run.run_id)[0].attempt == 1
-    watcher.finish(replace(taken.run, state="done"))
+    stands = watcher.finish(replace(taken.run, state="done", rounds=1))
+    assert (stands.attempt, stands.state) == (1, "done")
     assert [found.attempt for found in watcher.list()] == [1]
+    rows = table.rows({"run_id": run.run_id}, ["attempt", "state", "error"])
+    assert {row["attempt"]: row["state"] for row in rows} == {1: "done", 2: "failed"}  # counted once
+    assert "it was taken over, and attempt 1 stands" in {row["error"] for row in rows}
 
 
 def test_of_two_that_take_over_one_does(store: Callable[..., RunStore]) -> None:
