@@ -149,13 +149,13 @@ def load_dataset(
 
 def read_images(options: DatasetOptions, settings: "Settings", model: "Manifest | None" = None) -> "Dataset":
     """Return what `load_dataset` does; show how many have been read, and name what was left out."""
-    from flumen.cli.output import errors, progress_bar
+    from flumen.cli.output import errors, printable, progress_bar
 
     with progress_bar() as bar:
         task = bar.add_task("reading images", total=None, note="")
         found = load_dataset(options, settings, lambda count: bar.update(task, completed=count), model)
     for each in found.skipped:
-        errors.print(f"left out: {each}", markup=False, highlight=False, soft_wrap=True)
+        errors.print(f"left out: {printable(str(each))}", markup=False, highlight=False, soft_wrap=True)
     return found
 
 

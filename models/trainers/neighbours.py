@@ -21,6 +21,9 @@ from flumen.models.trainers.trainer import Progress, Task
 _ROWS_A_CALL = 500
 _BLAS_THREADS = 1
 
+_MOST_VOTES = 2**13
+"""Of one image: those of 1,000 neighbours add up to a whole number that float32 has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Parameters:
@@ -171,8 +174,7 @@ def _keep(task: Task, parameters: Parameters) -> Kept:
     rows = np.arange(count)
     if count > parameters.images:
         rows = np.sort(np.random.RandomState(task.seed).permutation(count)[: parameters.images])
-    weights = np.asarray(task.class_weights or [1.0] * len(task.labels), np.float32)
-    votes = np.diag(weights)[task.train.labels[rows]].astype(np.float32)
+    votes = np.diag(_whole_votes(task))[task.train.labels[rows]].astype(np.float32)
     return Kept(
         _ordered(task.train.pixels[rows], task.preprocess),
         votes,
@@ -180,6 +182,17 @@ def _keep(task: Task, parameters: Parameters) -> Kept:
         parameters.neighbours,
         tensor_shape(task.preprocess),
     )
+
+
+def _whole_votes(task: Task) -> NDArray[np.float64]:
+    """Return how much an image of each label counts, in whole numbers.
+
+    Their sums are exact in float32, in whatever order they are added up: labels that are level are so in the ONNX file.
+    """
+    weights = np.asarray(task.class_weights or [1.0] * len(task.labels), np.float64)
+    if task.class_weights is None:
+        return weights
+    return np.asarray(np.maximum(np.rint(weights / weights.max() * _MOST_VOTES), 1))
 
 
 def _ordered(pixels: NDArray[np.uint8], preprocess: Preprocess) -> NDArray[np.uint8]:

@@ -70,6 +70,14 @@ def test_people_see_a_table_and_what_was_left_out(photos: Path) -> None:
     assert "fingerprint " in result.stdout
 
 
+def test_a_name_that_a_terminal_would_obey_is_shown_as_text(photos: Path) -> None:
+    (photos / "dog/\x1b]0;mine\x07.png").write_bytes(b"x")
+    found = run("--from", "folder", "--data", photos)
+    assert found.exit_code == 0
+    assert "\x1b]0;" not in found.output
+    assert "\\x1b]0;mine\\x07.png" in found.output
+
+
 def test_a_list_gives_the_same_pixels_and_groups_stay_together(photos: Path, tmp_path: Path) -> None:
     with (tmp_path / "list.csv").open("w", newline="") as file:
         rows = csv.writer(file)

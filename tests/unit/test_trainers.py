@@ -211,6 +211,20 @@ def test_more_neighbours_than_images_are_refused() -> None:
         make_model("few", dataset(), trainer, trainer.parameters(neighbours=300))
 
 
+def test_labels_that_are_level_by_class_weights_are_so_in_the_export() -> None:
+    random = np.random.default_rng(0)
+    train, test = (
+        Labelled(random.integers(0, 256, (count, 4, 4), np.uint8), (np.arange(count) % 4).astype(np.uint8))
+        for count in (400, 1000)
+    )
+    trainer = find_trainer("neighbours")
+    weights = (0.3945646727490526, 0.3945646727490526, 2.8697618346607956, 2.8697618346607956)
+    few = make_model(
+        "few", Dataset(train, test), trainer, trainer.parameters(neighbours=20), class_weights=weights
+    )
+    assert few.evaluation.images == 1000
+
+
 def test_a_trainer_that_is_not_there_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownTrainer, match="did you mean 'network'"):
         find_trainer("netwrok")
