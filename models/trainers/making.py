@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.datasets.dataset import Dataset, Labelled
+from flumen.models.datasets.dataset import Dataset, Labelled, test_ids
 from flumen.models.errors import BadParameters, DatasetInvalid, ExportDiffers
 from flumen.models.evaluation.answers import Answers, ask
 from flumen.models.evaluation.measures import Evaluation, score
@@ -138,7 +138,7 @@ def answers_and_report(
 
     The manifest has to say what the model has learnt from; the report calls the images the test images of that.
     """
-    ids = test.ids or [f"test-{row:05d}" for row in range(len(test.labels))]
+    ids = test_ids(test)
     pixels, known = test.pixels, test.labels.astype(np.int64)
     answers = Answers(ask(classifier, pixels), known, ids, manifest.labels)
     of = manifest.training.data if manifest.training else "images that are not known"
