@@ -14,6 +14,7 @@ from flumen.cli import dataset_options as options_of
 from flumen.cli.evaluate_tables import print_report
 from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, print_json, progress_bar
+from flumen.cli.own_datasets import Shapes, Textures, own_dataset, own_labels, own_test_images
 from flumen.models.errors import AnswersInvalid, ModelError
 from flumen.models.evaluation.answers import Answers, ask
 from flumen.models.evaluation.comparison import compare
@@ -28,6 +29,8 @@ from flumen.models.runtime import OnnxClassifier
 from flumen.streams.settings import Settings, load_settings
 
 Loaded = tuple[Manifest, OnnxClassifier]
+
+_OURS = {"shapes": "shapes that were drawn here", "textures": "patches of five photographs"}
 
 _IMAGES = options_of.DatasetOptions()
 
@@ -44,9 +47,8 @@ def evaluate(
     group: options_of.Group = None,
     test: options_of.Test = _IMAGES.test,
     snapshot: options_of.Snapshot = None,
-    shapes: Annotated[
-        bool, typer.Option("--shapes", help="Take the shapes in colour that `train --shapes` tests on.")
-    ] = False,
+    shapes: Shapes = False,
+    textures: Textures = False,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="Disturb images in steps, and measure the accuracy of each.")
     ] = False,
@@ -84,7 +86,8 @@ def evaluate(
     chosen = options_of.DatasetOptions(
         kind=kind, data=data, where=where, label=label, group=group, test=test, snapshot_us=snapshot
     )
-    pixels, known, ids, about = read_images(chosen, settings, shapes, model[0])
+    ours = own_dataset(shapes=shapes, textures=textures)
+    pixels, known, ids, about = read_images(chosen, settings, ours, model[0])
     steps = steps_of() * min(robustness_images, len(pixels)) if robustness else 0
     with progress_bar() as bar:
         task = bar.add_task("images", total=len(pixels) * (1 + len(others)) + steps, note="")
@@ -129,7 +132,7 @@ def _load(repository: Repository, reference: str) -> Loaded:
 
 
 def read_images(
-    chosen: options_of.DatasetOptions, settings: Settings, shapes: bool, manifest: Manifest
+    chosen: options_of.DatasetOptions, settings: Settings, ours: str | None, manifest: Manifest
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], Sequence[str], Data]:
     """Return pixels, known labels, ids and a description of the test images.
 
@@ -137,13 +140,14 @@ def read_images(
         DatasetInvalid, IdxInvalid: there are none.
         BadQuery, StoreError: the condition is none, or Kudu cannot be read.
         AnswersInvalid: their classes are not the model's.
+        ExtraMissing: scikit-image is not installed, which the textures are from.
     """
-    from flumen.models.datasets.shapes import LABELS, draw_dataset
+    from flumen.models.datasets.dataset import test_ids
 
-    if shapes:
-        where = "shapes that were drawn here"
-        _positions(LABELS, where, manifest)
-        dataset = draw_dataset(train=1)
+    if ours:
+        where = _OURS[ours]
+        _positions(own_labels(ours), where, manifest)  # before they are drawn, which takes seconds
+        dataset = own_test_images(ours)
     else:
         dataset = options_of.read_images(chosen, settings, manifest)
         where = str(chosen.data or options_of.ARTICLE) if chosen.kind == "idx" else dataset.fingerprint.text
@@ -152,7 +156,7 @@ def read_images(
     if dataset.labels:
         known = _positions(dataset.labels, where, manifest)[known]
     about = Data(f"the test images of {where}", test.sha256, len(test.pixels))
-    return test.pixels, known, test.ids or (), about
+    return test.pixels, known, test_ids(test), about
 
 
 def _positions(labels: Sequence[str], where: str, manifest: Manifest) -> NDArray[np.int64]:

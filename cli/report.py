@@ -9,6 +9,7 @@ import typer
 
 from flumen.cli import dataset_options as options_of
 from flumen.cli.output import console, save_bytes
+from flumen.cli.own_datasets import Shapes, Textures, own_dataset
 from flumen.models.errors import ReportMissing
 from flumen.streams.settings import Settings, load_settings
 
@@ -48,9 +49,8 @@ def report(
     group: options_of.Group = None,
     test: options_of.Test = _IMAGES.test,
     snapshot: options_of.Snapshot = None,
-    shapes: Annotated[
-        bool, typer.Option("--shapes", help="It was evaluated with the shapes in colour.")
-    ] = False,
+    shapes: Shapes = False,
+    textures: Textures = False,
     pictures: Annotated[
         bool, typer.Option(help="Show images; without, the newest report is taken, and they are named by id.")
     ] = True,
@@ -70,7 +70,8 @@ def report(
         chosen = options_of.DatasetOptions(
             kind=kind, data=data, where=where, label=label, group=group, test=test, snapshot_us=snapshot
         )
-        made, name = _of_model(reference, root, chosen, shapes, pictures)
+        ours = own_dataset(shapes=shapes, textures=textures)
+        made, name = _of_model(reference, root, chosen, ours, pictures)
     path = output or Path(name)
     save_bytes(made.html().encode(), path, force)
     if png is not None:
@@ -106,7 +107,7 @@ def _of_experiment(name: str) -> "ExperimentReport":
 
 
 def _of_model(
-    reference: str, root: str | None, chosen: options_of.DatasetOptions, shapes: bool, pictures: bool
+    reference: str, root: str | None, chosen: options_of.DatasetOptions, ours: str | None, pictures: bool
 ) -> "tuple[ModelReport, str]":
     from flumen.models.evaluation.kept import Reports
     from flumen.models.reports.model_page import ModelReport
@@ -122,7 +123,7 @@ def _of_model(
             f"{manifest} has not been evaluated; `flumen evaluate {manifest} --robustness` does it"
         )
     found, shown = (
-        _with_pictures(repository, settings, manifest, kept, chosen, shapes)
+        _with_pictures(repository, settings, manifest, kept, chosen, ours)
         if pictures
         else (kept[0], Pictures())
     )
@@ -158,7 +159,7 @@ def _with_pictures(
     manifest: "Manifest",
     kept: "Sequence[Report]",
     chosen: options_of.DatasetOptions,
-    shapes: bool,
+    ours: str | None,
 ) -> "tuple[Report, Pictures]":
     """Return the report of these images, and pictures of them.
 
@@ -169,7 +170,7 @@ def _with_pictures(
     from flumen.models.evaluation.answers import Answers, ask
     from flumen.models.reports.pictures import choose
 
-    pixels, known, ids, about = read_images(chosen, settings, shapes, manifest)
+    pixels, known, ids, about = read_images(chosen, settings, ours, manifest)
     found = next((each for each in kept if each.data.sha256 == about.sha256), None)
     if found is None:
         there = "; ".join(dict.fromkeys(each.data.description for each in kept))

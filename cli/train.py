@@ -11,6 +11,7 @@ from flumen.cli import dataset_options as options_of
 from flumen.cli.interruption import interruptible
 from flumen.cli.model_index import tell_index
 from flumen.cli.output import AsJson, console, print_json, print_rows, print_whole
+from flumen.cli.own_datasets import Shapes, Textures, make_own, own_dataset
 from flumen.models.errors import BadParameters, DatasetInvalid
 from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import Repository
@@ -42,9 +43,8 @@ def train(
             help="A parameter of the trainer, such as epochs=5; can be given again. `flumen trainers` lists them.",
         ),
     ] = None,
-    shapes: Annotated[
-        bool, typer.Option("--shapes", help="Learn from shapes in colour, drawn here, instead of --data.")
-    ] = False,
+    shapes: Shapes = False,
+    textures: Textures = False,
     rate: Annotated[
         float | None, typer.Option(min=1e-9, max=10, help="Learning rate, as --set rate=.")
     ] = None,
@@ -77,7 +77,9 @@ def train(
     snapshot: options_of.Snapshot = None,
     name: Annotated[
         str | None,
-        typer.Option(help="Name of the model; of IDX files mnist, of --shapes shapes, if unset."),
+        typer.Option(
+            help="Name of the model; of IDX files mnist, of --shapes and --textures as these, if unset."
+        ),
     ] = None,
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
     register: Annotated[bool, typer.Option(help="Keep the model in the repository.")] = True,
@@ -87,7 +89,7 @@ def train(
     """Train a model and register it as the next version; the first becomes the champion.
 
     The article's network, unless --trainer names another one. With --shapes, a small network of colour images, with
-    defaults of its own.
+    defaults of its own. With --textures, grey patches of photographs, for which --trainer convnet is made.
 
     Ctrl-C ends training after the round; the best so far is kept.
     """
@@ -98,9 +100,10 @@ def train(
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if name is None and kind != "idx" and not shapes:
+    ours = own_dataset(shapes=shapes, textures=textures)
+    if name is None and kind != "idx" and ours is None:
         raise typer.BadParameter(f"name the model that learns from --from {kind}, such as --name photos")
-    name = check_name(name or ("shapes" if shapes else "mnist"))
+    name = check_name(name or ours or "mnist")
     chosen = options_of.DatasetOptions(
         kind=kind,
         data=data,
@@ -123,7 +126,7 @@ def train(
     with interruptible(
         "interrupted again. `flumen models list` shows whether it was registered"
     ) as interruption:
-        dataset = _read_images(chosen, settings, shapes=shapes, grey=grey)
+        dataset = _read_images(chosen, settings, ours, grey=grey)
         weights = _weights(class_weights, dataset)
         interruption.hold()
         with shown_rounds(interruption) as report:
@@ -148,20 +151,18 @@ def train(
 
 
 def _read_images(
-    chosen: options_of.DatasetOptions, settings: Settings, *, shapes: bool, grey: bool
+    chosen: options_of.DatasetOptions, settings: Settings, ours: str | None, *, grey: bool
 ) -> "Dataset":
     """Return what is learnt from, whatever source the options name, and name what was left out."""
-    from flumen.models.datasets.dataset import with_validation
-    from flumen.models.datasets.shapes import draw_dataset
     from flumen.models.trainers.tensors import valued_preprocess
 
-    if shapes and grey:
-        raise DatasetInvalid("the shapes are in colour, and are seen as values already; leave out --grey")
-    if shapes:
+    if ours and grey:
+        raise DatasetInvalid(f"the {ours} are seen as values already; leave out --grey")
+    if ours:
         given = [option for field, option in chosen.given().items() if field != "validation"]
         if given:
-            raise typer.BadParameter(f"--shapes draws the images to learn from; leave out {', '.join(given)}")
-        return with_validation(draw_dataset(), chosen.validation or 0.0)
+            raise typer.BadParameter(f"--{ours} makes the images to learn from; leave out {', '.join(given)}")
+        return make_own(ours, chosen.validation)
     dataset = options_of.read_images(chosen, settings)
     if grey:
         dataset = replace(dataset, preprocess=dataset.seen_by(valued_preprocess(dataset.train.pixels)))

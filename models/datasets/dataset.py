@@ -123,6 +123,11 @@ def with_validation(dataset: Dataset, share: float) -> Dataset:
     return replace(dataset, train=images.only(~chosen), validation=images.only(chosen))
 
 
+def test_ids(test: Labelled) -> Sequence[str]:
+    """Return the ids of the images to test on; where they are not known, what reports call them: by their place."""
+    return test.ids or [f"test-{row:05d}" for row in range(len(test.labels))]
+
+
 def _with_ids(images: Labelled, part: str) -> Labelled:
     """Return images with the ids under which `flumen produce` publishes those of an IDX file."""
     return replace(images, ids=[f"{part}-images-{row:05d}" for row in range(len(images.labels))])

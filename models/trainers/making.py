@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flumen.interceptor.preprocess import to_tensor
-from flumen.models.datasets.dataset import Dataset, Labelled
+from flumen.models.datasets.dataset import Dataset, Labelled, test_ids
 from flumen.models.errors import ExportDiffers
 from flumen.models.evaluation.answers import Answers, ask
 from flumen.models.evaluation.measures import Evaluation, score
@@ -146,7 +146,7 @@ def answers_and_report(
 
     The manifest has to say what the model has learnt from; the report calls the images the test images of that.
     """
-    ids = test.ids or [f"test-{row:05d}" for row in range(len(test.labels))]
+    ids = test_ids(test)
     pixels, known = test.pixels, test.labels.astype(np.int64)
     answers = Answers(ask(classifier, pixels), known, ids, manifest.labels)
     of = manifest.training.data if manifest.training else "images that are not known"

@@ -18,6 +18,7 @@ from test_training_small import write_idx
 from typer.testing import CliRunner
 
 from flumen.cli import dataset, evaluate, train, trainers
+from flumen.models.datasets import textures
 from flumen.models.errors import BadParameters, DatasetInvalid, RepositoryUnavailable, UnknownTrainer
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import scores_of
@@ -118,6 +119,21 @@ def test_a_model_of_a_folder_sees_images_as_it_was_taught_and_is_evaluated_with_
     assert report["measures"]["log_loss"] == (manifest.scores and manifest.scores.log_loss)
 
 
+def test_the_groups_of_photos_are_a_source(root: str) -> None:
+    """With a name and a validation part of their own; evaluation finds the same images to test on."""
+    taught = ("--trainer", "neighbours", "--set", "images=300", "--set", "neighbours=1", "--root", root)
+    found = json.loads(run("train", "--textures", *taught, "--json"))
+    manifest = Repository(root).manifest("textures", 1)
+    assert (found["name"], found["images"], manifest.labels) == ("textures", 435, textures.LABELS)
+    assert manifest.training is not None
+    assert manifest.training.data_sha256 == textures.cut_dataset().fingerprint.sha256
+    assert found["accuracy"] > 0.5  # by chance 0.2
+    asked = ("evaluate", "textures", "--textures", "--root", root, "--json", "--no-index", "--no-keep")
+    report = json.loads(run(*asked))
+    assert report["measures"]["accuracy"] == found["accuracy"]
+    assert report["data"]["sha256"] == (manifest.scores and manifest.scores.data_sha256)
+
+
 def test_a_round_is_a_line_where_there_is_no_terminal(root: str, data: str) -> None:
     arguments = ("train", "--data", data, "--root", root, "--name", "rows", "--epochs", "2", "--no-register")
     shown = CliRunner().invoke(app, [*arguments, "--validation", "0.2"], catch_exceptions=False).stderr
@@ -137,6 +153,9 @@ def test_a_round_is_a_line_where_there_is_no_terminal(root: str, data: str) -> N
         (["--class-weights", "1,2"], BadParameters, "3 labels and 2 class weights"),
         (["--class-weights", "even"], BadParameters, "or balanced"),
         (["--shapes", "--grey"], DatasetInvalid, "leave out --grey"),
+        (["--textures", "--grey"], DatasetInvalid, "leave out --grey"),
+        (["--shapes", "--textures"], DatasetInvalid, "leave out one of them"),
+        (["--textures", "--validation", "0.1"], DatasetInvalid, "validation part of their own"),
     ],
 )
 def test_a_slip_is_told(options: list[str], kind: type[Exception], reason: str, root: str, data: str) -> None:
