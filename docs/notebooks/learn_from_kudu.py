@@ -20,11 +20,12 @@
 # %%
 from flumen import activate_model, compare, contact_sheet, load_images, register_model, train_model
 
-images = load_images("kudu", where="knownlabel is not null")
+images = load_images("kudu")
 images
 
 # %% [markdown]
-# Each image is on its side of the split for ever, by a hash of its id. What was left out is named with the reason.
+# Each image is on its side of the split for ever, by a hash of its id. What was left out is named with the reason. Some
+# of the images are chosen by a condition, as in `where="source like 'camera-%'"`.
 
 # %%
 contact_sheet(images.train, images.labels)

@@ -1,4 +1,7 @@
-"""The notebooks of docs/notebooks run as they stand, on real servers, and show what they say they show."""
+"""The notebooks of docs/notebooks run as they stand, on real servers, and show what they say they show.
+
+Their cells run here, without a kernel of Jupyter's: what each of them shows can be looked at as it is.
+"""
 
 import ast
 import re
@@ -15,6 +18,7 @@ from PIL import Image
 from flumen.cli.background import environment_of
 from flumen.interceptor.pgm import netpbm_header
 from flumen.models.datasets.dataset import Dataset, read_dataset
+from flumen.models.datasets.source import NO_LABEL
 from flumen.models.evaluation.comparison import Comparison
 from flumen.models.reports.experiment_page import ExperimentReport
 from flumen.models.repository import CHAMPION, Repository
@@ -105,6 +109,8 @@ def test_from_images_in_kudu_to_the_model_that_classifies_and_to_the_best_of_sev
     assert {"train", "validation", "test", f"{IMAGES - WITHOUT_LABEL} images of 28x28"} <= {
         part for text in Cells(images._repr_html_()).texts for part in (text, text.partition(" from")[0])
     }
+    [left_out] = images.skipped
+    assert (left_out.reason, left_out.count) == (NO_LABEL, WITHOUT_LABEL)
     assert isinstance(sheet, Image.Image)
     assert isinstance(mistakes, Image.Image)
     assert 0.5 < accuracy <= 1
