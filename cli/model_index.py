@@ -7,6 +7,7 @@ import typer
 
 from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, errors, iso_time, print_json, print_rows, printable
+from flumen.models.errors import ReportInvalid
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import Report
 from flumen.models.manifest import Manifest
@@ -34,7 +35,7 @@ def index(
         for version in repository.versions(name)
     ]
     reports = Reports(repository.url)
-    entries = [entry_of(one, reports.of(one.name, one.version)) for one in manifests]
+    entries = [_entry(one, reports) for one in manifests]
     found = SolrModelIndex(settings.solr_options())
     try:
         found.put(entries)
@@ -56,7 +57,7 @@ def tell_index(settings: Settings, repository: Repository, *manifests: Manifest)
     if "solr" not in settings.sinks:
         return
     reports = Reports(repository.url)
-    entries = [entry_of(each, reports.of(each.name, each.version)) for each in manifests]
+    entries = [_entry(each, reports) for each in manifests]
     try:
         found = SolrModelIndex(settings.solr_options())
         try:
@@ -67,6 +68,17 @@ def tell_index(settings: Settings, repository: Repository, *manifests: Manifest)
         named = f"{', '.join(map(str, manifests))} {'is' if len(manifests) == 1 else 'are'}"
         said = f"{named} not in the index of models: {error}. Later, `flumen models index` makes up for it."
         errors.print(printable(as_called(said)), markup=False, highlight=False, soft_wrap=True)
+
+
+def _entry(manifest: Manifest, reports: Reports) -> ModelEntry:
+    """Return what the index is to know of a version; of one whose reports cannot be read, which is said, its scores."""
+    try:
+        found = reports.of(manifest.name, manifest.version)
+    except ReportInvalid as error:
+        found = []
+        said = f"the index gets the scores of {manifest}'s manifest alone: {error}"
+        errors.print(printable(as_called(said)), markup=False, highlight=False, soft_wrap=True)
+    return entry_of(manifest, found)
 
 
 def entry_of(manifest: Manifest, reports: Sequence[Report]) -> ModelEntry:

@@ -10,7 +10,7 @@ from flumen.interceptor.classifier import Preprocess
 from flumen.models.datasets.arrays import lay_down
 from flumen.models.datasets.dataset import Dataset, Labelled
 from flumen.models.datasets.fingerprint import Fingerprint, canonical
-from flumen.models.errors import DatasetInvalid
+from flumen.models.errors import ArraysUnwritable, DatasetInvalid
 from flumen.models.experiments.grid import Data
 from flumen.models.experiments.moment import moment_of
 from flumen.models.trainers.tensors import THRESHOLD
@@ -36,11 +36,17 @@ class Images:
         """Return where the images are as `open_arrays` maps them: this empty folder, unless they are in files already.
 
         Raises:
-            OSError: the folder cannot be written.
+            ArraysUnwritable: the folder is full, or cannot be written.
         """
         if self.dataset.arrays is not None:
             return self.dataset.arrays
-        lay_down(self.dataset, folder)
+        try:
+            lay_down(self.dataset, folder)
+        except OSError as error:
+            raise ArraysUnwritable(
+                f"the images cannot be laid down in {folder} for all processes to read: {error.strerror or error}. "
+                "Make room there, or set TMPDIR to a folder that has some"
+            ) from error
         return folder
 
 

@@ -50,6 +50,7 @@ def measured(*arguments: str):
 def root(tmp_path: Path, monkeypatch) -> str:
     """A repository of two versions of one model, the second of which knows a little less."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("FLUMEN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("FLUMEN_SOLR_URL", "http://127.0.0.1:1/solr")  # where nothing listens
     repository = Repository(tmp_path / "models")
     repository.register(*small_model())
@@ -170,6 +171,16 @@ def test_a_damaged_report_is_named_and_other_files_beside_it_are_left_alone(root
         Reports(root).of("shapes", 1)
 
 
+def test_a_damaged_report_ends_no_command_that_writes_into_the_index(root, data):
+    folder = Path(root) / "shapes" / "1" / "report"
+    folder.mkdir()
+    (folder / "evaluation-0.json").write_text("{")
+    done = run("shapes@1", "--root", root, "--data", data)
+    assert done.code == 0, done.text
+    assert "the index gets the scores of shapes@1's manifest alone: " in done.text
+    assert "evaluation-0.json is no report of an evaluation" in done.text
+
+
 def test_a_repository_of_any_kind_keeps_reports():
     url = "memory://reports-of-evaluations"
     report = made_report()
@@ -207,6 +218,10 @@ def test_images_may_be_of_some_of_the_models_classes(root, tmp_path):
         Image.fromarray(image).save(file)
     arguments = ("shapes@1", "--root", root, "--from", "folder", "--data", str(tmp_path / "photos"))
     report = measured(*arguments, "--test", "0.5")
+    listed = [f"{file.relative_to(tmp_path)},{file.parent.name}" for file in tmp_path.glob("photos/*/*.png")]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label", *listed]))
+    by_list = ("shapes@1", "--root", root, "--from", "csv", "--data", str(tmp_path / "list.csv"))
+    assert measured(*by_list, "--test", "0.5")["measures"]["accuracy"] < 0.6
     circles, right, wrong = (one["images"] for one in report["classes"])
     assert circles == 0 < right < wrong
     assert report["measures"]["accuracy"] == right / (right + wrong)

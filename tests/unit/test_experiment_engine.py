@@ -14,7 +14,7 @@ import pytest
 
 from flumen.models.datasets.arrays import open_arrays
 from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset, with_validation
-from flumen.models.errors import DatasetInvalid, GridInvalid
+from flumen.models.errors import ArraysUnwritable, DatasetInvalid, GridInvalid
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import scores_of
 from flumen.models.experiments.answered import right_answers
@@ -325,6 +325,12 @@ def test_images_in_memory_are_laid_down_as_they_are_and_those_in_files_stay_ther
     again = choose_images(mapped, Data(), TRAINER)
     assert again.in_files(tmp_path / "nowhere") == folder
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_images_that_cannot_be_laid_down_are_an_error_that_says_where(few: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ArraysUnwritable, match=r"file.*set TMPDIR"):
+        choose_images(few, Data(), TRAINER).in_files(tmp_path / "file")
 
 
 def test_images_that_will_not_do_are_refused(few: Dataset) -> None:
