@@ -32,7 +32,7 @@ Processes = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        help="Of the engine cuda: the device, such as cuda:1; cpu computes the same slowly. [default: cuda]"
+        help="Of the engine cuda: the device, such as cuda:1; cpu does without a GPU. [default: cuda]"
     ),
 ]
 Master = Annotated[

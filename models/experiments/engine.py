@@ -1,4 +1,4 @@
-"""What computes the runs that this machine has claimed: an engine, by `flumen experiment run --engine`.
+"""What computes the runs of an experiment that this machine has claimed: an engine, which `--engine` names.
 
 Who claims them, and keeps what comes of them, is the scheduler, whatever the engine is.
 """

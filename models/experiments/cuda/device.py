@@ -34,7 +34,7 @@ def find_device(name: str) -> Any:
         raise EngineUnavailable(
             f"torch cannot compute on the device {name!r}: {reason}. The engine cuda needs an NVIDIA GPU with its "
             "driver, and a torch that is built for it; --device cuda:1 takes another GPU, --device cpu computes the "
-            "same slowly, and --engine local is the one for machines without a GPU"
+            "same without one, and --engine local is the one for machines without a GPU"
         ) from error
     return device
 

@@ -48,7 +48,7 @@ class CudaEngine:
     """Computes runs in stacks, in this process.
 
     Args:
-        device: "cuda", or "cuda:1" for another GPU; "cpu" computes the same slowly, to try it.
+        device: "cuda", or "cuda:1" for another GPU; "cpu" computes the same without one.
         memory_bytes: how much of the device's memory the runs of a stack may take; what is free, if None.
 
     Raises:
