@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -35,6 +35,9 @@ SAME_WORK = ("envelope", "decode", "classify")
 """The interceptors whose work the hand-written loop does as well."""
 
 _LARGEST = 1024 * 1024
+
+MOST_DIGITS = 60_000
+"""That many training images there are."""
 
 IMAGES = Path(__file__).parent.parent / "data" / "mnist" / "train-images-idx3-ubyte.gz"
 
@@ -142,11 +145,24 @@ def source_digits(images: int) -> Iterator[SourceImage]:
     return islice(read_images(found, SourceOptions(None, False, _LARGEST), _stop), images)
 
 
-def publish_images(settings: Settings, images: int, again: int = 0) -> None:
-    """Publish the first so many of the data set's training images; `again` and again, under ids of their own."""
-    source = source_digits(images)
-    if again:
-        source = (replace(image, id=f"{again}/{image.id}") for image in source)
+def publish_images(settings: Settings, images: int) -> None:
+    """Publish the first so many of the data set's training images."""
+    _publish(settings, source_digits(images), images)
+
+
+def publish_more(settings: Settings, start: int, stop: int) -> None:
+    """Publish those from `start` to `stop` of the training images again and again, each time under ids of their own."""
+    digits = list(source_digits(MOST_DIGITS))
+    numbers = range(start, stop)
+    source = (_renamed(digits[number % MOST_DIGITS], number // MOST_DIGITS) for number in numbers)
+    _publish(settings, source, len(numbers))
+
+
+def _renamed(image: SourceImage, again: int) -> SourceImage:
+    return replace(image, id=f"{again}/{image.id}") if again else image
+
+
+def _publish(settings: Settings, source: Iterable[SourceImage], images: int) -> None:
     report = publish(source, settings.producer_config(), settings.images_topic, None, lambda _: None)
     _check(report, images)
 

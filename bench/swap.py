@@ -3,7 +3,8 @@
 Workers read a backlog as fast as they can. The clock of a swap runs from when the new champion is written, once
 every worker is ready, until the last worker takes its first batch on it, by the times in the audit log. Throughput is
 counted by acknowledged images, in turns while nothing is prepared, and while versions are, one after another without
-a pause: small ones, as the digits' is, and ones as large as those for photos. Nothing else should run meanwhile.
+a pause: small ones, as the digits' is, and ones as large as those for photos. The backlog is as long as all that takes,
+by the speed that the same workers have before. Nothing else should run meanwhile.
 """
 
 import argparse
@@ -21,8 +22,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.machine import describe
-from bench.setting import prepare, publish_images
-from bench.swap_fleet import Pair, fresh, register_pairs, run_workers
+from bench.setting import MOST_DIGITS, prepare, publish_more
+from bench.swap_fleet import Pair, fresh, measure_speed, register_pairs, run_workers
 from flumen.cli.output import print_json
 from flumen.models.repository import Repository
 from flumen.streams.control.operator.audit_log import read_audit_log
@@ -34,7 +35,15 @@ from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.settings import Settings
 
 _TIMEOUT_S = 120.0
-_MOST_AT_ONCE = 60_000
+
+_WARM = 150_000
+"""Images by which the speed is measured; their documents warm the servers, too."""
+_LARGE_S = 30.0
+"""What preparing a large version may take."""
+_SWAP_S = 1.5
+"""Likewise what a swap takes, with all that is looked at behind it."""
+_MARGIN = 1.25
+"""The backlog lasts for so many times the seconds that are planned."""
 
 
 @dataclass(slots=True)
@@ -67,19 +76,30 @@ def main() -> None:
     console = Console(stderr=options.json)
     with (
         tempfile.TemporaryDirectory(prefix="flumen-bench-") as home,
-        prepare(Path(home), min(options.images, _MOST_AT_ONCE)) as setting,
+        prepare(Path(home), MOST_DIGITS) as setting,
     ):
         console.print(describe())
-        for again, start in enumerate(range(_MOST_AT_ONCE, options.images, _MOST_AT_ONCE), 1):
-            publish_images(setting.settings, min(options.images - start, _MOST_AT_ONCE), again)
+        logs = Path(home) / "logs"
+        publish_more(setting.settings, MOST_DIGITS, _WARM)
+        speed = measure_speed(setting, options.workers, logs)
+        backlog = max(_WARM, round(_MARGIN * speed * _planned_s(options)))
+        console.print(f"{speed:,.0f} images/s before: a backlog of {backlog:,}")
+        publish_more(setting.settings, _WARM, backlog)
         settings = fresh(setting)
         pairs = register_pairs(settings)
-        with run_workers(settings, options.workers, Path(home) / "logs"), Fleet(settings) as fleet:
+        with run_workers(settings, options.workers, logs), Fleet(settings) as fleet:
             figures = _Measurement(settings, fleet, options).run(pairs)
     report(console, figures, options.workers)
     if options.json:
         ratios = [figures.ratio(preparing) for preparing in figures.preparing]
         print_json({"machine": describe(), "workers": options.workers, **asdict(figures), "ratios": ratios})
+
+
+def _planned_s(options: argparse.Namespace) -> float:
+    """Return how many seconds all windows and swaps take."""
+    small_s = 2 * options.window_s
+    rounds_s = options.rounds * (small_s + max(options.window_s, _LARGE_S))
+    return float(small_s + rounds_s + options.swaps * _SWAP_S)
 
 
 class _Measurement:
@@ -102,12 +122,9 @@ class _Measurement:
         kinds: list[tuple[Callable[[], None], list[float]]] = [(self._look, without)]
         for pair, one in zip(pairs, preparing, strict=True):
             kinds.append((partial(self._prepare_next, cycle(pair.refs), one.seconds), one.rates))
-        for meanwhile, _ in kinds:
-            self._count(
-                meanwhile
-            )  # and forget it: the workers' first seconds are slower, and so are the servers'
-        for one in preparing:
-            one.seconds.clear()
+        for meanwhile, _ in kinds[:2]:
+            self._count(meanwhile)  # and forget it: the workers' first seconds are slower
+        preparing[0].seconds.clear()
         for number in range(self._options.rounds):
             # To and fro: what grows faster or slower meanwhile evens out.
             for meanwhile, rates in kinds if number % 2 else reversed(kinds):
@@ -179,7 +196,10 @@ class _Measurement:
 
     def _refuse_empty(self) -> None:
         if self._observer.progress(self._settings.images_topic).published == self._acknowledged():
-            raise SystemExit("the backlog was over before the measurement: give more --images")
+            raise SystemExit(
+                "the backlog was over before the measurement: the workers were slower when their speed was measured. "
+                "Let nothing else run meanwhile"
+            )
 
     def _look(self) -> None:
         self._fleet.listen(0.05)
@@ -232,9 +252,8 @@ def _seconds(at: str) -> float:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.swap", description=__doc__)
-    parser.add_argument("--images", type=int, default=4_000_000, help="the backlog")
     parser.add_argument("--workers", type=int, default=2, help="how many")
-    parser.add_argument("--rounds", type=int, default=5, help="windows of throughput, of each kind")
+    parser.add_argument("--rounds", type=int, default=3, help="windows of throughput, of each kind")
     parser.add_argument("--window-s", type=float, default=8, help="seconds a window, at least")
     parser.add_argument("--swaps", type=int, default=20, help="how many")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON too")

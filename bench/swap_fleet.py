@@ -15,6 +15,7 @@ from flumen.cli.background import environment_of
 from flumen.models.manifest import Manifest
 from flumen.models.repository import MODEL_FILE, Repository
 from flumen.streams.control.records import ModelRef
+from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings
 
@@ -58,6 +59,29 @@ def fresh(setting: Setting) -> Settings:
         sink.close()
     ensure_control_topics(settings)
     return settings
+
+
+def measure_speed(setting: Setting, workers: int, logs: Path) -> float:
+    """Return the images/s that so many workers take together, over the second half of what lies in the topic."""
+    settings = fresh(setting)
+    observer = TopicReader(settings)
+    with run_workers(settings, workers, logs):
+        halfway, end = (_when_done(observer, settings, share) for share in (0.5, 1.0))
+    observer.close()
+    setting.discard(settings)
+    return (end[1] - halfway[1]) / (end[0] - halfway[0])
+
+
+def _when_done(observer: TopicReader, settings: Settings, share: float) -> tuple[float, int]:
+    """Return when so much of the topic is acknowledged, or somewhat more, and how many images that are."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        progress = observer.progress(settings.images_topic)
+        if progress.acknowledged >= share * progress.published:
+            return time.monotonic(), progress.acknowledged
+        if time.monotonic() > deadline:
+            raise SystemExit(f"the workers have done only {progress.acknowledged:,} images")
+        time.sleep(0.1)
 
 
 @dataclass(frozen=True, slots=True)

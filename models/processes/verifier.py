@@ -8,6 +8,7 @@ and blames the file only for what the file did.
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import cast
 
 import numpy as np
@@ -53,6 +54,14 @@ class Verifier:
         """Processor time of the helpers in seconds, as of the last step; not what an ended one's last step took."""
         with self._lock:
             return self._worked_s + (self._helper.worked_s if self._helper else 0)
+
+    def start(self) -> None:
+        """Start the helper, and do not wait for it: it gets ready while other things are done.
+
+        Where it does not start, whoever asks first tries again, and is told.
+        """
+        with suppress(VerifierUnavailable), self._lock:
+            self._current()
 
     def verify(
         self,
@@ -158,11 +167,9 @@ class Verifier:
 
     def _started(self) -> Helper:
         with self._lock:
-            if self._closed:
-                raise VerifierUnavailable(_STOPPING)
-            if self._helper is not None:
-                return self._helper
-            helper = self._helper = start_helper()
+            helper = self._current()
+        if helper.is_ready:
+            return helper
         # Without the lock: `close` does not wait for a helper that starts, but ends it.
         try:
             helper.child.await_ready()
@@ -173,10 +180,18 @@ class Verifier:
             helper.child.process.kill()
             self._forget(helper)
             raise
+        helper.is_ready = True
         with self._lock:
             if self._helper is helper:
                 helper.make_nice(self._niceness)
         return helper
+
+    def _current(self) -> Helper:
+        if self._closed:
+            raise VerifierUnavailable(_STOPPING)
+        if self._helper is None:
+            self._helper = start_helper()
+        return self._helper
 
     def _forget(self, helper: Helper) -> tuple[int, str]:
         with self._lock:

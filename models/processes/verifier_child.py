@@ -26,11 +26,12 @@ _LONGEST_WORDS = 400
 
 @dataclass(slots=True)
 class Helper:
-    """A helper that has started. `words`: what it writes; `worked_s`: its processor time, as told."""
+    """A helper, to be asked once `is_ready`. `words`: what it writes; `worked_s`: its processor time, as told."""
 
     child: ChildProcess
     words: IO[bytes]
     worked_s: float = 0.0
+    is_ready: bool = False
 
     def run(self, task: Task, content: bytes, limits: VerifyLimits, throttle: Throttle) -> Done | None:
         """Let it do a task, and call `throttle` between its steps. None where it ended before it answered.

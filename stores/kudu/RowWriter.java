@@ -50,6 +50,20 @@ public final class RowWriter {
    */
   public void stage(KuduTable table, int[] columns, int[] layout, byte[] cells, int rows, String change)
       throws KuduException {
+    Operation[] operations = filled(table, columns, layout, cells, rows, change);
+    for (int row = 0; row < rows; row++) {
+      staged.add(operations[row]);
+      session.apply(operations[row]);
+    }
+  }
+
+  /** Fills rows that nobody sends: afterwards the JVM knows and has compiled what `stage` does. */
+  public void rehearse(KuduTable table, int[] columns, int[] layout, byte[] cells, int rows) {
+    filled(table, columns, layout, cells, rows, "insert");
+  }
+
+  private Operation[] filled(
+      KuduTable table, int[] columns, int[] layout, byte[] cells, int rows, String change) {
     Operation[] operations = new Operation[rows];
     PartialRow[] targets = new PartialRow[rows];
     for (int row = 0; row < rows; row++) {
@@ -61,10 +75,7 @@ public final class RowWriter {
     } else {
       fill(targets, columns, layout, cells);
     }
-    for (int row = 0; row < rows; row++) {
-      staged.add(operations[row]);
-      session.apply(operations[row]);
-    }
+    return operations;
   }
 
   /** Sends what is staged. Returns null where all is stored, else the server's answer for each row (null = stored). */

@@ -108,6 +108,12 @@ class Driver(Protocol):
             StoreUnavailable: nothing is known about any row.
         """
 
+    def get_ready(self, rows: Write) -> None:
+        """Get ready to write such rows, and write none: do what the first ones would have to wait for.
+
+        The table's key is one STRING.
+        """
+
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
     ) -> Iterator[pa.RecordBatch]:

@@ -120,15 +120,12 @@ class JvmDriver:
 
     def apply(self, writes: Sequence[Write]) -> Sequence[Mapping[int, str]]:
         """Make all changes, in order, in one flush. See `flumen.stores.kudu.driver.Driver.apply`."""
-        if self._writer is None:
-            self._writer = defined("RowWriter")(
-                self._client, self._options.timeout_ms, FLUSH_ROWS, direct_rows()
-            )
         with self._translated():
+            writer = self._writing()
             try:
                 for write in writes:
-                    self._stage(write)
-                answers = self._writer.flush()
+                    writer.stage(*self._packed(write), write.change)
+                answers = writer.flush()
             except BaseException:
                 # Half a batch may be staged; a new session knows nothing of it.
                 self._writer = None
@@ -138,7 +135,21 @@ class JvmDriver:
         statuses = [None if answer is None else str(answer) for answer in answers]
         return row_failures(statuses, writes, self._options)
 
-    def _stage(self, write: Write) -> None:
+    def get_ready(self, rows: Write) -> None:
+        """Get ready to write such rows. See `flumen.stores.kudu.driver.Driver.get_ready`."""
+        with self._translated():
+            self._writing().rehearse(*self._packed(rows))
+        self.find(rows.table, rows.rows.schema.names[:1], [""])  # connects to a tablet server
+
+    def _writing(self) -> Any:
+        if self._writer is None:
+            self._writer = defined("RowWriter")(
+                self._client, self._options.timeout_ms, FLUSH_ROWS, direct_rows()
+            )
+        return self._writer
+
+    def _packed(self, write: Write) -> tuple[Any, NDArray[np.int32], NDArray[np.int32], bytes, int]:
+        """Return a write as `RowWriter` takes it."""
         table, names = self._open(write.table), tuple(write.rows.schema.names)
         known = self._positions.setdefault(write.table, {})
         positions = known.get(names)
@@ -146,7 +157,7 @@ class JvmDriver:
             schema = table.getSchema()
             positions = known[names] = np.array([schema.getColumnIndex(name) for name in names], np.int32)
         cells, layout = pack(write.rows)
-        self._writer.stage(table, positions, layout, cells, write.rows.num_rows, write.change)
+        return table, positions, layout, cells, write.rows.num_rows
 
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()

@@ -77,6 +77,10 @@ class NativeDriver:
             return [{} for _ in writes]
         return row_failures(statuses, writes, self._options)
 
+    def get_ready(self, rows: Write) -> None:
+        """Get ready to write such rows. See `flumen.stores.kudu.driver.Driver.get_ready`."""
+        self.find(rows.table, rows.rows.schema.names[:1], [""])  # connects to a tablet server
+
     def scan(
         self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
     ) -> Iterator[pa.RecordBatch]:

@@ -4,9 +4,10 @@ import itertools
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pyarrow as pa
 
-from flumen.interceptor.batch import Batch
+from flumen.interceptor.batch import Batch, ColumnValues
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed
 from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Predicate, Write, open_driver
@@ -17,6 +18,19 @@ from flumen.stores.kudu.schema import Table, chunks_table, images_table, predict
 from flumen.stores.kudu.superseded import keep_superseded
 from flumen.stores.kudu.writing import ensure_table, flush
 from flumen.stores.sink import Failure
+
+_SAMPLE_ROWS = 500
+_SAMPLE: dict[str, ColumnValues] = {
+    "string": ["sample"] * _SAMPLE_ROWS,
+    "binary": [b"sample"] * _SAMPLE_ROWS,
+    "bool": [True] * _SAMPLE_ROWS,
+    "int32": np.ones(_SAMPLE_ROWS, np.int32),
+    "int64": np.ones(_SAMPLE_ROWS, np.int64),
+    "float": np.ones(_SAMPLE_ROWS, np.float32),
+    "double": np.ones(_SAMPLE_ROWS, np.float64),
+    "unixtime_micros": np.ones(_SAMPLE_ROWS, np.int64),
+}
+"""Values by the type of a column."""
 
 
 class KuduSink:
@@ -123,8 +137,9 @@ class KuduSink:
 
 
 def _get_ready(driver: Driver, images: Table) -> None:
-    """Write no rows: it compiles what writes, and looks up the table, before there is an image that waits."""
-    driver.apply([Write(images.name, build(images, {}, 0)[0], "insert")])
+    """Do once all that a first batch would have to wait for, before there is an image that waits."""
+    rows, _ = build(images, {column.name: _SAMPLE[column.type] for column in images.columns}, _SAMPLE_ROWS)
+    driver.get_ready(Write(images.name, rows, "insert"))
 
 
 def _good_part(

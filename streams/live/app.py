@@ -6,8 +6,12 @@ Images are read by `flumen.streams.live.reader`, so Faust's consumer, producer, 
 import logging
 from typing import Any
 
+# What making and starting the app imports, which then waits for nothing.
 import faust
-import faust.transport.drivers.aiokafka  # what making the app imports, which then waits for nothing
+import faust.assignor.partition_assignor
+import faust.tables.sets
+import faust.transport.drivers.aiokafka
+import faust.worker
 from faust.app.base import BootStrategy
 
 from flumen.streams.live.concurrency import LIVE

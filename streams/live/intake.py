@@ -41,17 +41,19 @@ class MicroBatch:
 class IntakeOptions:
     """When a micro-batch is full, how much may be in hand, and how long things may take, in seconds.
 
-    `max_batch_size` messages or `max_batch_bytes` make a full batch; `max_batch_time_s` is how long a batch fills at
-    most while others are in hand; every `take_every_s` meanwhile it takes what has come. Batches that are not full are
-    handed over `hand_over_every_s` apart at least: each costs some 9 ms of CPU, however few images it has.
-    `max_in_flight_bytes` bounds the messages taken and not yet acknowledged, `max_message_bytes` is the size of one.
-    `pause_after_s` is how long the thread waits for somebody to take a batch before it polls, paused, for its group's
-    sake; `decoded_bytes` says what is kept of an image beside its message, for the model that is served now: what it
-    sees of the image and what it answers; `revoke_timeout_s` how long it finishes what is in hand of partitions that
-    are taken away. Commits are `commit_every_s` apart at least, and that often it is looked whether what is waited for
-    has come; the last ones are tried for `last_commit_s`. Every `look_every_s` it is looked how far the partitions are.
+    `max_batch_size` messages or `max_batch_bytes` make a full batch. The first one has `first_batch_size` messages at
+    most, and each after it twice as many: what runs for the first time takes long, and the first image would wait for
+    all beside it. `max_batch_time_s` is how long a batch fills at most while others are in hand; every `take_every_s`
+    meanwhile it takes what has come. Batches that are not full are handed over `hand_over_every_s` apart at least: each
+    costs some 9 ms of CPU. `max_in_flight_bytes` bounds the messages taken and not yet acknowledged,
+    `max_message_bytes` is the size of one. `pause_after_s` is how long the thread waits for somebody to take a batch
+    before it polls, paused, for its group's sake; `decoded_bytes` says what is kept of an image beside its message, for
+    the model that is served now: what it sees of the image and what it answers; `revoke_timeout_s` how long it finishes
+    what is in hand of partitions that are taken away. Commits are `commit_every_s` apart at least, and that often it is
+    looked whether what is waited for has come; the last ones are tried for `last_commit_s`. `look_every_s` is for lag.
     """
 
+    first_batch_size: int = 250
     max_batch_size: int = 1000
     max_batch_bytes: int = 16 * 1024 * 1024
     max_batch_time_s: float = 0.05
@@ -87,6 +89,7 @@ class Intake:
         self._ledger = ledger or OffsetLedger()
         self._commits = Commits(self._ledger)
         self._filling = Filling()
+        self._most = min(options.first_batch_size, options.max_batch_size)
         self._joined: GroupConsumer | None = None
         self._leaving = threading.Event()
         self._leave_by = float("inf")
@@ -151,9 +154,7 @@ class Intake:
         """Let what is in hand be finished, and commit it."""
         if not self._stay(self._ledger.wait_until_done, self._is_late):
             self.unfinished = self._ledger.open_spans()
-            log.warning(
-                "leaving with batches unfinished; they will be delivered again", batches=self.unfinished
-            )
+            log.warning("leaving with batches unfinished; they are delivered again", batches=self.unfinished)
         self._commit_the_last()
 
     def on_assign(self, partitions: Sequence[Partition]) -> None:
@@ -172,9 +173,8 @@ class Intake:
     def on_lost(self, partitions: Sequence[Partition]) -> None:
         """See `Member.on_lost`."""
         self._forget(partitions)
-        log.warning(
-            "partitions lost; what was in hand is delivered again", partitions=[p[1] for p in partitions]
-        )
+        numbers = [p[1] for p in partitions]
+        log.warning("partitions lost; what was in hand is delivered again", partitions=numbers)
 
     def on_commit_refused(self, partitions: Sequence[Partition]) -> None:
         """See `Member.on_commit_refused`."""
@@ -216,6 +216,7 @@ class Intake:
         raws, size = self._filling.cut(bounds)
         if not raws:
             return None
+        self._most = min(2 * self._most, self._options.max_batch_size)
         last_offsets = {(raw.topic, raw.partition): raw.offset for raw in raws}
         return MicroBatch(raws, self._ledger.take(last_offsets, size), self._clock())
 
@@ -224,7 +225,7 @@ class Intake:
         options = self._options
         room = options.max_in_flight_bytes - options.max_message_bytes - self._ledger.open_bytes()
         most_bytes = min(room, options.max_in_flight_bytes // LIVE.batches_in_hand, options.max_batch_bytes)
-        return Bounds(options.max_batch_size, most_bytes, options.decoded_bytes())
+        return Bounds(self._most, most_bytes, options.decoded_bytes())
 
     def _take(self, bounds: Bounds) -> None:
         """Take what has come, as much as there is room for however large it is: the first one in any case."""
@@ -296,5 +297,4 @@ class Intake:
             return
         self._look_at = now + self._options.look_every_s
         places = self._consumer.look()
-        lag = places.lag + len(self._filling)
-        self._pulse.observe(lag, self._ledger.open_spans(), places.waiting)
+        self._pulse.observe(places.lag + len(self._filling), self._ledger.open_spans(), places.waiting)

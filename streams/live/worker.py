@@ -18,6 +18,7 @@ import structlog
 from flumen.interceptor import Interceptor, load_chain, merge_columns
 from flumen.interceptor.chain import kept_bytes
 from flumen.interceptor.formats import formats
+from flumen.models.processes.verifier import Verifier
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.importing import without_collections
 from flumen.streams.kafka.brokers import KAFKA
@@ -48,8 +49,10 @@ Entered = TypeVar("Entered")
 MODEL_REPOSITORY = "the model repository"
 _PROCESSES = "the interception processes"
 
-_IMPORTED_MEANWHILE = ("control.worker.following", "live.agent", "live.app", "live.reader")
-"""With Faust, ONNX Runtime and what they import: a third of a second."""
+_CONTROL = ("control.worker.following",)
+"""Imported with ONNX Runtime while Kafka is asked for topics."""
+_LIVE_PATH = ("live.agent", "live.app", "live.reader")
+"""Imported with Faust, which takes a sixth of a second, while the control topic is read and the model is verified."""
 
 _CLOSE_S = 20.0
 """What commits and stores may take to close, beyond `stop_timeout_s`."""
@@ -113,18 +116,23 @@ class _Start:
         retry = Retry(metrics, self.pulse)
         interception = await retry.until_done(_PROCESSES, self._interception)
         opened.callback(interception.close)
+        verifier = Verifier()
+        opened.callback(verifier.close)
+        verifier.start()  # here, where its imports and those of this process take their time together
         columns = merge_columns(interceptor.columns for interceptor in self.chain)
         delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
         opened.push_async_callback(delivery.close)
         connecting = await opened.enter_async_context(begun(delivery.connect()))
         connecting.add_done_callback(_tell_refusal)
-        importing = await opened.enter_async_context(begun(asyncio.to_thread(_import_meanwhile)))
+        control_imported = await opened.enter_async_context(begun(asyncio.to_thread(_import, _CONTROL)))
         await self._make_topics(retry)
-        await importing
+        await control_imported
+        live_path_imported = await opened.enter_async_context(begun(asyncio.to_thread(_import, _LIVE_PATH)))
+        shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
+        control = await self._control(opened, retry, shadow, verifier)
+        await live_path_imported
         from flumen.streams.live.agent import Steps
 
-        shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
-        control = await self._control(opened, retry, shadow)
         await connecting
         dead_letters = DeadLetterWriter(settings.dead_topic, settings.producer_config())
         return Steps(control, shadow, interception, delivery, dead_letters, retry, metrics)
@@ -142,20 +150,24 @@ class _Start:
                 topics=packed,
             )
 
-    async def _control(self, opened: AsyncExitStack, retry: Retry, shadow: Shadow) -> "Control":
+    async def _control(
+        self, opened: AsyncExitStack, retry: Retry, shadow: Shadow, verifier: Verifier
+    ) -> "Control":
         from flumen.streams.control.worker.following import following
 
         async def follow() -> "Control":
             waiting = _Waiting(retry, asyncio.get_running_loop())
-            control = following(self.settings, self.metrics, shadow, self.hanging, waiting.until_done)
+            control = following(
+                self.settings, self.metrics, shadow, verifier, self.hanging, waiting.until_done
+            )
             return await opened.enter_async_context(off_the_loop(control, waiting.give_up))
 
         return await retry.until_done(KAFKA, follow)
 
 
-def _import_meanwhile() -> None:
+def _import(names: Sequence[str]) -> None:
     with without_collections():
-        for name in _IMPORTED_MEANWHILE:
+        for name in names:
             import_module(f"flumen.streams.{name}")
 
 
@@ -203,15 +215,16 @@ async def _run(start: _Start, stop: StopRequest) -> None:
             start.leaving.callback(leave_after(_START_S, 1))  # what was begun may hang
             raise failure
         steps = starting.result()
-        await opened.enter_async_context(begun(collect_cycles()))
-        await _until_stopped(start, steps, asked)
+        await _until_stopped(start, steps, opened, asked)
 
 
 async def _raise_what_ended(control: "Control") -> None:
     await asyncio.wrap_future(control.broken)  # raises what ended one of its threads
 
 
-async def _until_stopped(start: _Start, steps: "Steps", asked: "asyncio.Future[None]") -> None:
+async def _until_stopped(
+    start: _Start, steps: "Steps", opened: AsyncExitStack, asked: "asyncio.Future[None]"
+) -> None:
     from flumen.streams.live.agent import add_agent
     from flumen.streams.live.app import batch_channel, build_app
     from flumen.streams.live.reader import Reader
@@ -225,6 +238,7 @@ async def _until_stopped(start: _Start, steps: "Steps", asked: "asyncio.Future[N
     steps.metrics.in_flight.set_function(lambda: reader.in_flight_bytes)
     add_agent(app, channel, reader, steps)
     app.service(cast(Any, reader))
+    await opened.enter_async_context(begun(collect_cycles()))  # all that is there for good is there by now
     await app.start()
     pulse.ready()
     log.info("worker is ready", topic=settings.images_topic, group=settings.group_id)
@@ -259,6 +273,9 @@ def _consumer(
 ) -> KafkaConsumer:
     config = {
         "max.poll.interval.ms": int(settings.max_poll_interval_s * 1000),
+        # A group that has committed nothing waits so long before it asks where a partition begins. Each retry of
+        # anything else waits twice as long as the one before.
+        "retry.backoff.ms": 10,
         **settings.kafka_options().member_config(worker),
     }
     return KafkaConsumer(settings.images_topic, config, pulse, end)

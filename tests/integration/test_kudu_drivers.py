@@ -333,6 +333,19 @@ def test_rows_are_found_by_their_keys(driver: Driver, kudu_options: KuduOptions)
     assert driver.find(table.name, ["id"], ["nobody"]).num_rows == 0
 
 
+def test_getting_ready_writes_nothing(driver: Driver, kudu_options: KuduOptions) -> None:
+    table = Table(
+        f"{kudu_options.table_prefix}ready",
+        (TableColumn("id", "string", nullable=False, key=True), TableColumn("n", "int32")),
+    )
+    driver.create(table)
+    driver.get_ready(Write(table.name, rows(table, [{"id": "sample", "n": 1}]), "insert"))
+    driver.apply([Write(table.name, rows(table, [{"id": "stored", "n": 2}]), "insert")])
+    assert driver.find(table.name, ["id", "n"], ["sample", "stored"]).to_pylist() == [
+        {"id": "stored", "n": 2}
+    ]
+
+
 def test_a_chain_that_does_not_classify_stores_no_answers(
     kudu_options: KuduOptions, reader: KuduReader
 ) -> None:

@@ -11,6 +11,7 @@ from model_files import folding_file, manifest_for, small_model
 
 from flumen.models.errors import TooSlow, VerifierUnavailable
 from flumen.models.manifest import to_json
+from flumen.models.processes.verifier import Verifier
 from flumen.models.repository import CHAMPION, MANIFEST_FILE, MODEL_FILE, Repository
 from flumen.streams.control.records import ModelRef
 from flumen.streams.control.worker.loading import Loader
@@ -37,7 +38,7 @@ def repository(tmp_path: Path) -> Repository:
 @pytest.fixture
 def loader(repository: Repository) -> Iterator[Loader]:
     settings = Settings(models_root=repository.url, model_name="shapes", max_model_load_time_s=0.5)
-    with closing(Loader(settings, Metrics())) as loader:
+    with closing(Loader(settings, Metrics(), Verifier())) as loader:
         yield loader
 
 

@@ -17,6 +17,14 @@ MIB = 1024 * 1024
 
 def filled(decoded_bytes: int, message_bytes: int = 1, in_flight_bytes: int = 64 * MIB) -> tuple[int, int]:
     """Return how many messages a batch has, and how many batches there is room for while none is stored."""
+    batches = taken(1000, decoded_bytes, message_bytes, in_flight_bytes)
+    return len(batches[0].messages), len(batches)
+
+
+def taken(
+    first: int, decoded_bytes: int = 0, message_bytes: int = 1, in_flight_bytes: int = 64 * MIB
+) -> list[MicroBatch]:
+    """Return the batches that are taken of 5,000 messages, in ten turns at most."""
     topic = MemoryTopic("images", 1)
     content = bytes(message_bytes)
     for _ in range(5000):
@@ -30,6 +38,7 @@ def filled(decoded_bytes: int, message_bytes: int = 1, in_flight_bytes: int = 64
         return taken
 
     options = IntakeOptions(
+        first_batch_size=first,
         max_batch_time_s=600,
         max_in_flight_bytes=in_flight_bytes,
         commit_every_s=0,
@@ -43,7 +52,7 @@ def filled(decoded_bytes: int, message_bytes: int = 1, in_flight_bytes: int = 64
     intake.leave(0)  # so that it does not wait for room
     for _ in range(10):
         intake.turn()
-    return len(batches[0].messages), len(batches)
+    return batches
 
 
 def test_small_files_at_a_large_models_size_fill_a_batch_by_what_they_become() -> None:
@@ -74,3 +83,7 @@ def test_large_files_fill_a_batch_by_their_bytes_however_much_may_be_in_hand() -
     images, batches = filled(0, message_bytes=65_000, in_flight_bytes=1024 * MIB)
     assert (images - 1) * 65_000 <= IntakeOptions().max_batch_bytes < images * 65_500
     assert batches == 10
+
+
+def test_the_first_batches_are_smaller_so_that_the_first_image_is_stored_sooner() -> None:
+    assert [len(batch.messages) for batch in taken(250)] == [250, 500, 1000, 1000, 1000, 1000, 250]

@@ -154,6 +154,16 @@ def test_whoever_gives_up_waiting_leaves_no_helper_at_work(verifier: Verifier) -
     verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS)
 
 
+def test_one_that_was_started_before_is_the_one_that_is_asked() -> None:
+    with closing(Verifier()) as verifier:
+        verifier.start()
+        started = pid(verifier)
+        verifier.verify(CONTENT, MANIFEST, DEFAULT_LIMITS)
+        assert pid(verifier) == started
+    verifier.start()
+    assert verifier.helper_pid is None
+
+
 def test_closing_ends_a_busy_helper() -> None:
     verifier = Verifier()
     errors: list[ModelError] = []

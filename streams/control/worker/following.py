@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from flumen.models.processes.verifier import Verifier
 from flumen.models.slot import CurrentSlot, Serving
 from flumen.streams.control.records import DesiredState, Refused
 from flumen.streams.control.worker.loading import First, Loader
@@ -48,12 +49,18 @@ class Control:
 
 @contextmanager
 def following(
-    settings: Settings, metrics: Metrics, shadow: Shadow, hanging: list[str], until_done: UntilDone
+    settings: Settings,
+    metrics: Metrics,
+    shadow: Shadow,
+    verifier: Verifier,
+    hanging: list[str],
+    until_done: UntilDone,
 ) -> Iterator[Control]:
     """Read the control topic to its end and load the model it names; then follow it for the block.
 
     Threads that do not end with it, such as one that waits for a model's answer, are added to `hanging` by their names.
-    `until_done` makes a call until the model repository answers. Meanwhile the worker's status says that it starts.
+    Models have to pass `verifier`, which ends with this. `until_done` makes a call until the model repository answers.
+    Meanwhile the worker's status says that it starts.
 
     Raises:
         NoModel: there is no verified model to classify with.
@@ -75,7 +82,7 @@ def following(
         reader = ControlReader(settings, TopicReader(settings))
         stack.callback(reader.close)
         reader.read_to_end()
-        loader = until_done(partial(Loader, settings, metrics))
+        loader = until_done(partial(Loader, settings, metrics, verifier))
         stack.callback(loader.close)
 
         def begin() -> tuple[First, DesiredState | None, Refused | None]:

@@ -36,10 +36,11 @@ class Loader:
     A control record gives a version's number and the sha256 of its file; name and place are the settings'.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, verifier: Verifier) -> None:
+        """Make one. Every file has to pass `verifier`, which it closes at its end."""
         self._settings = settings
         self._metrics = metrics
-        self._verifier = Verifier()
+        self._verifier = verifier
         self._repository = Repository(
             settings.model_repository, limits=settings.verify_limits(), verifier=self._verifier
         )
