@@ -189,16 +189,17 @@ def _computed(
         rungs = halving_of(grid, wanted, may_choose=images.dataset.validation is not None)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
-    with tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder, Shown(len(wanted)) as shown:
-        arrays = images.in_files(Path(folder))
-        engine = Engine(store, images, arrays, grid.name, keeper, shown, processes or cores())
-        if rungs is None:
-            runs = engine.compute(wanted)
-        else:
-            runs = by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
-    if keeper.registered:
-        tell_index(settings, repository, *keeper.registered)
-    return runs
+    try:
+        with tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder, Shown(len(wanted)) as shown:
+            arrays = images.in_files(Path(folder))
+            engine = Engine(store, images, arrays, grid.name, keeper, shown, processes or cores())
+            if rungs is None:
+                return engine.compute(wanted)
+            return by_halving(wanted, rungs, lambda rung: engine.compute(shown.rung(rung)))
+    finally:
+        # Whatever ended it: they are registered, and are to be found.
+        if keeper.registered:
+            tell_index(settings, repository, *keeper.registered)
 
 
 def dataset_options(data: "GridData") -> "DatasetOptions":

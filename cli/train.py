@@ -94,6 +94,7 @@ def train(
     """
     from flumen.cli.training_progress import shown_rounds
     from flumen.models.names import check_name
+    from flumen.models.trainers.kept_rounds import keep_rounds
     from flumen.models.trainers.making import make_model
 
     settings = load_settings()
@@ -136,6 +137,7 @@ def train(
             if repository.alias(name, CHAMPION) is None:
                 repository.set_alias(name, CHAMPION, version)
             Reports(repository.url).keep(made.report_of(version))
+            keep_rounds(repository.url, name, version, made.rounds)
             if index:
                 tell_index(settings, repository, repository.manifest(name, version))
     if as_json:
