@@ -199,20 +199,21 @@ def compute_grid(
         rungs = halving_of(grid, wanted, may_choose=images.dataset.validation is not None)
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
-    with (
-        tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder,
-        open_engine(choice, trainer) as engine,
-        Shown(len(wanted)) as shown,
-    ):
-        arrays = images.in_files(Path(folder))
-        scheduler = Scheduler(store, images, arrays, grid.name, keeper, shown, engine)
-        if rungs is None:
-            runs = scheduler.compute(wanted)
-        else:
-            runs = by_halving(wanted, rungs, lambda rung: scheduler.compute(shown.rung(rung)))
-    if keeper.registered:
-        tell_index(settings, repository, *keeper.registered)
-    return runs
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder,
+            open_engine(choice, trainer) as engine,
+            Shown(len(wanted)) as shown,
+        ):
+            arrays = images.in_files(Path(folder))
+            scheduler = Scheduler(store, images, arrays, grid.name, keeper, shown, engine)
+            if rungs is None:
+                return scheduler.compute(wanted)
+            return by_halving(wanted, rungs, lambda rung: scheduler.compute(shown.rung(rung)))
+    finally:
+        # Whatever ended it: they are registered, and are to be found.
+        if keeper.registered:
+            tell_index(settings, repository, *keeper.registered)
 
 
 def _at_one_moment(grid: "Grid", store: "RunStore") -> "Grid":

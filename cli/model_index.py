@@ -7,7 +7,7 @@ import typer
 
 from flumen.cli.invocation import as_called
 from flumen.cli.output import AsJson, console, errors, iso_time, print_json, print_rows, printable
-from flumen.models.errors import ReportInvalid
+from flumen.models.errors import ModelError, ReportInvalid
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import Report
 from flumen.models.manifest import Manifest
@@ -48,7 +48,9 @@ def index(
 
 
 def tell_index(settings: Settings, repository: Repository, *manifests: Manifest) -> None:
-    """Write versions into the index. Where Solr does not take it now, say so: the repository has it all.
+    """Write versions into the index. Where Solr does not take it now, or a report cannot be read, say so.
+
+    The repository has it all.
 
     Where Solr is none of the stores that the setting `sinks` names, there is no index.
     """
@@ -57,14 +59,14 @@ def tell_index(settings: Settings, repository: Repository, *manifests: Manifest)
     if "solr" not in settings.sinks:
         return
     reports = Reports(repository.url)
-    entries = [_entry(each, reports) for each in manifests]
     try:
+        entries = [_entry(each, reports) for each in manifests]
         found = SolrModelIndex(settings.solr_options())
         try:
             found.put(entries)
         finally:
             found.close()
-    except StoreError as error:
+    except (StoreError, ModelError) as error:
         named = f"{', '.join(map(str, manifests))} {'is' if len(manifests) == 1 else 'are'}"
         said = f"{named} not in the index of models: {error}. Later, `flumen models index` makes up for it."
         errors.print(printable(as_called(said)), markup=False, highlight=False, soft_wrap=True)

@@ -113,6 +113,7 @@ def _of_model(
     from flumen.models.reports.model_page import ModelReport
     from flumen.models.reports.pictures import Pictures
     from flumen.models.repository import Repository
+    from flumen.models.trainers.kept_rounds import rounds_of
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
@@ -127,7 +128,8 @@ def _of_model(
         if pictures
         else (kept[0], Pictures())
     )
-    return ModelReport(manifest, found, shown), f"{manifest.name}-{manifest.version}.html"
+    rounds = rounds_of(repository.url, manifest.name, manifest.version)
+    return ModelReport(manifest, found, shown, rounds), f"{manifest.name}-{manifest.version}.html"
 
 
 def file_name(text: str) -> str:

@@ -14,6 +14,8 @@ import pytest
 import structlog
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
     from flumen.cli.testing import WorkerProcess
 
 # pytest-xdist gives its workers a width of 80 columns, and rich keeps for good what it finds at its import.
@@ -173,3 +175,50 @@ def png() -> bytes:
     buffer = io.BytesIO()
     Image.new("L", (28, 28), 200).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """A Chromium, for the tests of a file. While Playwright runs, its thread can run no other event loop."""
+    from chromium import fetched, installed
+    from playwright.sync_api import sync_playwright
+
+    chosen = installed() or fetched()
+    with sync_playwright() as started:
+        # Its sandbox needs rights that containers do not give; the pages are our own.
+        found = started.chromium.launch(
+            executable_path=chosen.program, env=dict(chosen.environment), args=["--no-sandbox"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def open_page(browser: "Browser") -> "Iterator[Callable[..., Page]]":
+    """Open an address in a window of its own, so wide, in `light` or `dark`.
+
+    In the end, no page may have said anything in its console, nor asked for what does not begin with its address.
+    """
+    heard: list[str] = []
+    contexts = []
+
+    def opened(address: str, width: int = 1400, colours: Any = "light", scripts: bool = True) -> "Page":
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=colours, java_script_enabled=scripts
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: heard.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: heard.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: heard.append(f"dialog: {dialog.message}"))
+        page.on(
+            "request",
+            lambda asked: asked.url.startswith(("data:", address)) or heard.append(f"request: {asked.url}"),
+        )
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert heard == []

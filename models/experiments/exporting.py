@@ -79,4 +79,4 @@ def export(
     )
     content, manifest, classifier = export_model(asked.name, task, trained, training, test)
     _, report = answers_and_report(classifier, manifest, test)
-    return Exported(content, replace(manifest, scores=scores_of(report)), report)
+    return Exported(content, replace(manifest, scores=scores_of(report)), report, trained.rounds)

@@ -9,6 +9,7 @@ from flumen.models.evaluation.report import Report
 from flumen.models.experiments.run import Measures, Round, State
 from flumen.models.experiments.setting import Value
 from flumen.models.manifest import Manifest
+from flumen.models.trainers.trainer import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,10 @@ class Export:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """A model and the report on it, both without a version; or why there is none."""
+    """A model, the report on it, both without a version, and the rounds it took; or why there is none."""
 
     content: bytes = b""
     manifest: Manifest | None = None
     report: Report | None = None
+    rounds: tuple[Progress, ...] = ()
     error: str | None = None

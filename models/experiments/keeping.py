@@ -1,7 +1,7 @@
 """Which runs' models go into the repository, and how they get there."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from flumen.models.errors import ModelError
@@ -11,8 +11,18 @@ from flumen.models.experiments.jobs import Export, Exported
 from flumen.models.experiments.run import Run
 from flumen.models.manifest import Manifest
 from flumen.models.repository import Repository
+from flumen.models.trainers.kept_rounds import keep_rounds
 
 Keep = Literal["best", "all", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A model that is registered; `missing`: why its report does not stand beside it, None where it does."""
+
+    version: int
+    sha256: str
+    missing: str | None = None
 
 
 class Keeper:
@@ -56,8 +66,8 @@ class Keeper:
             {"run": run.run_id, "experiment": run.experiment},
         )
 
-    def register(self, exported: Exported) -> tuple[int, str]:
-        """Register a model, and keep the report on it; return its version and its sha256.
+    def register(self, exported: Exported) -> Kept:
+        """Register a model, and keep the report on it beside it.
 
         One that is there already is not registered again.
 
@@ -67,16 +77,27 @@ class Keeper:
         manifest = exported.manifest
         if manifest is None:
             raise ModelError(f"its model cannot be exported: {exported.error}")
-        for version in reversed(self._repository.versions(self._name)):
-            # Whoever was killed between the registration and the run's end has left it here.
-            if self._repository.manifest(self._name, version).sha256 == manifest.sha256:
-                self._note(version, exported)
-                return version, manifest.sha256
-        version = self._repository.register(exported.content, manifest)
-        self._note(version, exported)
-        return version, manifest.sha256
+        version = self._version_of(manifest)
+        if version is None:
+            version = self._repository.register(exported.content, manifest)
+        # From here on it is there, whatever becomes of what stands beside it.
+        self.registered.append(replace(manifest, version=version))
+        return Kept(version, manifest.sha256, self._keep_beside(version, exported))
 
-    def _note(self, version: int, exported: Exported) -> None:
-        if exported.report is not None:
-            Reports(self._repository.url).keep(replace(exported.report, version=version))
-        self.registered.append(self._repository.manifest(self._name, version))
+    def _version_of(self, manifest: Manifest) -> int | None:
+        """Return the version of a model that is there: whoever was killed before the run's end has left it."""
+        for version in reversed(self._repository.versions(self._name)):
+            if self._repository.manifest(self._name, version).sha256 == manifest.sha256:
+                return version
+        return None
+
+    def _keep_beside(self, version: int, exported: Exported) -> str | None:
+        """Keep the report and the rounds; return why not, if they cannot be kept."""
+        url, model = self._repository.url, f"{self._name}@{version}"
+        try:
+            if exported.report is not None:
+                Reports(url).keep(replace(exported.report, version=version))
+            keep_rounds(url, self._name, version, exported.rounds)
+        except ModelError as error:
+            return f"{model} was registered without its report: {error}. `flumen evaluate {model}` makes one"
+        return None

@@ -162,14 +162,14 @@ class Scheduler:
     def _register(self, run_id: str, exported: Exported) -> None:
         run = self._in_hand[run_id]
         try:
-            version, sha256 = self.keeper.register(exported)
+            kept = self.keeper.register(exported)
         except ModelError as error:
             self._end(run_id, error=f"the model was not kept: {error}")
             return
         name = exported.manifest.name if exported.manifest else None
-        self._in_hand[run_id] = replace(run, model=name, model_version=version, model_sha256=sha256)
+        self._in_hand[run_id] = replace(run, model=name, model_version=kept.version, model_sha256=kept.sha256)
         self.keeper.know([self._in_hand[run_id]])
-        self._end(run_id)
+        self._end(run_id, **({"error": kept.missing} if kept.missing else {}))
 
     def _end(self, run_id: str, **changes: object) -> None:
         """Write what came of a run. It stays in hand until that is done."""

@@ -73,7 +73,16 @@ def confusion_plot(confusion: Confusion, opens: Container[tuple[int, int]] = ())
             if (known, predicted) in opens:
                 target = f"#{cell_id(known, predicted)}"
                 parts.append(
-                    element("a", element("title", said), cell, href=target, aria_label=said, class_="cell")
+                    element(
+                        "a",
+                        element("title", said),
+                        cell,
+                        href=target,
+                        aria_label=said,
+                        class_="cell",
+                        data_row=row,
+                        data_column=column,
+                    )
                 )
             else:
                 parts.append(element("g", element("title", said), cell))

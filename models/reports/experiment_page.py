@@ -11,7 +11,7 @@ from flumen.models.reports.experiment_plots import (
     TONES,
     Group,
     RunKey,
-    curves_plot,
+    curves_plots,
     grid_plot,
     groups_of,
     key_of,
@@ -46,7 +46,7 @@ class ExperimentReport:
     def plots(self) -> list[Plot]:
         """Return all plots of the page."""
         plots = [plot for group in self._groups() for plot in _plots_of(group, {})]
-        return [*plots, curves_plot(self._with_curves(), CHOSEN)] if self._with_curves() else plots
+        return [*plots, *curves_plots(self._with_curves(), CHOSEN)]
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the best runs."""
@@ -64,9 +64,8 @@ class ExperimentReport:
             titles.append(("grid", "Rate and seed"))
         with_curves = self._with_curves()
         if with_curves:
-            parts.append(
-                section("curves", "How they learnt", figure(curves_plot(with_curves, CHOSEN), "large"))
-            )
+            drawn = (figure(plot, "large") for plot in curves_plots(with_curves, CHOSEN))
+            parts.append(section("curves", "How they learnt", element("div", *drawn, class_="sides")))
             titles.append(("curves", "How they learnt"))
         parts.append(section("runs", "Runs", self._runs(places)))
         return page(f"Experiment {self.name}", parts, [*titles, ("runs", "Runs")])
@@ -75,7 +74,11 @@ class ExperimentReport:
         return groups_of(self.runs)[:MOST_GROUPS]
 
     def _with_curves(self) -> list[Run]:
-        return [run for run in self.runs if any(one.accuracy is not None for one in run.curves)]
+        return [
+            run
+            for run in self.runs
+            if any(one.accuracy is not None or one.loss is not None for one in run.curves)
+        ]
 
     def _header(self) -> Markup:
         counts = Counter(run.state for run in self.runs)

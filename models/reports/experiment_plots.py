@@ -98,7 +98,8 @@ def grid_plot(group: Group, places: Mapping[RunKey, str]) -> Plot:
             cell = joined(element("title", said), _shaded(_LEFT + column * _CELL, top, run.accuracy, errors))
             place = places.get(key_of(run))
             if place:
-                parts.append(element("a", cell, href=f"#{place}", aria_label=said, class_="cell"))
+                at: dict[str, str | float] = {"data_row": row, "data_column": column}
+                parts.append(element("a", cell, href=f"#{place}", aria_label=said, class_="cell", **at))
             else:
                 parts.append(element("g", cell))
         known = group.accuracies(rate)
@@ -174,39 +175,45 @@ def cliff_in_words(rates: Sequence[float], means: Sequence[float]) -> str:
     )
 
 
-def curves_plot(runs: Sequence[Run], chosen: int) -> Plot:
-    """Return the accuracy of runs over their rounds; the first `chosen` of them stand out, others on request."""
-    known = [
-        (run, [(one.number, one.accuracy) for one in run.curves if one.accuracy is not None]) for run in runs
+def curves_plots(runs: Sequence[Run], chosen: int) -> list[Plot]:
+    """Return accuracy and loss of runs over their rounds, of what is known; the first `chosen` of them stand out."""
+    accuracy = [
+        [(one.number, one.accuracy) for one in run.curves if one.accuracy is not None] for run in runs
     ]
-    points = [point for _, each in known for point in each]
-    low = math.floor(10 * min((accuracy for _, accuracy in points), default=0.0)) / 10
-    last = max((number for number, _ in points), default=1)
-    field = Field(
-        Axis("rounds", min((n for n, _ in points), default=0), last),
-        Axis("accuracy on the validation part", low, 1),
-        420,
-        280,
-    )
-    marks = []
-    for place, (run, each) in enumerate(known):
-        class_ = f"run tone-{place % TONES}{' chosen' if place < chosen else ''}"
-        line = field.line(each, class_, data_run=place)
-        marks.append(element("g", element("title", shortened(run.run_id)), line))
-    # What is drawn last lies on top: the best.
-    marks.reverse()
+    losses = [[(one.number, one.loss) for one in run.curves if one.loss is not None] for run in runs]
+    low = math.floor(10 * min((value for each in accuracy for _, value in each), default=0.0)) / 10
+    high = max((value for each in losses for _, value in each), default=1.0)
+    named = [
+        ("curves", "Accuracy on the validation part", accuracy, Axis("accuracy, validation part", low, 1)),
+        ("losses", "Loss", losses, Axis("mean loss of the round", 0, high or 1.0)),
+    ]
     rows = [
         (run.run_id, one.number, one.loss, one.accuracy, one.seconds)
-        for run, _ in known[:chosen]
+        for run in runs[:chosen]
         for one in run.curves
     ]
-    return Plot(
-        "curves",
-        "Learning curves",
-        field.drawn(*marks, name="Accuracy on the validation part over the rounds"),
-        Table(("run", "round", "loss", "accuracy", "seconds"), rows),
-        "Choose runs in the table below; the best are chosen.",
-    )
+    table = Table(("run", "round", "loss", "accuracy", "seconds"), rows)
+    note = "Choose runs in the table below; the best are chosen."
+    plots = []
+    for name, title, curves, axis in named:
+        numbers = [number for each in curves for number, _ in each]
+        if numbers:
+            field = Field(Axis("rounds", min(numbers), max(numbers)), axis, 420, 280)
+            marks = _run_lines(field, runs, curves, chosen)
+            plots.append(Plot(name, title, field.drawn(*marks, name=f"{title} over the rounds"), table, note))
+    return plots
+
+
+def _run_lines(
+    field: Field, runs: Sequence[Run], curves: Sequence[Sequence[tuple[int, float]]], chosen: int
+) -> list[Markup]:
+    """Return a line a run; what is drawn last lies on top: the best."""
+    lines = []
+    for place, (run, each) in enumerate(zip(runs, curves, strict=True)):
+        class_ = f"run tone-{place % TONES}{' chosen' if place < chosen else ''}"
+        line = field.line(each, class_, data_run=place)
+        lines.append(element("g", element("title", shortened(run.run_id)), line))
+    return lines[::-1]
 
 
 def _shaded(x: float, y: float, accuracy: float | None, errors: Sequence[float]) -> Markup:

@@ -10,27 +10,37 @@ from flumen.models.evaluation.report import Report
 from flumen.models.manifest import Manifest
 from flumen.models.reports.confusion import cell_id, confusion_of, confusion_plot
 from flumen.models.reports.markup import Markup, element, joined, outside, shortened
-from flumen.models.reports.model_plots import reliability_plot, robustness_plots
+from flumen.models.reports.model_plots import reliability_plot, robustness_plots, training_plots
 from flumen.models.reports.page import page, section
 from flumen.models.reports.pictures import MOST_LISTED, Pictures
 from flumen.models.reports.plot import Plot, Table, figure, filtered, table
+from flumen.models.trainers.trainer import Progress
 
 _CHANCE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """What a page is made of. Without pictures (`Pictures()`), images are named by their ids."""
+    """What a page is made of. Without pictures (`Pictures()`), images are named by their ids.
+
+    `rounds`: those of its training, where they were kept.
+    """
 
     manifest: Manifest
     report: Report
     pictures: Pictures = field(default_factory=Pictures)
+    rounds: Sequence[Progress] = ()
 
     def plots(self) -> list[Plot]:
         """Return all plots of the page."""
         robustness = self.report.robustness
         curves = robustness_plots(robustness) if robustness else []
-        return [self._confusion(), reliability_plot(self.report.reliability), *curves]
+        return [
+            self._confusion(),
+            reliability_plot(self.report.reliability),
+            *training_plots(self.rounds),
+            *curves,
+        ]
 
     def html(self) -> str:
         """Return the page, as it is to be written in UTF-8."""
@@ -38,6 +48,7 @@ class ModelReport:
             ("mistakes", "Mistakes", self._mistakes()),
             ("suspects", "Labels that may be wrong", self._suspects()),
             ("classes", "Classes", self._classes()),
+            ("training", "How it learnt", self._training()),
             ("robustness", "Changing input", self._robustness()),
             ("against", "Other models", self._against()),
             ("made", "How it was made", self._made()),
@@ -143,6 +154,10 @@ class ModelReport:
         rows = [(one.label, one.images, one.precision, one.recall, one.f1) for one in self.report.classes]
         of = Table(("class", "images", "precision", "recall", "F1"), rows, sortable=True)
         return filtered("class-table", "Filter the classes", of)
+
+    def _training(self) -> Markup | None:
+        plots = [figure(plot, "middling") for plot in training_plots(self.rounds)]
+        return element("div", *plots, class_="sides") if plots else None
 
     def _robustness(self) -> Markup | None:
         robustness = self.report.robustness

@@ -1,12 +1,52 @@
-"""The plots of one evaluation: reliability, limits in the presence of changing input."""
+"""The plots of one model: how it learnt, reliability, limits in the presence of changing input."""
+
+import math
+from collections.abc import Sequence
 
 from flumen.models.evaluation.calibration import Reliability
 from flumen.models.evaluation.robustness import Curve, Robustness
 from flumen.models.reports.axes import Axis, Field
 from flumen.models.reports.markup import Markup, element, joined
 from flumen.models.reports.plot import Number, Plot, Table
+from flumen.models.trainers.trainer import Progress
 
 _SMALL = (300, 210)
+_MOST_POINTS = 60
+"""Rounds that have a point each; of more, a line is seen better."""
+
+
+def training_plots(rounds: Sequence[Progress]) -> list[Plot]:
+    """Return loss and accuracy on the validation part over the rounds of a training, of what is known."""
+    losses = [(one.number, one.loss) for one in rounds if one.loss is not None]
+    accuracies = [(one.number, one.accuracy) for one in rounds if one.accuracy is not None]
+    highest = max((loss for _, loss in losses), default=1.0) or 1.0
+    lowest = math.floor(10 * min((accuracy for _, accuracy in accuracies), default=0.0)) / 10
+    named = [
+        ("training-loss", "Loss", losses, Axis("mean loss of the round", 0, highest)),
+        (
+            "training-accuracy",
+            "Accuracy on the validation part",
+            accuracies,
+            Axis("accuracy", min(lowest, 0.9), 1),
+        ),
+    ]
+    return [_over_rounds(*each) for each in named if each[2]]
+
+
+def _over_rounds(name: str, title: str, points: Sequence[tuple[int, float]], axis: Axis) -> Plot:
+    field = Field(Axis("rounds", points[0][0], points[-1][0]), axis, 420, 260)
+    marks = [field.line(points, "curve")]
+    for number, value in points if len(points) <= _MOST_POINTS else points[-1:]:
+        x, y = field.at(number, value)
+        said = element("title", f"round {number:,}: {value:.4f}")
+        marks.append(element("g", said, element("circle", cx=x, cy=y, r=3, class_="point")))
+    return Plot(
+        name,
+        title,
+        field.drawn(*marks, name=f"{title} over the rounds of training"),
+        Table(("round", title.lower()), list(points)),
+        f"Last: {points[-1][1]:.4f}, after {points[-1][0]:,} rounds.",
+    )
 
 
 def reliability_plot(reliability: Reliability) -> Plot:

@@ -46,12 +46,16 @@ for (const box of document.querySelectorAll("input[data-shows]")) {
     }
   });
 }
-// The arrow keys go from cell to cell of a heat map, as Tab does.
+// The arrow keys go to the next cell of a heat map in their direction, in its row or column.
 document.addEventListener("keydown", (event) => {
   const cell = event.target.closest?.("a.cell");
-  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
-  if (!cell || !step) return;
-  const cells = [...cell.closest("svg").querySelectorAll("a.cell")];
-  const next = cells[cells.indexOf(cell) + step];
-  if (next) { event.preventDefault(); next.focus(); }
+  const [along, step] = {ArrowRight: ["column", 1], ArrowLeft: ["column", -1], ArrowDown: ["row", 1], ArrowUp: ["row", -1]}[event.key] ?? [];
+  if (!cell || !along || event.altKey || event.ctrlKey || event.metaKey) return;
+  const across = along === "row" ? "column" : "row";
+  const distance = (other) => step * (other.dataset[along] - cell.dataset[along]);
+  const next = [...cell.closest("svg").querySelectorAll("a.cell")]
+    .filter((other) => other.dataset[across] === cell.dataset[across] && distance(other) > 0)
+    .sort((one, two) => distance(one) - distance(two))[0];
+  event.preventDefault();
+  next?.focus();
 });

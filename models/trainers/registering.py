@@ -1,8 +1,9 @@
-"""How a model that was made comes into a repository: with its report, and as the champion where it is the first."""
+"""How a model comes into a repository: with its report and its rounds, and as the champion where it is the first."""
 
 from flumen.models.evaluation.kept import Reports
 from flumen.models.manifest import Manifest
 from flumen.models.repository import CHAMPION, Repository
+from flumen.models.trainers.kept_rounds import keep_rounds
 from flumen.models.trainers.making import Made
 
 
@@ -17,4 +18,5 @@ def register(made: Made, repository: Repository) -> Manifest:
     if repository.alias(name, CHAMPION) is None:
         repository.set_alias(name, CHAMPION, version)
     Reports(repository.url).keep(made.report_of(version))
+    keep_rounds(repository.url, name, version, made.rounds)
     return repository.manifest(name, version)

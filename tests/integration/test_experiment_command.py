@@ -21,6 +21,8 @@ from flumen.models.experiments.run_store import RunStore
 from flumen.replay.errors import BadQuery
 from flumen.replay.sql import query
 from flumen.stores.kudu import KuduReader, KuduRuns
+from flumen.stores.solr import SolrModelIndex
+from flumen.stores.solr.search import Search
 
 GRID = """
 name = "few"
@@ -34,7 +36,7 @@ hidden = [[300]]
 epochs = 120
 """
 
-FEW = ("--processes", "1", "--keep", "none")
+FEW = ("--processes", "1")
 
 
 @pytest.fixture
@@ -52,11 +54,13 @@ def store(settings: Any) -> Iterator[RunStore]:
 
 
 @pytest.fixture
-def start(settings: Any, grid: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]]:
+def start(settings: Any, grid: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     started: list[subprocess.Popen[str]] = []
 
-    def begin(verb: str) -> "subprocess.Popen[str]":
+    def begin(verb: str, keep: str = "none") -> "subprocess.Popen[str]":
+        root = str(grid.parent / "models")
         command = [sys.executable, "-m", "flumen", "experiment", verb, str(grid), *FEW]
+        command += ["--keep", keep, "--root", root]
         started.append(
             subprocess.Popen(
                 command, stderr=subprocess.PIPE, text=True, env={**os.environ, **environment_of(settings)}
@@ -90,14 +94,18 @@ def done(store: RunStore) -> dict[str, Run]:
     return {run.run_id: run for run in store.list("few") if run.stands}
 
 
+def kept(store: RunStore) -> set[str]:
+    return {run.reference for run in done(store).values() if run.reference}
+
+
 def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
     start: Any, store: RunStore, grid: Path, run_flumen: Any, wait_until: Any, ask: Any, settings: Any
 ) -> None:
     with pytest.raises(RunNotFound):
         ask("resume", str(grid))
 
-    first = start("run")
-    wait_until(lambda: len(done(store)) >= 1, "a run that stands", first.poll)
+    first = start("run", "best")
+    wait_until(lambda: kept(store), "a run that stands with its model", first.poll)
     first.send_signal(signal.SIGINT)
     _, said = first.communicate()
     assert first.returncode == 130
@@ -105,6 +113,10 @@ def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
     assert {run.state for run in store.list("few")} <= {"done", "diverged", "failed"}
     before = done(store)
     assert len(before) < 8
+    # What was registered is to be found, although the experiment did not come to its end.
+    index = SolrModelIndex(settings.solr_options())
+    assert kept(store) <= {row["id"] for row in index.find(Search(rows=100)).rows}
+    index.close()
 
     second = start("resume")
     wait_until(lambda: len(done(store)) > len(before), "one more that stands", second.poll)
@@ -114,7 +126,7 @@ def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
     wait_until(lambda: not any(map(_runs, children)), "the end of its processes")
     before = done(store)
 
-    third = run_flumen("experiment", "resume", str(grid), "--json", *FEW)
+    third = run_flumen("experiment", "resume", str(grid), "--json", "--keep", "none", *FEW)
     assert third.returncode == 0, third.stderr
     runs = json.loads(third.stdout)
     assert [run["state"] for run in runs] == ["done", "diverged"] * 4

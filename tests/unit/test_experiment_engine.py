@@ -29,6 +29,8 @@ from flumen.models.experiments.run_table import MemoryRunTable
 from flumen.models.experiments.scheduler import Scheduler
 from flumen.models.experiments.search import settings_of
 from flumen.models.repository import Repository
+from flumen.models.storage import LocalFolder
+from flumen.models.trainers.kept_rounds import rounds_of
 from flumen.models.trainers.trainer import find_trainer
 
 TRAINER = find_trainer("network")
@@ -138,6 +140,33 @@ def test_every_run_is_computed_once_and_one_that_diverged_is_a_result(
     assert manifest.scores.accuracy == (best.test.accuracy if best.test else None)
     [report] = Reports(repository.url).of(manifest.name, manifest.version)
     assert scores_of(report) == manifest.scores
+    rounds = rounds_of(repository.url, manifest.name, manifest.version)
+    assert [(one.number, one.loss, one.accuracy) for one in rounds] == [
+        (one.number, one.loss, one.accuracy) for one in best.curves
+    ]
+
+
+def test_a_model_whose_report_cannot_be_kept_is_registered_all_the_same(
+    engine: Callable[..., Scheduler], tmp_path: Path
+) -> None:
+    # A version's folder has a file where the folder of its reports would be.
+    def in_the_way() -> None:
+        publish = LocalFolder.publish
+        patch.setattr(
+            LocalFolder,
+            "publish",
+            lambda folder, path, files: publish(folder, path, {**files, "report": b""}),
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        made = engine(Watching(in_the_way), keep="all")
+        runs = made.compute(settings(LONG.replace("30", "3"))[:1])
+    assert [run.state for run in runs] == ["done"]
+    assert runs[0].reference == "few@1"
+    assert "few@1 was registered without its report" in str(runs[0].error)
+    assert "`flumen evaluate few@1`" in str(runs[0].error)
+    assert [each.version for each in made.keeper.registered] == [1]
+    assert Repository(str(tmp_path / "models")).versions("few") == [1]
 
 
 def test_a_trainer_that_cannot_learn_so_has_failed_and_not_diverged(

@@ -86,7 +86,9 @@ def test_the_best_come_first_with_their_curves_and_all_runs_are_there():
     assert len(page.scripts) == 1
     assert "<b>was no number</b>" in page.text
     boxes = [each for each in page.all("input") if each.get("type") == "checkbox"]
-    lines = {each["data-run"]: each["class"] or "" for each in page.all("polyline") if "data-run" in each}
+    drawn = [(each["data-run"], each["class"]) for each in page.all("polyline") if "data-run" in each]
+    lines = {run: class_ or "" for run, class_ in drawn}
+    assert len(drawn) == 2 * len(lines) == 2 * len(set(drawn))  # accuracy and loss, in the same colour
     assert {box["data-shows"] for box in boxes} == set(lines)
     assert (
         sum("checked" in box for box in boxes) == CHOSEN == sum("chosen" in each for each in lines.values())
@@ -115,7 +117,7 @@ def test_an_experiment_without_a_result_has_a_page(state):
 
 def test_each_plot_as_png():
     plots = ExperimentReport("table", runs()).plots()
-    assert [plot.name for plot in plots] == ["grid-10", "rates-10", "curves"]
+    assert [plot.name for plot in plots] == ["grid-10", "rates-10", "curves", "losses"]
     for plot in plots:
         with Image.open(io.BytesIO(png(plot))) as picture:
             assert len(picture.convert("RGB").getcolors(1_000_000) or []) > 20
@@ -126,7 +128,7 @@ def test_of_more_rates_than_can_be_looked_at_there_is_no_grid():
         replace(made(0.01, 100), run_id=f"10_100_{n}", parameters={"rate": n / 1e3})
         for n in range(1, MOST_LINES + 2)
     ]
-    assert [plot.name for plot in ExperimentReport("many", many).plots()] == ["rates-10", "curves"]
+    assert [plot.name for plot in ExperimentReport("many", many).plots()] == ["rates-10", "curves", "losses"]
 
 
 @pytest.mark.parametrize(("low", "high", "ticks"), [(1e-5, 1.0, 6), (0.0015, 0.024, 4), (0.011, 0.012, 2)])

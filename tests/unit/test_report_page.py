@@ -24,6 +24,7 @@ from flumen.models.reports.markup import MOST_SIGNS, element, outside, shortened
 from flumen.models.reports.model_page import ModelReport
 from flumen.models.reports.pictures import Pictures, choose
 from flumen.models.reports.png import SCALE, png
+from flumen.models.trainers.trainer import Progress
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -33,6 +34,9 @@ HOSTILE = [
     "</style></script><!-- ",
     "tab\tnull\x00bell\x07",
 ]
+
+
+ROUNDS = (Progress(1, 3, 0.9, 0.5, 1.0), Progress(2, 3, None, None, 2.0), Progress(3, 3, 0.25, 0.875, 3.0))
 
 
 def robustness() -> Robustness:
@@ -50,7 +54,7 @@ def page_of(answers: Answers) -> tuple[Report, Pictures, str]:
     manifest, report = small_model()[1], report_of(answers)
     pixels = np.random.default_rng(3).integers(0, 256, (len(answers), 8, 9), dtype=np.uint8)
     pictures = choose(report, answers, pixels)
-    return report, pictures, ModelReport(manifest, report, pictures).html()
+    return report, pictures, ModelReport(manifest, report, pictures, ROUNDS).html()
 
 
 def test_the_page_is_whole_and_shows_the_numbers_of_the_report():
@@ -177,10 +181,26 @@ def test_a_model_without_mistakes_has_a_page():
     assert "Labels that may be wrong" not in page.text
 
 
+def test_how_it_learnt_is_shown_where_it_is_known():
+    report, pictures, html = page_of(random_answers(60))
+    page = PageRead(html)
+    assert "Last: 0.2500, after 3 rounds." in page.text
+    assert "Last: 0.8750, after 3 rounds." in page.text
+    assert "How it learnt" not in ModelReport(small_model()[1], report, pictures).html()
+    only_loss = ModelReport(small_model()[1], report, pictures, (Progress(1, 1, 0.5, None, 1.0),)).plots()
+    assert [plot.name for plot in only_loss if "training" in plot.name] == ["training-loss"]
+
+
 def test_each_plot_as_png():
     report, pictures, _ = page_of(random_answers(100))
-    plots = ModelReport(small_model()[1], report, pictures).plots()
-    assert [plot.name for plot in plots] == ["confusion", "reliability", "robustness-noise"]
+    plots = ModelReport(small_model()[1], report, pictures, ROUNDS).plots()
+    assert [plot.name for plot in plots] == [
+        "confusion",
+        "reliability",
+        "training-loss",
+        "training-accuracy",
+        "robustness-noise",
+    ]
     for plot in plots:
         box = re.search(r'viewBox="0 0 (\d+) (\d+)"', plot.svg)
         assert box is not None
