@@ -15,12 +15,16 @@ _FEWEST_TICKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """Values from `low` to `high`, by their logarithm or as they are; `name` says what they are, with the unit."""
+    """Values from `low` to `high`, by their logarithm or as they are; `name` says what they are, with the unit.
+
+    `whole`: there is nothing between whole numbers, so no tick either.
+    """
 
     name: str
     low: float
     high: float
     logarithmic: bool = False
+    whole: bool = False
 
     def share(self, value: float) -> float:
         """Return where a value lies between the ends, 0 to 1."""
@@ -40,7 +44,8 @@ class Axis:
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * times for times in (1, 2, 5, 10) if power * times >= rough * (1 - 1e-9))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
-        return [number * step for number in range(first, last + 1)]
+        ticks = [number * step for number in range(first, last + 1)]
+        return [tick for tick in ticks if round(tick, 9).is_integer()] if self.whole else ticks
 
     def _logarithmic_ticks(self) -> list[float]:
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)

@@ -198,7 +198,7 @@ def curves_plots(runs: Sequence[Run], chosen: int) -> list[Plot]:
     for name, title, curves, axis in named:
         numbers = [number for each in curves for number, _ in each]
         if numbers:
-            field = Field(Axis("rounds", min(numbers), max(numbers)), axis, 420, 280)
+            field = Field(Axis("rounds", min(numbers), max(numbers), whole=True), axis, 420, 280)
             marks = _run_lines(field, runs, curves, chosen)
             plots.append(Plot(name, title, field.drawn(*marks, name=f"{title} over the rounds"), table, note))
     return plots

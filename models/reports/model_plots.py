@@ -34,7 +34,7 @@ def training_plots(rounds: Sequence[Progress]) -> list[Plot]:
 
 
 def _over_rounds(name: str, title: str, points: Sequence[tuple[int, float]], axis: Axis) -> Plot:
-    field = Field(Axis("rounds", points[0][0], points[-1][0]), axis, 420, 260)
+    field = Field(Axis("rounds", points[0][0], points[-1][0], whole=True), axis, 420, 260)
     marks = [field.line(points, "curve")]
     for number, value in points if len(points) <= _MOST_POINTS else points[-1:]:
         x, y = field.at(number, value)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from flumen.models.reports.markup import Markup, element, joined, outside, shortened
 
 _DIGITS = 4
+_LONG = 24
+"""A text of more characters has a wide column, so that it does not become a high one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def _cell(cell: Cell) -> Markup:
     if isinstance(cell, Markup):
         return element("td", cell)
     if isinstance(cell, str):
-        return element("td", outside(cell))
+        return element("td", outside(cell), class_="long" if len(cell) > _LONG else None)
     if not isinstance(cell, Number):
         cell = Number(f"{cell:,}" if isinstance(cell, int) else f"{cell:,.{_DIGITS}f}", cell)
     return element("td", cell.text, class_="number", data_value=repr(cell.value))

@@ -138,6 +138,12 @@ def test_a_logarithmic_axis_has_round_ticks_within_it(low, high, ticks):
     assert all(low * 0.999 <= tick <= high * 1.001 for tick in found)
 
 
+def test_an_axis_of_whole_numbers_has_no_tick_between_them():
+    assert Axis("rounds", 1, 3, whole=True).ticks() == [1, 2, 3]
+    assert Axis("rounds", 1, 3).ticks() == [1, 1.5, 2, 2.5, 3]
+    assert Axis("rounds", 0, 40, whole=True).ticks() == [0, 10, 20, 30, 40]
+
+
 @pytest.mark.parametrize("hostile", ["../../etc/passwd", "/tmp/x", ".hidden", "a\0b", "x" * 10_000, ""])
 def test_no_name_leads_out_of_the_folder(hostile):
     name = file_name(hostile)
