@@ -13,7 +13,7 @@ SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-quick cost faults fuzz lock clean
+.PHONY: help demo test check bench bench-quick article cost faults fuzz lock clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure speed, delays, CPU, memory agai
 
 bench-quick: $(VENV)/.ready ## Measure the ratios that must not fall, in under 3 minutes: before a commit to the hot path
 	$(BIN)/python -m bench.quick
+
+article: $(VENV)/.ready ## Train the article's settings that do not stand yet (25 runs in all), and write docs/article.md
+	$(BIN)/python -m bench.article
 
 cost: $(VENV)/.ready ## Measure what each interceptor costs an image
 	$(BIN)/python -m bench.interceptors
