@@ -1,8 +1,9 @@
 """The article's grid of 140 settings on this machine: a slice of it measured, the rest by arithmetic.
 
 Settings from all over the grid run for few epochs, by as many processes as there are cores, with their runs in Kudu and
-their models in a repository. How long a run has a process in hand, from its claim to its end, is a sum of what every
-run takes and of its epochs; both come of two numbers of epochs. The images to choose by are a tenth, as halving wants.
+their models in a repository. How long training takes, for two numbers of epochs, says what an epoch takes; whatever
+else a process has a run in hand for, from its claim to its end, counts once a run. That is a little too much: among few
+runs, more are the best so far and have their models registered. The images to choose by are a tenth, as halving wants.
 """
 
 import math
@@ -91,10 +92,9 @@ def extrapolate(masters: str) -> Extrapolated:
         with tempfile.TemporaryDirectory(prefix="flumen-bench-") as folder:
             arrays = images.in_files(_made(Path(folder) / "arrays"))
             keeper = Keeper(Repository(Path(folder) / "models"), grid.model, "best", images)
-            scheduler = Scheduler(
-                store, images, arrays, grid.name, keeper, _Unwatched(), LocalEngine(cores())
-            )
-            cost = _cost({epochs: _in_hand(scheduler, at_rung(some, epochs)) for epochs in (_FEW, _MORE)})
+            engine = LocalEngine(cores())
+            scheduler = Scheduler(store, images, arrays, grid.name, keeper, _Unwatched(), engine)
+            cost = cost_of(*(_computed(scheduler, at_rung(some, epochs)) for epochs in (_FEW, _MORE)))
     finally:
         store.close()
         drop_tables(masters, options.table_prefix)
@@ -112,20 +112,29 @@ def extrapolate(masters: str) -> Extrapolated:
     )
 
 
-def _in_hand(scheduler: Scheduler, settings: Sequence[Setting]) -> tuple[float, float]:
-    """Return the mean seconds that a process has a run in hand, and how long all took beside that."""
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """Means of some runs, seconds: their training, what else a process had them in hand for; and until all began."""
+
+    training: float
+    beside: float
+    start: float
+
+
+def _computed(scheduler: Scheduler, settings: Sequence[Setting]) -> Rung:
     started = time.time()
     runs = scheduler.compute(settings)
     wall = time.time() - started
     assert {run.state for run in runs} <= {"done", "diverged"}, [run.error for run in runs]
-    in_hand = [(run.ended_at - run.started_at) / 1e6 for run in runs if run.ended_at and run.started_at]
-    return statistics.mean(in_hand), max(0.0, wall - sum(in_hand) / cores())
+    in_hand = [((run.ended_at or 0) - (run.started_at or 0)) / 1e6 for run in runs]
+    training = statistics.mean(run.duration_s or 0.0 for run in runs)
+    return Rung(training, statistics.mean(in_hand) - training, max(0.0, wall - sum(in_hand) / cores()))
 
 
-def _cost(found: dict[int, tuple[float, float]]) -> Cost:
-    (few, start), (more, _) = found[_FEW], found[_MORE]
-    epoch = (more - few) / (_MORE - _FEW)
-    return Cost(few - epoch * _FEW, epoch, start, cores())
+def cost_of(few: Rung, more: Rung) -> Cost:
+    epoch = (more.training - few.training) / (_MORE - _FEW)
+    beside = statistics.mean((few.beside, more.beside))
+    return Cost(few.training - epoch * _FEW + beside, epoch, few.start, cores())
 
 
 def rungs_of(halving: Halving, count: int) -> tuple[tuple[int, int], ...]:

@@ -55,6 +55,7 @@ class RunStore:
         self._clock = clock
         self._now = now
         self._seen: dict[tuple[str, str, int], tuple[int, float]] = {}
+        self._claimed: Run | None = None
 
     @property
     def renewal_s(self) -> float:
@@ -90,12 +91,12 @@ class RunStore:
             if there.state != "failed" and not self._is_over(there):
                 return Claim("held", there)
             wanted = replace(wanted, attempt=there.attempt + 1)
+        self._claimed = wanted
         if self._table.insert(to_row(wanted)):
             return Claim("ours", wanted)
         # It may have been our own insertion, whose answer was lost on its way.
         (faster,) = self._rows({"run_id": wanted.run_id, "data_sha256": data_sha256}, BRIEF, wanted.attempt)
-        ours = (faster.claimed_by, faster.claimed_at) == (self._who, wanted.claimed_at)
-        return Claim("ours" if ours else "held", faster)
+        return Claim("ours" if _is_same_claim(faster, wanted) else "held", faster)
 
     def renew(self, run: Run, rounds: int = 0) -> Run:
         """Go on holding a run that is ours; return it with the claim as it is now. `rounds`: how many are over.
@@ -123,6 +124,16 @@ class RunStore:
         failed = replace(run, state="failed", error="interrupted; it can be made again", beat=run.beat + 1)
         self._table.update(to_row(failed), patiently=False)
 
+    def give_back_last(self) -> None:
+        """Give back what was claimed last, unless it has ended: an interrupted `claim` did not say that it is ours."""
+        last, self._claimed = self._claimed, None
+        if last is None:
+            return
+        where = {"run_id": last.run_id, "data_sha256": last.data_sha256}
+        for run in self._rows(where, BRIEF, last.attempt, patiently=False):
+            if _is_same_claim(run, last) and run.state in ("claimed", "running"):
+                self.give_back(run)
+
     def get(self, run_id: str, data_sha256: str = "") -> Sequence[Run]:
         """Return a run with all that is known of it, one for each selection of images: the attempt that stands."""
         where = {"run_id": run_id} | ({"data_sha256": data_sha256} if data_sha256 else {})
@@ -139,9 +150,14 @@ class RunStore:
         self._table.close()
 
     def _rows(
-        self, where: dict[str, str], columns: Sequence[str], attempt: int | None = None
+        self,
+        where: dict[str, str],
+        columns: Sequence[str],
+        attempt: int | None = None,
+        *,
+        patiently: bool = True,
     ) -> Sequence[Run]:
-        runs = map(from_row, self._table.rows(where, columns))
+        runs = map(from_row, self._table.rows(where, columns, patiently=patiently))
         return [run for run in runs if attempt is None or run.attempt == attempt]
 
     def _one_each(self, runs: Sequence[Run]) -> Sequence[Run]:
@@ -171,6 +187,10 @@ class RunStore:
 
     def _time(self) -> int:
         return int(self._now() * 1_000_000)
+
+
+def _is_same_claim(run: Run, claimed: Run) -> bool:
+    return (run.claimed_by, run.claimed_at) == (claimed.claimed_by, claimed.claimed_at)
 
 
 def check_same(wanted: Setting, there: Run) -> None:

@@ -27,7 +27,7 @@ class RunTable(Protocol):
         Where what is behind it does not answer for a while, that is waited for, or not.
         """
 
-    def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Row]:
+    def rows(self, where: Mapping[str, str], columns: Sequence[str], *, patiently: bool = True) -> list[Row]:
         """Return these columns of all rows whose text columns have these values, in no particular order."""
 
     def close(self) -> None:
@@ -51,7 +51,13 @@ class MemoryRunTable:
         with self._lock:
             self._rows[_key(row)].update(row)
 
-    def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Row]:
+    def rows(
+        self,
+        where: Mapping[str, str],
+        columns: Sequence[str],
+        *,
+        patiently: bool = True,  # noqa: ARG002 - it answers always
+    ) -> list[Row]:
         """Return columns of the rows that have these values."""
         with self._lock:
             return [

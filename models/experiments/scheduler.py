@@ -190,13 +190,14 @@ class Scheduler:
 
     def _give_back(self) -> None:
         """Let others take what is in hand. Where the store does not answer, the leases end by themselves."""
-        for run in self._in_hand.values():
-            try:
+        try:
+            for run in self._in_hand.values():
                 self.store.give_back(run)
-            except Exception as error:
-                if not getattr(error, "retriable", False):
-                    raise
-                return
+            self.store.give_back_last()
+        except Exception as error:
+            if not getattr(error, "retriable", False):
+                raise
+            return
         self._in_hand.clear()
 
 

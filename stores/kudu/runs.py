@@ -65,16 +65,20 @@ class KuduRuns:
         else:
             self._write(row, "upsert")
 
-    def rows(self, where: Mapping[str, str], columns: Sequence[str]) -> list[Mapping[str, Plain]]:
+    def rows(
+        self, where: Mapping[str, str], columns: Sequence[str], *, patiently: bool = True
+    ) -> list[Mapping[str, Plain]]:
         """Return these columns of all rows whose text columns have these values; none where there is no table.
 
-        A TIMESTAMP is an int of microseconds. A column that the table has not is left out.
+        A TIMESTAMP is an int of microseconds. A column that the table has not is left out. `patiently`: as of `update`.
 
         Raises:
             StoreUnavailable: Kudu does not answer.
             StoreRefused: a piece of a long text is missing.
         """
-        return self._patiently(lambda: self._read(where, columns))
+        if patiently:
+            return self._patiently(lambda: self._read(where, columns))
+        return self._read(where, columns)
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""

@@ -164,10 +164,43 @@ def test_a_claim_whose_answer_was_lost_is_still_ours(table: RunTable, store: Cal
             table.insert(row)
             return table.insert(row)
 
-        def rows(self, *arguments: Any) -> Any:
-            return table.rows(*arguments)
+        def rows(self, *arguments: Any, **options: Any) -> Any:
+            return table.rows(*arguments, **options)
 
     assert RunStore(Losing(), who=HERE).claim(SETTING, DATA, "rates").outcome == "ours"
+
+
+def test_what_was_claimed_is_given_back_though_nobody_heard_that_it_was(
+    table: RunTable, store: Callable[..., RunStore]
+) -> None:
+    class Interrupted(MemoryRunTable):
+        def insert(self, row: Any) -> bool:
+            table.insert(row)
+            raise KeyboardInterrupt
+
+        def rows(self, *arguments: Any, **options: Any) -> Any:
+            return table.rows(*arguments, **options)
+
+        def update(self, row: Any, *, patiently: bool = True) -> None:
+            table.update(row, patiently=patiently)
+
+    one = RunStore(Interrupted(), who=HERE)
+    with pytest.raises(KeyboardInterrupt):
+        one.claim(SETTING, DATA, "rates")
+    one.give_back_last()
+    claim = store(ELSEWHERE).claim(SETTING, DATA, "rates")
+    assert (claim.outcome, claim.run.attempt) == ("ours", 2)
+
+
+def test_what_is_given_back_at_the_end_is_neither_a_result_nor_anothers(
+    store: Callable[..., RunStore],
+) -> None:
+    one = store(HERE)
+    one.give_back_last()
+    run = one.claim(SETTING, DATA, "rates").run
+    one.finish(replace(run, state="done"))
+    one.give_back_last()
+    assert [each.state for each in store().list("rates")] == ["done"]
 
 
 def test_another_run_of_the_same_id_is_not_taken_for_it(store: Callable[..., RunStore]) -> None:

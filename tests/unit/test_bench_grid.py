@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.grid import Cost, rungs_of
+from bench.grid import Cost, Rung, cost_of, rungs_of
 from flumen.models.experiments.grid import read_grid
 from flumen.models.experiments.halving import by_halving, halving_of
 from flumen.models.experiments.run import Measures, Run
@@ -32,3 +32,9 @@ def test_minutes_are_those_of_runs_epochs_and_beginnings() -> None:
     cost = Cost(each=1.0, epoch=2.0, start=6.0, processes=2)
     assert cost.minutes([(10, 3)]) == pytest.approx((6 + 10 * 7 / 2) / 60)
     assert cost.minutes([(10, 3), (2, 1)]) == pytest.approx((12 + 10 * 7 / 2 + 2 * 3 / 2) / 60)
+
+
+def test_an_epoch_costs_what_training_takes_and_a_run_what_is_beside_it() -> None:
+    few, more = Rung(training=3.0, beside=1.0, start=5.0), Rung(training=7.0, beside=3.0, start=0.5)
+    cost = cost_of(few, more)
+    assert (cost.epoch, cost.each, cost.start) == (2.0, 1.0 + 2.0, 5.0)
