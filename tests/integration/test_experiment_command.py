@@ -106,6 +106,7 @@ def test_an_experiment_goes_on_whatever_ended_it_and_computes_nothing_twice(
 
     first = start("run", "best")
     wait_until(lambda: kept(store), "a run that stands with its model", first.poll)
+    wait_until(lambda: not all(run.stands for run in store.list("few")), "the next run", first.poll)
     first.send_signal(signal.SIGINT)
     _, said = first.communicate()
     assert first.returncode == 130
