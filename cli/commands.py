@@ -41,7 +41,7 @@ ENTRIES = (
         "Look for what would stop the servers: memory, disk, ports, Java, downloads. Exit code 1 if something would.",
     ),
     Entry(
-        *("demo", IMAGES, "demo:demo"),
+        *("demo", IMAGES, "demo.demo:demo"),
         "Start everything, classify the 10,000 MNIST test images and some photos, and show what came of it.",
     ),
     Entry("worker", IMAGES, "worker:worker", "Classify what arrives, until stopped by SIGTERM or Ctrl-C."),
@@ -64,23 +64,23 @@ ENTRIES = (
         "Show every setting, its value here and now, and what it means.",
     ),
     Entry(
-        *("train", MODELS, "train:train"),
+        *("train", MODELS, "learning.train:train"),
         "Train a model and register it as the next version; the first becomes the champion.",
     ),
     Entry(
-        *("trainers", MODELS, "trainers:trainers"),
+        *("trainers", MODELS, "learning.trainers:trainers"),
         "Show what `flumen train --trainer` can learn with, and what `--set` can change of each.",
     ),
     Entry(
-        *("dataset", MODELS, "dataset:app"),
+        *("dataset", MODELS, "learning.dataset:app"),
         "See the images to learn from: how many, of which classes, what was left out.",
     ),
     Entry(
-        *("evaluate", MODELS, "evaluate:evaluate"),
+        *("evaluate", MODELS, "learning.evaluate:evaluate"),
         "Measure a model on images whose labels are known: how often it is right, how sure it may be, where it errs.",
     ),
     Entry(
-        *("report", MODELS, "report:report"),
+        *("report", MODELS, "learning.report:report"),
         "Write a page of what `flumen evaluate` kept of a model, with the images it errs on; or of an experiment.",
     ),
     Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
@@ -89,9 +89,9 @@ ENTRIES = (
         *("tables", IMAGES, "tables:app"),
         "Bring the stores up to what workers write: tables in Kudu, the index in Solr, files.",
     ),
-    Entry("models", MODELS, "models:app", "See, register and swap models."),
+    Entry("models", MODELS, "models.app:app", "See, register and swap models."),
     Entry(
-        *("experiment", MODELS, "experiment:app"),
+        *("experiment", MODELS, "learning.experiment:app"),
         "Train with many settings, none of them twice; see and compare what came of them.",
     ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),

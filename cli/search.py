@@ -41,7 +41,7 @@ def search(
 
     settings = load_settings()
     if models:
-        from flumen.cli.model_index import search_models
+        from flumen.cli.models.index import search_models
 
         if near:
             raise typer.BadParameter("--near is for images; models are at no place")

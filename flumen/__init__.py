@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from flumen.cli.learning import (
+    from flumen.cli.learning.steps import (
         activate_model,
         load_images,
         read_experiment,
@@ -53,7 +53,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "flumen.cli.learning": (
+    "flumen.cli.learning.steps": (
         "activate_model",
         "load_images",
         "read_experiment",

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from flumen.cli.background import environment_of
-from flumen.cli.demo_photos import photo_settings, photo_worker, send_photos, show_photos
-from flumen.cli.demo_report import ARTICLE_QUERIES, Left, next_commands
+from flumen.cli.demo.photos import photo_settings, photo_worker, send_photos, show_photos
+from flumen.cli.demo.report import ARTICLE_QUERIES, Left, next_commands
 from flumen.cli.invocation import as_typed
 from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.publishing.publisher import publish

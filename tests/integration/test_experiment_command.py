@@ -13,8 +13,8 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from flumen.cli import experiment
 from flumen.cli.background import environment_of
+from flumen.cli.learning import experiment
 from flumen.models.errors import RunNotFound
 from flumen.models.experiments.run import Run
 from flumen.models.experiments.run_store import RunStore

@@ -10,7 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flumen.cli import evaluate, model_index, search
+from flumen.cli import search
+from flumen.cli.learning import evaluate
+from flumen.cli.models.app import index as model_index
 from flumen.models.repository import MODEL_FILE, Repository
 from flumen.models.shipped import SHIPPED
 from flumen.stores.errors import StoreRefused

@@ -10,8 +10,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from flumen.cli import dataset, evaluate, experiment, train
 from flumen.cli.background import environment_of
+from flumen.cli.learning import dataset, evaluate, experiment, train
 from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.interceptor.pgm import netpbm_header

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console, RenderableType
 
-from flumen.cli.demo_flow import Endable, Flow, Look, curve, picture, rates
+from flumen.cli.demo.flow import Endable, Flow, Look, curve, picture, rates
 from flumen.streams.publishing.publisher import PublishReport
 
 

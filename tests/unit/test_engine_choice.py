@@ -6,7 +6,7 @@ from importlib import import_module
 import pytest
 from typer.testing import CliRunner
 
-from flumen.cli import experiment
+from flumen.cli.learning import experiment
 from flumen.models.errors import EngineUnavailable, ExtraMissing
 
 

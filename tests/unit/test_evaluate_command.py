@@ -15,8 +15,8 @@ from PIL import Image
 from test_training_small import write_idx
 from typer.testing import CliRunner
 
-from flumen.cli import evaluate
-from flumen.cli.evaluate_tables import print_report
+from flumen.cli.learning import evaluate
+from flumen.cli.learning.evaluate_tables import print_report
 from flumen.models.errors import AnswersInvalid, ReportInvalid, RepositoryUnavailable
 from flumen.models.evaluation.answers import Answers
 from flumen.models.evaluation.kept import Reports
@@ -296,7 +296,7 @@ def test_a_manifest_keeps_the_scores_of_a_report_and_one_without_them_has_no_suc
 
 
 def test_scores_of_a_manifest_are_shown_as_far_as_they_were_measured(root):
-    from flumen.cli import models
+    from flumen.cli.models.app import app as models
 
     content, manifest = small_model()
     report = made_report()

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from flumen.cli.experiment_output import print_run, print_two
+from flumen.cli.learning.experiment_output import print_run, print_two
 from flumen.models.experiments.answered import packed_answers
 from flumen.models.experiments.run import Measures, Run
 

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from worker_statuses import worker_status
 
-from flumen.cli import fleet_table
-from flumen.cli.fleet_table import fleet_display, headline, worker_row
 from flumen.cli.main import run
+from flumen.cli.models.app import fleet_table
+from flumen.cli.models.fleet_table import fleet_display, headline, worker_row
 from flumen.streams.control.operator.fleet import FleetView, Seen
 from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus
 

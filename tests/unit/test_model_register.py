@@ -24,7 +24,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from flumen.cli.models import app
+from flumen.cli.models.app import app
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.describing import MADE_IMAGES
 from flumen.models.errors import (

@@ -8,7 +8,7 @@ from page_read import PageRead
 from test_evaluate_command import data, root, run  # noqa: F401 - fixtures
 from typer.testing import CliRunner
 
-from flumen.cli import report
+from flumen.cli.learning import report
 from flumen.models.errors import ReportMissing
 from flumen.streams.errors import NotSaved
 

@@ -9,7 +9,7 @@ from page_read import PageRead
 from PIL import Image
 from typer import BadParameter
 
-from flumen.cli.report import MOST_CURVES, experiment_report, file_name, report
+from flumen.cli.learning.report import MOST_CURVES, experiment_report, file_name, report
 from flumen.models.errors import RunNotFound
 from flumen.models.experiments.java_double import java_double
 from flumen.models.experiments.run import Measures, Round, Run, to_row

@@ -11,9 +11,9 @@ from command_lines import accept
 from rich.console import Console
 from typer.testing import CliRunner
 
-from flumen.cli.demo import IMAGES
-from flumen.cli.demo_photos import photo_settings
-from flumen.cli.demo_report import ARTICLE_QUERIES, Left, farewell, next_commands
+from flumen.cli.demo.demo import IMAGES
+from flumen.cli.demo.photos import photo_settings
+from flumen.cli.demo.report import ARTICLE_QUERIES, Left, farewell, next_commands
 from flumen.cli.invocation import as_typed, program
 from flumen.cli.main import app
 from flumen.cli.output import print_error
@@ -102,7 +102,7 @@ def test_a_message_names_commands_as_one_types_them(
 
 def test_commands_in_messages_are_shown_through_what_knows_how_they_are_typed() -> None:
     """A text of a command's own that names another one has to pass `as_called`, or be an error's."""
-    for module in (ROOT / "cli").glob("*.py"):
+    for module in (ROOT / "cli").rglob("*.py"):
         for call in ast.walk(ast.parse(module.read_text())):
             if isinstance(call, ast.Call) and ast.unparse(call.func).endswith((".print", "BadParameter")):
                 for argument in call.args:

@@ -6,8 +6,8 @@ from typing import Never
 import pytest
 from desired_states import ref, state
 
-from flumen.cli import model_swap
-from flumen.cli.model_swap import Report
+from flumen.cli.models.app import swap as model_swap
+from flumen.cli.models.swap import Report
 from flumen.streams.control.operator.rollout import Order, RolloutResult
 from flumen.streams.control.records import Command
 from flumen.streams.errors import PublishFailed

@@ -17,7 +17,7 @@ from PIL import Image
 from test_training_small import write_idx
 from typer.testing import CliRunner
 
-from flumen.cli import dataset, evaluate, train, trainers
+from flumen.cli.learning import dataset, evaluate, train, trainers
 from flumen.models.datasets import textures
 from flumen.models.errors import BadParameters, DatasetInvalid, RepositoryUnavailable, UnknownTrainer
 from flumen.models.evaluation.kept import Reports

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from flumen.cli import training_progress
 from flumen.cli.interruption import Interruption
-from flumen.cli.training_progress import shown_rounds
+from flumen.cli.learning import training_progress
+from flumen.cli.learning.training_progress import shown_rounds
 from flumen.models.trainers.trainer import Progress
 
 

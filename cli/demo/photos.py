@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 
 from flumen.cli.background import BackgroundWorker, background_worker
-from flumen.cli.demo_flow import Flow, send
+from flumen.cli.demo.flow import Flow, send
 from flumen.cli.invocation import as_typed
 from flumen.cli.output import console, print_rows
 from flumen.models.datasets.textures import LABELS, SIDE

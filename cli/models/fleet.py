@@ -9,8 +9,8 @@ import typer
 from rich.console import Group
 from rich.live import Live
 
-from flumen.cli.fleet_table import fleet_table, worker_row
 from flumen.cli.invocation import as_called
+from flumen.cli.models.fleet_table import fleet_table, worker_row
 from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole, printable
 from flumen.streams.control.operator.audit_log import (
     AuditLog,

@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from flumen.cli.learning.train import print_confusion
 from flumen.cli.output import console, print_rows, print_whole, printable
-from flumen.cli.train import print_confusion
 from flumen.models.evaluation.calibration import Reliability
 from flumen.models.evaluation.comparison import Comparison
 from flumen.models.evaluation.intervals import Interval

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flumen.cli.dataset_options import DatasetOptions, load_dataset
+from flumen.cli.learning.dataset_options import DatasetOptions, load_dataset
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def register_model(made: "Made", settings: Settings | None = None) -> "Manifest"
     Raises:
         ModelError: it is refused, or cannot be written.
     """
-    from flumen.cli.model_index import tell_index
+    from flumen.cli.models.index import tell_index
     from flumen.models.repository import Repository
     from flumen.models.trainers.registering import register
 
@@ -141,7 +141,7 @@ def activate_model(
         StateChanged: somebody else has changed the model meanwhile.
         ModelError, KafkaUnavailable: it cannot be read, or no broker answers.
     """
-    from flumen.cli.model_swap import activate_version
+    from flumen.cli.models.swap import activate_version
 
     return activate_version(settings or load_settings(), str(reference), reason, timeout_s, though_worse)
 
@@ -173,9 +173,9 @@ def run_experiment(
         GridInvalid, DatasetInvalid: as the message says.
         StoreError: Kudu does not take the runs.
     """
-    from flumen.cli.experiment import compute_grid, open_runs
-    from flumen.cli.experiment_engines import EngineChoice
-    from flumen.cli.report import experiment_report
+    from flumen.cli.learning.experiment import compute_grid, open_runs
+    from flumen.cli.learning.experiment_engines import EngineChoice
+    from flumen.cli.learning.report import experiment_report
     from flumen.models.experiments.grid import read_grid
 
     settings = settings or load_settings()
@@ -192,8 +192,8 @@ def read_experiment(name: str, settings: Settings | None = None) -> "ExperimentR
         RunNotFound: there is none.
         StoreError: Kudu does not answer.
     """
-    from flumen.cli.experiment import open_runs
-    from flumen.cli.report import experiment_report
+    from flumen.cli.learning.experiment import open_runs
+    from flumen.cli.learning.report import experiment_report
 
     with open_runs(settings or load_settings()) as store:
         return experiment_report(store, name)

@@ -9,7 +9,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from flumen.cli.evaluate_tables import difference_in_words
+from flumen.cli.learning.evaluate_tables import difference_in_words
 from flumen.cli.output import console, iso_time, print_facts, print_json, print_rows, print_whole
 from flumen.models.experiments.answered import compare_runs
 from flumen.models.experiments.java_double import java_double

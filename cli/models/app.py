@@ -6,12 +6,12 @@ from typing import Annotated, Any
 import typer
 
 from flumen.cli.invocation import as_called
-from flumen.cli.model_fleet import history, status
-from flumen.cli.model_index import index
-from flumen.cli.model_register import register
-from flumen.cli.model_swap import activate, rollback, shadow
+from flumen.cli.learning.train import print_confusion
+from flumen.cli.models.fleet import history, status
+from flumen.cli.models.index import index
+from flumen.cli.models.register import register
+from flumen.cli.models.swap import activate, rollback, shadow
 from flumen.cli.output import AsJson, console, errors, print_facts, print_json, print_rows
-from flumen.cli.train import print_confusion
 from flumen.models.errors import ModelError
 from flumen.models.manifest import Manifest, to_json
 from flumen.models.repository import Repository

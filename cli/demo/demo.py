@@ -14,9 +14,9 @@ import typer
 from rich.rule import Rule
 
 from flumen.cli.background import background_worker
-from flumen.cli.demo_flow import Flow, send
-from flumen.cli.demo_photos import photo_settings, photo_worker, send_photos, show_photos
-from flumen.cli.demo_report import Left, Run, farewell, show_dead_letter, show_results
+from flumen.cli.demo.flow import Flow, send
+from flumen.cli.demo.photos import photo_settings, photo_worker, send_photos, show_photos
+from flumen.cli.demo.report import Left, Run, farewell, show_dead_letter, show_results
 from flumen.cli.interruption import signals_end
 from flumen.cli.output import console, errors
 from flumen.cli.stack import start_stack

@@ -10,15 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flumen.cli.experiment_engines import Device, EngineChoice, EngineOption, Master, Processes, open_engine
-from flumen.cli.experiment_output import as_dict, print_experiments, print_run, print_runs, print_two
 from flumen.cli.invocation import as_called
+from flumen.cli.learning.experiment_engines import (
+    Device,
+    EngineChoice,
+    EngineOption,
+    Master,
+    Processes,
+    open_engine,
+)
+from flumen.cli.learning.experiment_output import as_dict, print_experiments, print_run, print_runs, print_two
 from flumen.cli.output import AsJson, errors, iso_time, print_json
 from flumen.models.experiments.search import MOST_SETTINGS
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from flumen.cli.dataset_options import DatasetOptions
+    from flumen.cli.learning.dataset_options import DatasetOptions
     from flumen.models.experiments.grid import Data as GridData
     from flumen.models.experiments.grid import Grid
     from flumen.models.experiments.run import Run
@@ -177,9 +184,9 @@ def compute_grid(
     root: str | None = None,
 ) -> "Sequence[Run]":
     """Return the runs of every setting of a grid, once each stands; show on standard error how far it is."""
-    from flumen.cli.dataset_options import read_images
-    from flumen.cli.experiment_progress import Shown
-    from flumen.cli.model_index import tell_index
+    from flumen.cli.learning.dataset_options import read_images
+    from flumen.cli.learning.experiment_progress import Shown
+    from flumen.cli.models.index import tell_index
     from flumen.models.experiments.data import choose_images
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
@@ -236,7 +243,7 @@ def _at_one_moment(grid: "Grid", store: "RunStore") -> "Grid":
 
 def dataset_options(data: "GridData") -> "DatasetOptions":
     """Return a grid's images as the options of `flumen train` that they are."""
-    from flumen.cli.dataset_options import DatasetOptions
+    from flumen.cli.learning.dataset_options import DatasetOptions
 
     fields = {"from": "kind", "snapshot": "snapshot_us"}
     given: dict[str, Any] = {fields.get(name, name): value for name, value in data.options.items()}

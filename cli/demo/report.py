@@ -13,7 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.columns import Columns
 from rich.table import Table
 
-from flumen.cli.demo_photos import search_photos
+from flumen.cli.demo.photos import search_photos
 from flumen.cli.invocation import as_typed, from_here
 from flumen.cli.output import console, print_rows
 from flumen.models.repository import Repository

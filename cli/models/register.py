@@ -11,7 +11,7 @@ import typer
 from numpy.typing import NDArray
 
 from flumen.cli.invocation import as_called
-from flumen.cli.model_index import tell_index
+from flumen.cli.models.index import tell_index
 from flumen.cli.output import AsJson, console, errors, print_json
 from flumen.interceptor.chain import Limits
 from flumen.interceptor.classifier import Preprocess

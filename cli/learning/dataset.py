@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from flumen.cli import dataset_options as given
+from flumen.cli.learning import dataset_options as given
 from flumen.cli.output import AsJson, console, print_json, print_rows
 from flumen.models.datasets.counts import class_counts, class_names, parts_of
 from flumen.streams.settings import load_settings

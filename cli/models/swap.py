@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from flumen.cli.actor import actor
-from flumen.cli.fleet_table import fleet_display
 from flumen.cli.interruption import Interruption, interruptible
 from flumen.cli.invocation import as_called
+from flumen.cli.models.fleet_table import fleet_display
+from flumen.cli.models.worse_score import accept_score, standing_manifest
 from flumen.cli.output import AsJson, console, errors, print_json, printable
-from flumen.cli.worse_score import accept_score, standing_manifest
 from flumen.models.errors import ModelError
 from flumen.models.names import parse_reference
 from flumen.models.repository import CHAMPION, Repository
@@ -157,7 +157,7 @@ def shadow(
 def activate_version(
     settings: Settings, reference: str, reason: str, timeout_s: float, though_worse: bool
 ) -> RolloutResult:
-    """Let a version classify, and tell nobody: for programs, which `flumen.cli.learning.activate_model` is for."""
+    """Let a version classify, and tell nobody: for programs, by `flumen.cli.learning.steps`."""
     settings, repository, signer = _open(None, settings)
     name, ref = _verified(repository, reference)
     accept_score(repository, name, ref, standing_manifest(settings, repository, name), though_worse)

@@ -7,11 +7,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from flumen.cli import dataset_options as options_of
 from flumen.cli.interruption import interruptible
-from flumen.cli.model_index import tell_index
+from flumen.cli.learning import dataset_options as options_of
+from flumen.cli.learning.own_datasets import Shapes, Textures, make_own, own_dataset
+from flumen.cli.models.index import tell_index
 from flumen.cli.output import AsJson, console, print_json, print_rows, print_whole
-from flumen.cli.own_datasets import Shapes, Textures, make_own, own_dataset
 from flumen.models.errors import BadParameters, DatasetInvalid
 from flumen.models.evaluation.measures import Evaluation
 from flumen.models.repository import Repository
@@ -93,7 +93,7 @@ def train(
 
     Ctrl-C ends training after the round; the best so far is kept.
     """
-    from flumen.cli.training_progress import shown_rounds
+    from flumen.cli.learning.training_progress import shown_rounds
     from flumen.models.names import check_name
     from flumen.models.trainers.making import make_model
     from flumen.models.trainers.registering import register as register_made

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flumen.cli import dataset_options as options_of
+from flumen.cli.learning import dataset_options as options_of
+from flumen.cli.learning.own_datasets import Shapes, Textures, own_dataset
 from flumen.cli.output import console, save_bytes
-from flumen.cli.own_datasets import Shapes, Textures, own_dataset
 from flumen.models.errors import ReportMissing
 from flumen.streams.settings import Settings, load_settings
 
@@ -100,7 +100,7 @@ def experiment_report(store: "RunStore", name: str) -> "ExperimentReport":
 
 
 def _of_experiment(name: str) -> "ExperimentReport":
-    from flumen.cli.experiment import open_runs
+    from flumen.cli.learning.experiment import open_runs
 
     with open_runs(load_settings()) as store:
         return experiment_report(store, name)
@@ -168,7 +168,7 @@ def _with_pictures(
     Raises:
         ReportMissing: there is none of these images.
     """
-    from flumen.cli.evaluate import read_images
+    from flumen.cli.learning.evaluate import read_images
     from flumen.models.evaluation.answers import Answers, ask
     from flumen.models.reports.pictures import choose
 

@@ -10,11 +10,11 @@ import orjson
 import typer
 from numpy.typing import NDArray
 
-from flumen.cli import dataset_options as options_of
-from flumen.cli.evaluate_tables import print_report
-from flumen.cli.model_index import tell_index
+from flumen.cli.learning import dataset_options as options_of
+from flumen.cli.learning.evaluate_tables import print_report
+from flumen.cli.learning.own_datasets import Shapes, Textures, own_dataset, own_labels, own_test_images
+from flumen.cli.models.index import tell_index
 from flumen.cli.output import AsJson, console, print_json, progress_bar
-from flumen.cli.own_datasets import Shapes, Textures, own_dataset, own_labels, own_test_images
 from flumen.models.errors import AnswersInvalid, ModelError
 from flumen.models.evaluation.answers import Answers, ask
 from flumen.models.evaluation.comparison import compare

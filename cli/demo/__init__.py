@@ -1,0 +1,1 @@
+"""`flumen demo`: what it starts, publishes and shows."""

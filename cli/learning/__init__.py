@@ -1,0 +1,1 @@
+"""Data sets, trainers, evaluations, experiments and their reports, as commands."""

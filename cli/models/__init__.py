@@ -1,0 +1,1 @@
+"""`flumen models`: what the repository holds, and which model the fleet runs."""
