@@ -33,7 +33,7 @@ from flumen.streams.publishing.sources import SourceOptions, find_files, read_im
 from flumen.streams.settings import Settings, load_settings
 from flumen.streams.wire import SourceImage
 
-_MNIST = Path(__file__).resolve().parent.parent / "data" / "mnist"
+_MNIST = Path(__file__).resolve().parents[2] / "data" / "mnist"
 IMAGES = _MNIST / "t10k-images-idx3-ubyte.gz"
 _MORE_IMAGES = _MNIST / "train-images-idx3-ubyte.gz"
 _COUNTS = {IMAGES: 10_000, _MORE_IMAGES: 60_000}
