@@ -15,6 +15,7 @@ ModelError
 ├── AnswersInvalid         answers that cannot be compared with labels
 ├── ReportInvalid          a report of an evaluation that cannot be read
 ├── ReportMissing          a model was not evaluated, or not with these images
+├── ReportNotKept          a model is registered, and the report on it cannot be written beside it
 ├── UnknownTrainer         no trainer of that name is installed
 ├── BadParameters          a trainer's parameter that may not be such
 ├── ExtraMissing           a package is not installed that an extra of flumen brings
@@ -118,6 +119,10 @@ class AnswersInvalid(ModelError):
 
 class ReportMissing(ModelError):
     """A model was not evaluated, or not with these images."""
+
+
+class ReportNotKept(ModelError):
+    """A model is registered, and the report on it cannot be written beside it."""
 
 
 class ReportInvalid(ModelError):

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flumen.cli.learning.experiment import open_runs
+from flumen.cli.learning.experiment_computing import open_runs
 from flumen.models.experiments.run import Run
 from flumen.streams.settings import Settings
 

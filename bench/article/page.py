@@ -216,6 +216,14 @@ def _observations_part(results: Results, observations: Sequence[Observation]) ->
     )
 
 
+def _cost_told(skew: Skew) -> str:
+    who = f"A model that has learnt {skew.learnt} images and is served the others"
+    if not skew.cost:
+        return f"{who} is right as often."
+    times = _times(1 - skew.served[_other(skew.learnt)], 1 - skew.served[skew.learnt])
+    return f"{who} loses {100 * skew.cost:.2f} points: {times} as many errors."
+
+
 def _skew_part(results: Results) -> Iterable[str]:
     skews = results.skews
     rows = [
@@ -226,11 +234,7 @@ def _skew_part(results: Results) -> Iterable[str]:
         ]
         for skew in skews
     ]
-    costs = " ".join(
-        f"A model that has learnt {skew.learnt} images and is served the others loses {100 * skew.cost:.2f} points: "
-        f"{_times(1 - skew.served[_other(skew.learnt)], 1 - skew.served[skew.learnt])} as many errors."
-        for skew in skews
-    )
+    costs = " ".join(map(_cost_told, skews))
     yield "## Trained in one way, served in another"
     yield _command(results.table)
     yield prose(

@@ -100,7 +100,7 @@ def experiment_report(store: "RunStore", name: str) -> "ExperimentReport":
 
 
 def _of_experiment(name: str) -> "ExperimentReport":
-    from flumen.cli.learning.experiment import open_runs
+    from flumen.cli.learning.experiment_computing import open_runs
 
     with open_runs(load_settings()) as store:
         return experiment_report(store, name)

@@ -173,7 +173,7 @@ def run_experiment(
         GridInvalid, DatasetInvalid: as the message says.
         StoreError: Kudu does not take the runs.
     """
-    from flumen.cli.learning.experiment import compute_grid, open_runs
+    from flumen.cli.learning.experiment_computing import compute_grid, open_runs
     from flumen.cli.learning.experiment_engines import EngineChoice
     from flumen.cli.learning.report import experiment_report
     from flumen.models.experiments.grid import read_grid
@@ -192,7 +192,7 @@ def read_experiment(name: str, settings: Settings | None = None) -> "ExperimentR
         RunNotFound: there is none.
         StoreError: Kudu does not answer.
     """
-    from flumen.cli.learning.experiment import open_runs
+    from flumen.cli.learning.experiment_computing import open_runs
     from flumen.cli.learning.report import experiment_report
 
     with open_runs(settings or load_settings()) as store:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flumen.cli.learning.dataset_options import DatasetOptions
-from flumen.cli.learning.experiment import dataset_options
+from flumen.cli.learning.experiment_computing import dataset_options
 from flumen.models.errors import BadParameters, GridInvalid
 from flumen.models.experiments.grid import SHIPPED, Grid, parse_grid, read_grid
 from flumen.models.experiments.search import at_rung, settings_of

@@ -19,10 +19,17 @@ from typer.testing import CliRunner
 
 from flumen.cli.learning import dataset, evaluate, train, trainers
 from flumen.models.datasets import textures
-from flumen.models.errors import BadParameters, DatasetInvalid, RepositoryUnavailable, UnknownTrainer
+from flumen.models.errors import (
+    BadParameters,
+    DatasetInvalid,
+    ReportNotKept,
+    RepositoryUnavailable,
+    UnknownTrainer,
+)
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import scores_of
 from flumen.models.repository import CHAMPION, Repository
+from flumen.models.storage import LocalFolder
 
 app = typer.Typer()
 app.command("train")(train.train)
@@ -225,6 +232,18 @@ def full_disk(size: int) -> Iterator[None]:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         signal.signal(signal.SIGXFSZ, former)
+
+
+def test_a_model_without_its_report_is_told_by_its_version(
+    root: str, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = LocalFolder.publish
+    monkeypatch.setattr(  # a file where the folder of the reports would be
+        LocalFolder, "publish", lambda folder, path, files: publish(folder, path, {**files, "report": b""})
+    )
+    with pytest.raises(ReportNotKept, match=r"rows@1 is registered.*`flumen evaluate rows@1` makes one"):
+        run("train", "--data", data, "--root", root, "--name", "rows", "--epochs", "1", "--batch-size", "50")
+    assert Repository(root).versions("rows") == [1]
 
 
 def test_a_disk_that_is_full_is_told_and_nothing_half_written_stays(root: str, data: str) -> None:
