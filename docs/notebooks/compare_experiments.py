@@ -45,7 +45,7 @@ experiment
 # another day.
 
 # %%
-grid, by_rate, curves = read_experiment("rates").plots()
+grid, by_rate, curves, losses = read_experiment("rates").plots()
 grid
 
 # %%

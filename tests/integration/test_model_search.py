@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from flumen.cli import search
 from flumen.cli.learning import evaluate
-from flumen.cli.models.app import index as model_index
+from flumen.cli.models import index as model_index
 from flumen.models.repository import MODEL_FILE, Repository
 from flumen.models.shipped import SHIPPED
 from flumen.stores.errors import StoreRefused

@@ -118,12 +118,12 @@ def test_from_images_in_kudu_to_the_model_that_classifies_and_to_the_best_of_sev
     assert isinstance(comparison, Comparison)
     assert comparison.images == len(images.test.labels)
     assert comparison.difference == pytest.approx(accuracy - other)
-    assert registered == "mnist@2"
-    assert Repository(settings.model_repository).alias("mnist", CHAMPION) == 2
+    assert registered == "mnist@3"
+    assert Repository(settings.model_repository).alias("mnist", CHAMPION) == 3
     assert isinstance(activated, RolloutResult)
     assert len(activated.workers) == 1
     assert activated.state is not None
-    assert activated.state.champion.version == 2
+    assert activated.state.champion.version == 3
     assert lines_of_code(notebook) < 30
 
     written, experiment, grid, curves, compared, reference = shown_by(NOTEBOOKS / "compare_experiments.py")

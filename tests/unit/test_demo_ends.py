@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from flumen.cli import background
 from flumen.cli.background import background_worker, stop_kept_workers
-from flumen.cli.demo.demo import demo
+from flumen.cli.demo import demo
 from flumen.cli.interruption import signals_end
 from flumen.cli.main import app
 from flumen.stack import local

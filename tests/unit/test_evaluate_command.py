@@ -296,7 +296,7 @@ def test_a_manifest_keeps_the_scores_of_a_report_and_one_without_them_has_no_suc
 
 
 def test_scores_of_a_manifest_are_shown_as_far_as_they_were_measured(root):
-    from flumen.cli.models.app import app as models
+    from flumen.cli.models import app as models
 
     content, manifest = small_model()
     report = made_report()

@@ -9,7 +9,7 @@ from rich.console import Console
 from worker_statuses import worker_status
 
 from flumen.cli.main import run
-from flumen.cli.models.app import fleet_table
+from flumen.cli.models import fleet_table
 from flumen.cli.models.fleet_table import fleet_display, headline, worker_row
 from flumen.streams.control.operator.fleet import FleetView, Seen
 from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus

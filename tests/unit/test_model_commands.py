@@ -11,7 +11,7 @@ from test_training_small import write_idx
 from typer.testing import CliRunner
 
 from flumen.cli.learning import train
-from flumen.cli.models.app import app as models
+from flumen.cli.models import app as models
 from flumen.models.errors import ModelNotFound
 from flumen.models.repository import CHAMPION, Repository
 from flumen.models.shipped import seed

@@ -15,7 +15,7 @@ import pytest
 from clocks import Clock
 from desired_states import ref, state
 
-from flumen.cli.models.app import fleet as model_fleet
+from flumen.cli.models import fleet as model_fleet
 from flumen.streams.control.gate import Gate
 from flumen.streams.control.keys import Keyring, new_key_pair, read_private_key, sign
 from flumen.streams.control.operator.audit_log import champion_before, join_audit_log

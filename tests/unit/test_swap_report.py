@@ -6,7 +6,7 @@ from typing import Never
 import pytest
 from desired_states import ref, state
 
-from flumen.cli.models.app import swap as model_swap
+from flumen.cli.models import swap as model_swap
 from flumen.cli.models.swap import Report
 from flumen.streams.control.operator.rollout import Order, RolloutResult
 from flumen.streams.control.records import Command

@@ -162,12 +162,17 @@ def test_a_round_is_a_line_where_there_is_no_terminal(root: str, data: str) -> N
         (["--shapes", "--grey"], DatasetInvalid, "leave out --grey"),
         (["--textures", "--grey"], DatasetInvalid, "leave out --grey"),
         (["--shapes", "--textures"], DatasetInvalid, "leave out one of them"),
-        (["--textures", "--validation", "0.1"], DatasetInvalid, "validation part of their own"),
     ],
 )
 def test_a_slip_is_told(options: list[str], kind: type[Exception], reason: str, root: str, data: str) -> None:
     with pytest.raises(kind, match=reason):
         run("train", "--data", data, "--root", root, *options)
+    assert Repository(root).names() == []
+
+
+def test_textures_are_split_as_they_are(root: str) -> None:
+    with pytest.raises(DatasetInvalid, match="validation part of their own"):
+        run("train", "--root", root, "--textures", "--validation", "0.1")
     assert Repository(root).names() == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from model_files import small_model
 from rich.console import Console
 
-from flumen.cli.models.app import worse_score
+from flumen.cli.models import worse_score
 from flumen.cli.models.worse_score import accept_score
 from flumen.models.manifest import Manifest, Scores
 from flumen.models.repository import Repository
