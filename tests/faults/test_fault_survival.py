@@ -171,7 +171,7 @@ def ask_all(scene: Scene) -> None:
     for dead_letter in listed[:: max(1, len(listed) // 3)]:
         flumen(settings, "dead", "show", dead_letter["place"])
     flumen(settings, "dead", "park", "--matching", "--reason", "tombstone", "--json")
-    flumen(settings, "models", "activate", f"{model}@1", "--reason", "still obeyed", "--force", "--yes")
+    flumen(settings, "models", "activate", f"{model}@2", "--reason", "still obeyed", "--force")
     assert json.loads(flumen(settings, "models", "status", "--json"))
     # Who forges a status is taken for a worker that is silent; `--force` goes on without it.
     assert "still obeyed" in flumen(settings, "models", "history", "--json")

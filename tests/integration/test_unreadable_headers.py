@@ -106,7 +106,7 @@ def test_a_worker_and_every_command_go_on(
         ["dead", "replay", "--matching", "--stage", "envelope", "--dry-run"],
         ["models", "status", "--json"],
         ["models", "history", "--json"],
-        ["models", "activate", f"{settings.model_name}@1", "--yes"],
+        ["models", "activate", f"{settings.model_name}@2"],
     ):
         done = run_flumen(*arguments)
         assert done.returncode == 0, (arguments, done.stderr.decode()[-2000:])
