@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from flumen.models.errors import ModelError
-from flumen.models.evaluation.kept import Reports
+from flumen.models.errors import ModelError, ReportNotKept
 from flumen.models.experiments.data import Images
 from flumen.models.experiments.jobs import Export, Exported
 from flumen.models.experiments.run import Run
 from flumen.models.manifest import Manifest
 from flumen.models.repository import Repository
-from flumen.models.trainers.kept_rounds import keep_rounds
+from flumen.models.trainers.registering import keep_beside
 
 Keep = Literal["best", "all", "none"]
 
@@ -93,11 +92,10 @@ class Keeper:
 
     def _keep_beside(self, version: int, exported: Exported) -> str | None:
         """Keep the report and the rounds; return why not, if they cannot be kept."""
-        url, model = self._repository.url, f"{self._name}@{version}"
+        if exported.report is None:
+            return None
         try:
-            if exported.report is not None:
-                Reports(url).keep(replace(exported.report, version=version))
-            keep_rounds(url, self._name, version, exported.rounds)
-        except ModelError as error:
-            return f"{model} was registered without its report: {error}. `flumen evaluate {model}` makes one"
+            keep_beside(self._repository, replace(exported.report, version=version), exported.rounds)
+        except ReportNotKept as error:
+            return str(error)
         return None

@@ -246,7 +246,8 @@ def test_a_model_without_its_report_is_told_by_its_version(
     monkeypatch.setattr(  # a file where the folder of the reports would be
         LocalFolder, "publish", lambda folder, path, files: publish(folder, path, {**files, "report": b""})
     )
-    with pytest.raises(ReportNotKept, match=r"rows@1 is registered.*`flumen evaluate rows@1` makes one"):
+    said = r"rows@1 was registered without its report.*`flumen evaluate rows@1` makes one"
+    with pytest.raises(ReportNotKept, match=said):
         run("train", "--data", data, "--root", root, "--name", "rows", "--epochs", "1", "--batch-size", "50")
     assert Repository(root).versions("rows") == [1]
 
