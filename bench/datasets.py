@@ -27,8 +27,8 @@ from flumen.interceptor import Batch, Column, ImageMessage, Kind, Preprocess
 from flumen.interceptor.pgm import netpbm_header
 from flumen.models.datasets import ArrayCache, Batches, Decoding, Split
 from flumen.replay.images import KuduImages, Selection
-from flumen.replay.seen import VIEW
-from flumen.replay.where import Condition
+from flumen.replay.images.seen import VIEW
+from flumen.replay.sql.where import Condition
 from flumen.stack import local
 from flumen.stack.kudu import ask
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate

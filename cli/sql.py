@@ -20,7 +20,7 @@ def sql(
     as_json: AsJson = False,
 ) -> None:
     """Ask Kudu in SQL: tables images, predictions, image_chunks, view_chunks, model_runs; views answers, mnist."""
-    from flumen.replay.memory import bounded_memory, bytes_to_use
+    from flumen.replay.sql.memory import bounded_memory, bytes_to_use
     from flumen.stores.kudu import KuduReader
 
     reader = KuduReader(load_settings().kudu_options())

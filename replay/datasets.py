@@ -17,7 +17,7 @@ from flumen.models.datasets.split import Split
 from flumen.models.errors import DatasetInvalid, ManifestInvalid, ModelNotFound
 from flumen.models.repository import Repository
 from flumen.replay.images import KuduImages, Selection
-from flumen.replay.seen import PictureOf
+from flumen.replay.images.seen import PictureOf
 from flumen.stores.kudu import KuduOptions, KuduReader
 
 Kind = Literal["idx", "folder", "csv", "kudu"]

@@ -37,7 +37,7 @@ from flumen.models.repository import Repository
 from flumen.replay.datasets import Origin, Surroundings, open_dataset
 from flumen.replay.errors import BadQuery
 from flumen.replay.images import KuduImages, Selection
-from flumen.replay.tables import MemoryTables, ScannedTables
+from flumen.replay.images.tables import MemoryTables, ScannedTables
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, TokenRows
 
 COLUMNS = (
@@ -279,7 +279,7 @@ def test_no_more_bytes_wait_than_are_to_be_in_memory(
     # Rows without a label, which are named first, are none of these.
     labelled = Selection(where="knownlabel is not null", labels=LABELS)
     for most, read in ((1, 1), (2**26, 4)):  # a token has three batches, and tells its end
-        monkeypatch.setattr("flumen.replay.images.READ_BYTES", most)
+        monkeypatch.setattr("flumen.replay.images.kudu_images.READ_BYTES", most)
         given.clear()
         scan = KuduImages(in_memory, labelled, QUICK, picture_of).scan()
         next(scan)

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.replay.errors import BadQuery
-from flumen.replay.memory import bounded_memory, bytes_to_use
 from flumen.replay.sql import query
+from flumen.replay.sql.memory import bounded_memory, bytes_to_use
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduAnswers, KuduOptions, KuduReader, KuduSink
 
@@ -274,7 +274,7 @@ def test_a_query_that_would_take_the_machines_memory_is_refused(
     reader: KuduReader, monkeypatch: pytest.MonkeyPatch, sql: str
 ) -> None:
     """DuckDB's own limit does not count lists and texts."""
-    monkeypatch.setattr("flumen.replay.memory.MOST_BYTES", 256 * 1024 * 1024)
+    monkeypatch.setattr("flumen.replay.sql.memory.MOST_BYTES", 256 * 1024 * 1024)
     with bounded_memory(bytes_to_use()), pytest.raises(BadQuery, match="LIMIT"):
         query(reader, sql)
     assert query(reader, "select count(*) from images").rows == [(COUNT,)]

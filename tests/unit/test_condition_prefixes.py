@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flumen.replay.prefixes import behind
-from flumen.replay.where import Condition
+from flumen.replay.sql.prefixes import behind
+from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate
 
 SCHEMA = pa.schema({"id": pa.string(), "source": pa.string(), "n": pa.int32(), "sha256": pa.binary()})

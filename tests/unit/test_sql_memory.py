@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from flumen.replay.errors import BadQuery
-from flumen.replay.memory import MOST_BYTES, bounded_memory, bytes_to_use
+from flumen.replay.sql.memory import MOST_BYTES, bounded_memory, bytes_to_use
 
 MEGABYTE = 1024 * 1024
 

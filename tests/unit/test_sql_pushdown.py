@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flumen.replay.pushdown import Call, Field, Literal, parse, push_down
+from flumen.replay.sql.pushdown import Call, Field, Literal, parse, push_down
 from flumen.stores.kudu import Predicate
 
 SCHEMA = pa.schema(

@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from flumen.replay.errors import BadQuery
-from flumen.replay.readonly import check_read_only
+from flumen.replay.sql.readonly import check_read_only
 
 
 @pytest.fixture

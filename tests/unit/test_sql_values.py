@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from flumen.replay.values import values_of
+from flumen.replay.sql.values import values_of
 
 
 @pytest.mark.parametrize(

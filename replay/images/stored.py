@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from flumen.replay.tables import ScannedTables
+from flumen.replay.images.tables import ScannedTables
 from flumen.stores.kudu import Predicate
 from flumen.stores.kudu.schema import CHUNK_BYTES
 

@@ -20,11 +20,11 @@ from flumen.models.datasets.source import (
     Skip,
     outside_classes,
 )
-from flumen.replay.seen import PictureOf, fitting, made_alike, pixels_of
-from flumen.replay.stored import READ_BYTES, Moment
+from flumen.replay.images.seen import PictureOf, fitting, made_alike, pixels_of
+from flumen.replay.images.stored import READ_BYTES, Moment
 
 if TYPE_CHECKING:
-    from flumen.replay.images import Selection
+    from flumen.replay.images.kudu_images import Selection
 
 MOST_ROWS = 8192
 

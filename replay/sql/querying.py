@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from flumen.replay.errors import BadQuery
-from flumen.replay.memory import bytes_to_use, too_much
-from flumen.replay.pushdown import push_down
-from flumen.replay.readonly import check_read_only
-from flumen.replay.values import values_of
-from flumen.replay.views import views
+from flumen.replay.sql.memory import bytes_to_use, too_much
+from flumen.replay.sql.pushdown import push_down
+from flumen.replay.sql.readonly import check_read_only
+from flumen.replay.sql.values import values_of
+from flumen.replay.sql.views import views
 from flumen.stores.errors import StoreError
 from flumen.stores.kudu import KuduReader, Predicate
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from flumen.replay.errors import BadQuery
-from flumen.replay.prefixes import prefix_predicates
-from flumen.replay.pushdown import push_down
-from flumen.replay.readonly import check_read_only
-from flumen.replay.sql import DUCKDB_SETTINGS
+from flumen.replay.sql.prefixes import prefix_predicates
+from flumen.replay.sql.pushdown import push_down
+from flumen.replay.sql.querying import DUCKDB_SETTINGS
+from flumen.replay.sql.readonly import check_read_only
 from flumen.stores.kudu import Predicate
 
 _ROW = "row of this batch"

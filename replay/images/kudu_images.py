@@ -15,11 +15,11 @@ from flumen.models.datasets.files import Decoding
 from flumen.models.datasets.source import ImageBatch
 from flumen.models.errors import DatasetInvalid
 from flumen.replay.errors import BadQuery
-from flumen.replay.image_rows import RowReader
-from flumen.replay.seen import VIEW, PictureOf
-from flumen.replay.stored import ORIGINAL, READ_BYTES, Moment
-from flumen.replay.tables import ScannedTables
-from flumen.replay.where import Condition
+from flumen.replay.images.image_rows import RowReader
+from flumen.replay.images.seen import VIEW, PictureOf
+from flumen.replay.images.stored import ORIGINAL, READ_BYTES, Moment
+from flumen.replay.images.tables import ScannedTables
+from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate
 
 DEFAULT_THREADS = 2
