@@ -70,7 +70,7 @@ bench: $(VENV)/.ready $(PEERS)/.ready ## Measure speed, delays, CPU, memory agai
 bench-quick: $(VENV)/.ready ## Measure the ratios that must not fall, in under 3 minutes: before a commit to the hot path
 	$(BIN)/python -m bench.quick
 
-article: $(VENV)/.ready ## Train the article's settings that do not stand yet (25 runs in all), and write docs/article.md
+article: $(VENV)/.ready ## Train the article's settings that do not stand yet (28 runs in all), and write docs/article.md
 	$(BIN)/python -m bench.article
 
 cost: $(VENV)/.ready ## Measure what each interceptor costs an image

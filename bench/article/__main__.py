@@ -1,12 +1,12 @@
 """`python -m bench.article`: compute what does not stand yet, and write `docs/article.md` with its plot."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from bench.article import told
-from bench.article.experiments import FINER, HEADLINE, LARGE, TABLE, standing
+from bench.article.experiments import FINER, HEADLINE, LARGE, SKEW, TABLE, standing
 from bench.article.observations import by_rate, rate_of
 from bench.article.page import PICTURE, Results, write_page
 from bench.article.picture import accuracy_by_rate
@@ -14,8 +14,8 @@ from bench.article.skew import measure_skew
 from flumen.cli.stack import start_stack
 from flumen.models.datasets.dataset import read_dataset
 from flumen.models.experiments.local.engine import cores
+from flumen.models.experiments.run import Run
 from flumen.models.repository import Repository
-from flumen.models.shipped import SHIPPED
 from flumen.stack import local
 from flumen.streams.settings import Settings, load_settings
 
@@ -39,14 +39,19 @@ def main() -> None:
 
 
 def _results(settings: Settings, processes: int) -> Results:
-    table, headline, finer = (
-        experiment.compute(settings, processes) for experiment in (TABLE, HEADLINE, FINER)
+    table, headline, finer, skew = (
+        experiment.compute(settings, processes) for experiment in (TABLE, HEADLINE, FINER, SKEW)
     )
     test = read_dataset(ROOT / "data" / "mnist").test
-    best = [run.reference for run in table.runs if rate_of(run) == told.LAST_BEFORE_CLIFF and run.reference]
-    grey = measure_skew("grey", best, Repository(settings.model_repository), test)
-    binarised = measure_skew("binarised", ["mnist@1"], Repository(SHIPPED), test)
-    return Results(table, headline, finer, (grey, binarised), standing(LARGE, settings))
+    best = [run for run in table.runs if rate_of(run) == told.LAST_BEFORE_CLIFF]
+    repository = Repository(settings.model_repository)
+    grey = measure_skew("grey", _references(best), repository, test)
+    binarised = measure_skew("binarised", _references(skew.runs), repository, test)
+    return Results(table, headline, finer, skew, (grey, binarised), standing(LARGE, settings))
+
+
+def _references(runs: Sequence[Run]) -> list[str]:
+    return [run.reference for run in runs if run.reference]
 
 
 @contextmanager

@@ -59,6 +59,7 @@ class Computed:
 TABLE = Experiment("article-table", keep="all")
 HEADLINE = Experiment(f"{HERE}/headline.toml")
 FINER = Experiment(f"{HERE}/champion.toml")
+SKEW = Experiment(f"{HERE}/skew.toml", keep="all")
 LARGE = Experiment("article")
 """The grid of 140 settings. It is not computed here, which takes an hour of one core: what stands of it is shown."""
 

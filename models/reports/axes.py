@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flumen.models.reports.markup import Markup, element, joined, shortened
 
-LEFT, RIGHT, TOP, BOTTOM = 46, 12, 12, 40
+LEFT, RIGHT, TOP, BOTTOM = 54, 12, 12, 40
 """Room around the field of a plot for what is written beside it, in units of its view box."""
 
 _TICKS_WANTED = 5

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bench.article import told
-from bench.article.experiments import FINER, HEADLINE, TABLE, Computed
+from bench.article.experiments import FINER, HEADLINE, SKEW, TABLE, Computed
 from bench.article.observations import (
     all_observations,
     by_rate,
@@ -79,7 +79,8 @@ def results(runs: list[Run], large: tuple[Run, ...] = ()) -> Results:
     ]
     headline = Computed(HEADLINE, [made(0.0015, 123, 0.9815)], 1)
     finer = Computed(FINER, [made(rate, 100, accuracy) for rate, accuracy in FINER_RATES.items()], 3)
-    return Results(Computed(TABLE, runs, 18), headline, finer, skews, large)
+    skew = Computed(SKEW, [made(0.01, seed, 0.979) for seed in told.seeds()], 3)
+    return Results(Computed(TABLE, runs, 18), headline, finer, skew, skews, large)
 
 
 def test_the_article_has_18_settings_and_its_confusion_matrix_all_test_images() -> None:
@@ -88,7 +89,7 @@ def test_the_article_has_18_settings_and_its_confusion_matrix_all_test_images() 
     assert [sum(row.values()) for row in told.CONFUSION.values()] == np.bincount(tested).tolist()
 
 
-@pytest.mark.parametrize("experiment", [TABLE, HEADLINE, FINER])
+@pytest.mark.parametrize("experiment", [TABLE, HEADLINE, FINER, SKEW])
 def test_every_grid_can_be_read_where_the_page_says_it_is(
     experiment: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -305,7 +305,7 @@ def test_what_a_network_had_learnt_before_it_diverged_is_handed_over() -> None:
     given = Task(
         Labelled(pixels, labels), None, ("a", "b", "c"), Preprocess(4, 3), 1, lambda one: not seen.append(one)
     )
-    parameters = NetworkParameters(rate=1e3, epochs=50, batch_size=60, hidden=(8,))
+    parameters = NetworkParameters(rate=1e3, epochs=50, batch_size=60, hidden=(8,), l2=5.0)
     with pytest.raises(Diverged) as raised:
         NETWORK.train(given, parameters)
     before: Any = raised.value.before

@@ -69,7 +69,7 @@ def test_the_network_is_the_articles(made):
     training = made.manifest.training
     assert training is not None
     assert training.parameters["trainer"] == "network"
-    assert training.parameters["l2"] == pytest.approx(0.01 * 0.005)
+    assert training.parameters["l2"] == 7.8125e-7
 
 
 def test_what_is_made_passes_verification_and_can_be_registered(tmp_path, made):
