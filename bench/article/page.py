@@ -221,6 +221,8 @@ def _cost_told(skew: Skew) -> str:
     who = f"A model that has learnt {skew.learnt} images and is served the others"
     if not skew.cost:
         return f"{who} is right as often."
+    if skew.cost < 0:
+        return f"{who} gains {-100 * skew.cost:.2f} points."
     times = _times(1 - skew.served[_other(skew.learnt)], 1 - skew.served[skew.learnt])
     return f"{who} loses {100 * skew.cost:.2f} points: {times} as many errors."
 
