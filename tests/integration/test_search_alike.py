@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from flumen.interceptor import Batch, Context, ImageMessage, intercept, load_cha
 from flumen.interceptor.columns import Column, Kind
 from flumen.models.datasets.idx import read_idx
 from flumen.models.repository import Repository
+from flumen.replay.sql import query
 from flumen.stores.errors import NoSuchImage, SchemaMismatch, StoreRefused
 from flumen.stores.kudu import KuduReader, KuduSink
 from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
@@ -25,6 +27,7 @@ from flumen.stores.solr.schema import CONFIGSET
 from flumen.stores.solr.search import Search
 from flumen.streams.settings import Settings
 
+PAGE = Path(__file__).parents[2] / "docs" / "alike.md"
 DIGITS = Path(__file__).parents[2] / "data" / "mnist" / "t10k-images-idx3-ubyte.gz"
 ID = Column("id", Kind.STRING, "", nullable=False)
 HASH = Column("perceptual_hash", Kind.INT64, "")
@@ -97,6 +100,10 @@ def test_what_looks_the_same_is_found_and_nothing_else(
     kudu = KuduReader(settings.kudu_options())
     assert (kudu.get("photo") or {})["perceptual_hash"] == answer["perceptual_hash"]
     assert (kudu.get("grey") or {})["perceptual_hash"] is None
+    [statement] = re.findall(r'flumen sql "(select .*)"', PAGE.read_text())
+    pairs = set(query(kudu, statement).rows)
+    assert {("again", "photo"), ("jpeg", "photo")} <= pairs
+    assert not any("mirrored" in pair for pair in pairs)
     kudu.close()
 
     assert index.find_alike("photo", Search(query="format:JPEG"), 7).counts.keys() <= set(range(8))
