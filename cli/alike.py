@@ -16,21 +16,23 @@ _LONGEST = 100
 """Signs of a cell: a name may have ten thousand."""
 
 
-def show_alike(found: "FoundAlike", as_json: bool) -> None:
-    """Print the images that look like one, the nearest first, and how many there are."""
+def show_alike(found: "FoundAlike", within: int, as_json: bool) -> None:
+    """Print the images that differ in so many bits or fewer from one, the nearest first, and how many there are."""
     total = sum(found.counts.values())
     if as_json:
-        print_json(
-            {"perceptual_hash": found.hash_, "found": total, "distances": found.counts, "images": found.rows}
-        )
+        answer = {"perceptual_hash": found.hash_, "within": within, "found": total, "distances": found.counts}
+        print_json({**answer, "images": found.rows})
         return
     if found.rows:
         print_rows([_cells(row) for row in found.rows], as_json=False)
-    console.print(f"{total:,} images look like it, {len(found.rows):,} shown", highlight=False)
+    console.print(
+        f"{total:,} images look like it within {within} bits, {len(found.rows):,} shown", highlight=False
+    )
 
 
 def _cells(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _short(row.get(name)) for name in _SHOWN}
+    # An id is shown whole: it is what the next command is given.
+    return {name: row.get(name) if name == "id" else _short(row.get(name)) for name in _SHOWN}
 
 
 def _short(value: Any) -> Any:

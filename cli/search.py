@@ -72,8 +72,9 @@ def search(
     reader = SolrReader(settings.solr_options())
     try:
         if like is not None:
-            alike = reader.find_alike(like, question, WITHIN if within is None else within)
-            show_alike(replace(alike, rows=_with_times(alike.rows, columns)), as_json)
+            bits = WITHIN if within is None else within
+            alike = reader.find_alike(like, question, bits)
+            show_alike(replace(alike, rows=_with_times(alike.rows, columns)), bits, as_json)
             return
         found = reader.find(question)
     finally:

@@ -52,7 +52,10 @@ class Alike:
         terms = ",".join(terms_within(self.hash_, self.within))
         return {
             "q": self.query,
-            "fq": [f"{{!terms f={HASH_BANDS.name}}}{terms}", "*:* -{!term f=id v=$asked}"],
+            "fq": [
+                f"{{!terms f={HASH_BANDS.name} cache=false}}{terms}",
+                "{!cache=false}*:* -{!term f=id v=$asked}",
+            ],
             "asked": self.image_id,
         }
 
@@ -99,7 +102,9 @@ def _documents(
     for start in range(0, len(values_of), _HASHES_AT_ONCE):
         if most <= 0:
             return
-        values = f"{{!terms f={HASH}}}{','.join(map(str, values_of[start : start + _HASHES_AT_ONCE]))}"
+        values = (
+            f"{{!terms f={HASH} cache=false}}{','.join(map(str, values_of[start : start + _HASHES_AT_ONCE]))}"
+        )
         answer = index.search(rows=most, sort="id asc", **{**common, "fq": [*common["fq"], values]})
         yield from answer.docs
         most -= len(answer.docs)

@@ -114,7 +114,7 @@ def test_what_looks_the_same_is_found_and_nothing_else(
     table = run_flumen("search", "format:JPEG", "--like", "photo").stdout.decode()
     assert "<script>xx" in table
     assert "x" * 101 not in table
-    assert "2 images look like it, 2 shown" in table
+    assert "2 images look like it within 7 bits, 2 shown" in table
 
 
 def test_every_digit_that_is_near_is_found(index: SolrReader) -> None:
