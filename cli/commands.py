@@ -51,7 +51,7 @@ ENTRIES = (
     ),
     Entry(
         *("search", IMAGES, "search:search"),
-        "Search the index: by what the model said, by what an image says of itself, by place.",
+        "Search the index: by what the model said, by what an image says of itself, by place, by how it looks.",
     ),
     Entry(
         *("sql", IMAGES, "sql:sql"),

@@ -1,6 +1,7 @@
 """`flumen search`."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -32,13 +33,24 @@ def search(
     models: Annotated[
         bool, typer.Option("--models", help="Search models, as 'accuracy:[0.98 TO *]', in place of images.")
     ] = False,
+    like: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only images that look like this one, the nearest first.")
+    ] = None,
+    within: Annotated[
+        int | None, typer.Option(min=0, max=15, help="Bits that --like lets differ, of 63; else 7.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Search the index: by what the model said, by what an image says of itself, by place."""
+    """Search the index: by what the model said, by what an image says of itself, by place, by how it looks."""
+    from flumen.cli.alike import WITHIN, show_alike
     from flumen.stores.solr import SolrReader
     from flumen.stores.solr.schema import index_fields
     from flumen.stores.solr.search import DISTANCE, Search, parse_near
 
+    if like is None and within is not None:
+        raise typer.BadParameter("--within goes with --like ID")
+    if like is not None and (near or facet or sort or models):
+        raise typer.BadParameter("--like goes with a query, --within and --limit, and nothing else")
     settings = load_settings()
     if models:
         from flumen.cli.models.index import search_models
@@ -59,6 +71,11 @@ def search(
     )
     reader = SolrReader(settings.solr_options())
     try:
+        if like is not None:
+            bits = WITHIN if within is None else within
+            alike = reader.find_alike(like, question, bits)
+            show_alike(replace(alike, rows=_with_times(alike.rows, columns)), bits, as_json)
+            return
         found = reader.find(question)
     finally:
         reader.close()

@@ -10,7 +10,7 @@ from flumen.interceptor.batch import Batch, ColumnValues, Intercepted, plain
 from flumen.interceptor.chain import Context
 from flumen.interceptor.columns import Column, Kind
 from flumen.interceptor.errors import InterceptorError
-from flumen.interceptor.statistics import colours, light, shapes, texts
+from flumen.interceptor.statistics import colours, hashes, light, shapes, texts
 from flumen.interceptor.statistics.light import Cumulated
 
 _CHANNELS = ("red", "green", "blue")
@@ -18,7 +18,7 @@ _CHANNELS = ("red", "green", "blue")
 _GROUP_PIXELS = 500_000
 """So many pixels are measured at once: what lies between takes up to 60 bytes a pixel."""
 
-_NO_COLUMNS = frozenset({"histograms", "palettes"})
+_NO_COLUMNS = frozenset({"histograms", "palettes", "frequencies"})
 """What was seen of images and is not stored as it is."""
 
 _OF_LUMINANCE = (
@@ -58,6 +58,7 @@ class Statistics:
         Column("foreground", Kind.FLOAT, "the share of pixels that stand out from the background, 0 to 1"),
         Column("objects", Kind.INT32, "in how many connected pieces"),
         Column("sharpness", Kind.FLOAT, "the variance of the Laplacian of the luminance"),
+        Column("perceptual_hash", Kind.INT64, "63 bits, nearly the same for pictures that look the same"),
     )
 
     def intercept(self, batch: Batch, context: Context) -> Intercepted:  # noqa: ARG002 - nothing of it is needed
@@ -95,7 +96,8 @@ def look_at(pixels: NDArray[np.uint8]) -> dict[str, ColumnValues]:
     """Return all of n images of one shape that takes a look at their pixels; the rest is arithmetic (`columns_of`).
 
     `histograms`: whole numbers, n x 1 x 256 of grey images, n x 4 x 256 of others: luminance, red, green, blue.
-    `foreground`, `objects` and `sharpness` as the columns are, and of others also `colorfulness` and `palettes`.
+    `frequencies`: n x 64 (`flumen.interceptor.statistics.hashes`). `foreground`, `objects` and `sharpness` as the
+    columns are, and of others also `colorfulness` and `palettes`.
     """
     seen, _ = _looked(pixels)
     return seen
@@ -115,6 +117,7 @@ def _looked(pixels: NDArray[np.uint8]) -> tuple[dict[str, ColumnValues], Cumulat
         "foreground": shapes.share(standing_out),
         "objects": shapes.count_objects(standing_out),
         "sharpness": shapes.sharpness(luminance),
+        "frequencies": hashes.frequencies(luminance),
     }
     if not light.is_grey(pixels):
         channels = colours.sampled(pixels)
@@ -136,6 +139,7 @@ def _columns(seen: Mapping[str, ColumnValues], cumulated: Cumulated) -> dict[str
         "entropy": light.entropy(histograms[:, 0]),
         "contrast": light.contrast(of_light),
         "brightness": light.brightness(of_light),
+        "perceptual_hash": hashes.perceptual_hashes(np.asarray(seen["frequencies"])),
         **{name: values for name, values in seen.items() if name not in _NO_COLUMNS},
     }
     if not of_channels:

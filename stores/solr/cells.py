@@ -97,6 +97,20 @@ def _alike(values: ColumnValues) -> FixedCells | None:
     return FixedCells(_text_head(length), np.frombuffer(joined.encode(), np.uint8).reshape(-1, length))
 
 
+def _texts_alike(values: ColumnValues) -> FixedCells | None:
+    """Encode lists of texts that are as many and as long in every row, each row given as an array of bytes."""
+    kinds = {(value.dtype, value.shape) if isinstance(value, np.ndarray) else None for value in values}
+    if len(kinds) != 1 or None in kinds or values[0].dtype.kind != "S":
+        return None
+    texts = np.ascontiguousarray(values)
+    rows, count = texts.shape
+    head = _text_head(texts.dtype.itemsize)
+    cells = np.empty((rows, count, len(head) + texts.dtype.itemsize), np.uint8)
+    cells[:, :, : len(head)] = np.frombuffer(head, np.uint8)
+    cells[:, :, len(head) :] = texts.view(np.uint8).reshape(rows, count, -1)
+    return FixedCells(_head(_ARRAY, count), cells.reshape(rows, -1))
+
+
 def _integers(type_: type[np.signedinteger[Any]], first: int) -> Callable[[ColumnValues], FixedCells | None]:
     bounds = np.iinfo(type_)
 
@@ -193,6 +207,7 @@ def _bytes_of(numbers: NDArray[Any]) -> NDArray[np.uint8]:
 
 _WHOLE: Mapping[Kind, Callable[[ColumnValues], FixedCells | None]] = {
     Kind.STRING: _alike,
+    Kind.STRINGS: _texts_alike,
     Kind.BOOL: _booleans,
     Kind.INT32: _integers(np.int32, _FOUR_BYTES),
     Kind.INT64: _integers(np.int64, _EIGHT_BYTES),

@@ -13,8 +13,9 @@ import numpy as np
 
 from flumen.interceptor.batch import Batch, ColumnValues, nulls_in, plain
 from flumen.interceptor.columns import Column, Kind
+from flumen.stores.solr.bands import hash_bands
 from flumen.stores.solr.cells import FixedCells, one_cell, text_cell, whole_column
-from flumen.stores.solr.schema import CORRECT, LOCATION, IndexField
+from flumen.stores.solr.schema import CORRECT, HASH_BANDS, LOCATION, IndexField
 
 CONTENT_TYPE = "application/cbor"
 
@@ -22,6 +23,8 @@ _MAP, _LIST, _END = b"\xbf", b"\x9f", b"\xff"
 _REQUEST_BYTES = 8 * 1024 * 1024
 _FEW = 16
 """A column that has so many times fewer values than rows is encoded by value, not by row."""
+
+_HASHES_END = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,4 +177,20 @@ def _points(latitudes: list[float | None], longitudes: list[float | None]) -> li
     ]
 
 
-_MADE: Mapping[str, Callable[..., list[Any]]] = {CORRECT.name: _correct, LOCATION.name: _points}
+def _bands(hashes: list[int | None]) -> ColumnValues:
+    """Return the bands of each hash; what is none has none, and the column itself says so."""
+    present = [row for row, value in enumerate(hashes) if isinstance(value, int) and 0 <= value < _HASHES_END]
+    bands = hash_bands(np.array([hashes[row] for row in present], dtype=np.int64))
+    if len(present) == len(hashes):
+        return bands
+    scattered: list[Any] = [None] * len(hashes)
+    for row, values in zip(present, bands, strict=True):
+        scattered[row] = values
+    return scattered
+
+
+_MADE: Mapping[str, Callable[..., ColumnValues]] = {
+    CORRECT.name: _correct,
+    LOCATION.name: _points,
+    HASH_BANDS.name: _bands,
+}

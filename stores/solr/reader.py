@@ -1,20 +1,22 @@
 """Looking at what the index holds: documents, counts and facets, by the columns' own names."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pysolr
 
-from flumen.stores.errors import StoreClosed, StoreRefused
+from flumen.stores.errors import NoSuchImage, StoreClosed, StoreRefused
+from flumen.stores.solr.alike import DISTANCE, HASH, Alike, FoundAlike, check_hashes, find_alike
 from flumen.stores.solr.complaints import check_names, reworded
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import column_name, index_name, is_timestamp, named_fields
-from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets
+from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets, to_index
 from flumen.stores.solr.server import ErrorResponse, SolrServer
 
 _CLOSED = "the Solr reader was closed; make a new one"
-_INTERNAL = frozenset({"_version_", "name_text", "location_map", "words"})
+_INTERNAL = frozenset({"_version_", "name_text", "location_map", "words", "hash_bands"})
 
 
 class SolrReader:
@@ -61,6 +63,35 @@ class SolrReader:
             raise StoreRefused(reworded(str(error), search)) from error
         rows = [_row(document) for document in answer.docs]
         return Found(int(answer.hits), rows, read_facets(answer.raw_response, search.facets))
+
+    def find_alike(self, image_id: str, search: Search, within: int) -> FoundAlike:
+        """Return the images that look like one, the nearest first: of those that a question asks for.
+
+        Of the question count `query`, `rows` and `fields`. Images that are not committed yet are not found.
+
+        Raises:
+            NoSuchImage: no image has that id, or the one that has it has no hash.
+            SchemaMismatch: the index has no hashes yet.
+            StoreRefused: Solr does not understand the query, or `within` is out of bounds.
+        """
+        row = self.get(image_id)
+        if row is None:
+            raise NoSuchImage(f"there is no image {image_id!r} in the index; `flumen search '*:*'` lists ids")
+        if row.get(HASH) is None:
+            check_hashes(self._server.read_schema() or {}, self._server.index_url)
+            raise NoSuchImage(
+                f"the image {image_id!r} has no perceptual hash: it is of one shade, has fewer than 8 pixels a side, "
+                "or was stored by a worker without the interceptor statistics, or of an earlier version of flumen"
+            )
+        check_names(search)
+        query = to_index(search.query, search.fields)
+        asked = Alike(image_id=image_id, hash_=row[HASH], within=within, query=query, rows=search.rows)
+        try:
+            with self._server.translated():
+                found = find_alike(self._index, asked)
+        except StoreRefused as error:
+            raise StoreRefused(reworded(str(error), search)) from error
+        return replace(found, rows=[{DISTANCE: each[DISTANCE], **_row(each)} for each in found.rows])
 
     def facet_counts(self, field: str, query: str = EVERYTHING, limit: int = 1000) -> dict[str, int]:
         """Return how many matching documents have each value of a column or field, the most frequent first.

@@ -28,10 +28,14 @@ class IndexField:
 
 CORRECT = Column("correct", Kind.BOOL, "Whether the prediction is the known label; null where none is known.")
 LOCATION = Column("location", Kind.STRING, "Latitude and longitude as one point; null where one is missing.")
+HASH_BANDS = Column(
+    "hash_bands", Kind.STRINGS, "The perceptual hash in four bands of 16 bits, by their order."
+)
 # Fields that no column holds, and the columns that each is made from.
 DERIVED: Mapping[Column, tuple[str, ...]] = {
     CORRECT: ("prediction", "knownlabel"),
     LOCATION: ("latitude", "longitude"),
+    HASH_BANDS: ("perceptual_hash",),
 }
 _KEPT_BY_KUDU = frozenset({Kind.BINARY, Kind.JSON})
 

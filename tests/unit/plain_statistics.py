@@ -28,6 +28,7 @@ def measured_plainly(pixels: NDArray[np.uint8]) -> dict[str, Any]:
         "foreground": np.float32(shapes.mean()),
         "objects": objects(shapes),
         "sharpness": sharpness(luminance),
+        "perceptual_hash": perceptual_hash(luminance),
         "colorfulness": np.float32(0) if is_grey else colorfulness(pixels),
     }
     if not is_grey:
@@ -94,6 +95,31 @@ def sharpness(luminance: NDArray[np.uint8]) -> np.float32:
     level = luminance.astype(np.int64)
     beside = level[:-2, 1:-1] + level[2:, 1:-1] + level[1:-1, :-2] + level[1:-1, 2:]
     return np.float32(variance(beside - 4 * level[1:-1, 1:-1]))
+
+
+def perceptual_hash(luminance: NDArray[np.uint8]) -> int | None:
+    if min(luminance.shape) < 8:
+        return None
+    (lines, down), (columns, across) = (cosines(length) for length in luminance.shape)
+    samples = luminance[np.ix_(lines, columns)].astype(np.int64)
+    frequencies = (down @ samples @ across.T).ravel()
+    frequencies[0] = 0
+    faint = 0.05 * np.sqrt((frequencies.astype(np.float64) ** 2).mean())
+    bits = "".join("1" if frequency > faint else "0" for frequency in frequencies)
+    return int(bits, 2) if frequencies.any() else None
+
+
+def cosines(length: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The pixels that are looked at, and 500 times the cosines of 0 to 7 half waves, each wave but 0 without a mean."""
+    step = -(-length // 128)
+    places = np.arange(((length - 1) % step) // 2, length, step)
+    rows = []
+    for half_waves in range(8):
+        row = [round(500 * float(np.cos(np.pi * half_waves * (place + 0.5) / length))) for place in places]
+        excess = sum(row) if half_waves else 0
+        takers = {at * len(row) // (excess % len(row)) for at in range(excess % len(row))}
+        rows.append([value - excess // len(row) - (at in takers) for at, value in enumerate(row)])
+    return places, np.array(rows)
 
 
 def colorfulness(pixels: NDArray[np.uint8]) -> np.float32:

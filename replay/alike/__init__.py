@@ -1,0 +1,5 @@
+"""Pictures that look the same, by their perceptual hashes: one of a group stands for all of it."""
+
+from flumen.replay.alike.groups import Group, groups
+
+__all__ = ["Group", "groups"]
