@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from images import Brightness
 from structlog.testing import capture_logs
-from worker_statuses import worker_status
+from worker_statuses import SAID_AT, worker_status
 
+from flumen.cli.models.fleet_table import COLUMNS, _cells, worker_row
 from flumen.interceptor import Batch
 from flumen.interceptor.batch import ImageMessage
-from flumen.streams.control.records import parse_status, to_json
+from flumen.streams.control.operator.fleet import Seen
+from flumen.streams.control.records import DriftStatus, parse_status, to_json
 from flumen.streams.live.drift_watch import CLASSES, MOST_CLASSES, DriftWatch
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.settings import DriftSettings
@@ -158,3 +160,12 @@ def test_a_status_says_it_only_where_there_is_something_to_say() -> None:
     watched.see(random, 6000, "darker")
     status = worker_status(drift=watched.watch.status)
     assert parse_status(to_json(status)) == status
+
+
+def test_the_table_of_a_fleet_names_the_first_that_changed_and_programs_get_all() -> None:
+    drift = DriftStatus(("confidence", "class \x1b[2J", "luminance_mean", "luminance_std"), SAID_AT)
+    seen = Seen(worker_status(drift=drift), age_s=1.0, is_silent=False)
+    row = dict(zip(COLUMNS, _cells(seen), strict=True))
+    assert row["drift"] == "confidence, class \\x1b[2J, luminance_mean and 1 more"
+    assert worker_row(seen)["drift"] == {"statistics": list(drift.statistics), "since": SAID_AT}
+    assert worker_row(Seen(worker_status(), age_s=1.0, is_silent=False))["drift"] is None
