@@ -1,7 +1,7 @@
 """`flumen drift`: whether what arrives is still like what was there before."""
 
 import re
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -53,6 +53,8 @@ def drift(
     """Compare what arrived, and what a model said of it, by windows of time with its training or with another time."""
     width_us = _width_us(window)
     since_us = None if since is None else _since_us(since)
+    from flumen.models import shipped
+    from flumen.models.errors import ModelError
     from flumen.models.evaluation.kept import Reports
     from flumen.models.repository import Repository
     from flumen.replay.drift import Scope, find_drift, scan
@@ -60,6 +62,9 @@ def drift(
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
+    if root is None and not settings.models_root:
+        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
+            shipped.seed(repository)  # as a worker does at its start
     manifest = repository.resolve(model or settings.model_name)
     reports = Reports(repository.url).of(manifest.name, manifest.version)
     compared_with = _reference(reference, manifest, reports)
