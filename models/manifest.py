@@ -23,6 +23,9 @@ UNREGISTERED = 0
 
 MAX_SIDE = 8192
 MAX_VALUE = 255
+MEAN_EDGES = tuple(range(0, 257, 4))
+"""Edges of the bins that images are counted in by the mean of their values: above one, at most the next."""
+
 CHANNELS = (1, 3)
 LAYOUTS = ("flat", "nchw", "nhwc")
 RESIZES = ("stretch", "crop", "pad")
@@ -107,13 +110,15 @@ class Profile:
     """What the training images were like, to see later whether the images that arrive still are.
 
     `class_counts`: training images a label. `pixel_mean`, `pixel_std`: of all values, 0..255.
-    `foreground`: the mean share of an image above the threshold; null for a model without one.
+    `foreground`: the mean share of an image above the threshold; null for a model without one. `image_means`: training
+    images by the mean of their values, in bins between `MEAN_EDGES`; None, and left out of the JSON, where not counted.
     """
 
     class_counts: tuple[Count, ...]
     pixel_mean: Annotated[float, Field(ge=0, le=255)]
     pixel_std: Annotated[float, Field(ge=0, le=255)]
     foreground: Share | None
+    image_means: Annotated[tuple[Count, ...] | None, _IF_MEASURED] = None
 
 
 # Other types and NaN are errors, here and in everything nested; unknown keys are ignored. A key that is added has a
@@ -266,10 +271,18 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
             yield f"golden.{row}.probabilities: {len(golden.probabilities)} for {labels} labels"
         if abs(sum(golden.probabilities) - 1) > SUM_TOLERANCE:
             yield f"golden.{row}.probabilities: their sum is {sum(golden.probabilities):.6f}, not 1"
-    if manifest.profile and len(manifest.profile.class_counts) != labels:
-        yield f"profile.class_counts: {len(manifest.profile.class_counts)} for {labels} labels"
+    if manifest.profile:
+        yield from _profile_errors(manifest.profile, labels)
     if manifest.scores and {len(manifest.scores.confusion), *map(len, manifest.scores.confusion)} != {labels}:
         yield f"scores.confusion: it is not {labels} x {labels}"
+
+
+def _profile_errors(profile: Profile, labels: int) -> Iterator[str]:
+    if len(profile.class_counts) != labels:
+        yield f"profile.class_counts: {len(profile.class_counts)} for {labels} labels"
+    bins = len(MEAN_EDGES) - 1
+    if profile.image_means is not None and len(profile.image_means) != bins:
+        yield f"profile.image_means: {len(profile.image_means)} counts for {bins} bins"
 
 
 def _preprocess_errors(preprocess: Preprocess) -> Iterator[str]:

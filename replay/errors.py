@@ -1,7 +1,9 @@
 """The errors of looking back.
 
 ReplayError
-└── BadQuery    a query that is not read-only, is malformed, or names what is not there
+├── BadQuery             a query that is not read-only, is malformed, or names what is not there
+├── NothingToCompare     there are no images in any window
+└── ReferenceUnusable    what windows are to be compared with is not known, or of too few images
 """
 
 
@@ -11,3 +13,11 @@ class ReplayError(Exception):
 
 class BadQuery(ReplayError):
     """A query that cannot be run; the message names the problem, and the tables and columns there are."""
+
+
+class NothingToCompare(ReplayError):
+    """There are no images in any window."""
+
+
+class ReferenceUnusable(ReplayError):
+    """What windows are to be compared with is not known, or of too few images."""

@@ -13,8 +13,20 @@ from flumen.cli.rows import Rows
 from flumen.streams.control.operator.fleet import FleetView, Seen
 from flumen.streams.control.records import ModelRef
 
-COLUMNS = ("worker", "state", "model", "prepared", "challenger", "revision", "images/s", "age s", "problem")
+COLUMNS = (
+    "worker",
+    "state",
+    "model",
+    "prepared",
+    "challenger",
+    "revision",
+    "images/s",
+    "age s",
+    "drift",
+    "problem",
+)
 SILENT = "silent"
+_MOST_CHANGED = 3
 NUMBERS = ("revision", "images/s", "age s")
 
 
@@ -40,6 +52,9 @@ def worker_row(seen: Seen) -> dict[str, Any]:
         "images_per_s": status.images_per_s,
         "age_s": round(seen.age_s, 1),
         "started_at": status.started_at,
+        "drift": None
+        if status.drift is None
+        else {"statistics": list(status.drift.statistics), "since": status.drift.since},
     }
 
 
@@ -119,8 +134,18 @@ def _cells(seen: Seen) -> list[str]:
         f"{row['revision']:,}",
         f"{row['images_per_s']:,.0f}",
         f"{row['age_s']:.1f}",
+        _drift(row),
         _problem(row),
     ]
+
+
+def _drift(row: dict[str, Any]) -> str:
+    """Return what changed of what arrives: the first of it, since there may be a name for each class."""
+    drift = row["drift"]
+    if drift is None:
+        return ""
+    first, more = drift["statistics"][:_MOST_CHANGED], len(drift["statistics"]) - _MOST_CHANGED
+    return printable(", ".join(first) + (f" and {more} more" if more > 0 else ""))
 
 
 def _problem(row: dict[str, Any]) -> str:

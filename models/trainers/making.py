@@ -19,6 +19,7 @@ from flumen.models.evaluation.measures import Evaluation, score
 from flumen.models.evaluation.report import Data, Report, make_report, scores_of
 from flumen.models.manifest import (
     MAX_VALUE,
+    MEAN_EDGES,
     UNREGISTERED,
     Golden,
     Manifest,
@@ -210,7 +211,18 @@ def _profile(train_set: Labelled, classes: int, threshold: int | None) -> Profil
         pixel_mean=mean,
         pixel_std=math.sqrt(float(shares @ (values - mean) ** 2)),
         foreground=None if threshold is None else float(shares[threshold + 1 :].sum()),
+        image_means=_image_means(train_set.pixels),
     )
+
+
+def _image_means(pixels: NDArray[np.uint8]) -> tuple[int, ...]:
+    """Return how many images have a mean value above each of `MEAN_EDGES` and at most the next; 0 is of the first."""
+    counts = np.zeros(len(MEAN_EDGES) - 1, np.int64)
+    for start in range(0, len(pixels), CHECKED_IMAGES):
+        part = pixels[start : start + CHECKED_IMAGES]
+        means = part.reshape(len(part), -1).mean(axis=1)
+        counts += np.bincount(np.searchsorted(MEAN_EDGES[1:-1], means, side="left"), minlength=len(counts))
+    return tuple(counts.tolist())
 
 
 def _value_shares(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -119,13 +119,22 @@ class Refused:
 
 
 @with_config(OPEN)
+@dataclass(frozen=True, slots=True)
+class DriftStatus:
+    """What has changed of what arrives at a worker, by the names of statistics, and since when."""
+
+    statistics: tuple[Annotated[str, Field(max_length=200)], ...]
+    since: Time
+
+
+@with_config(OPEN)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
     """What one worker runs; one record of the status topic.
 
     `prepared` is loaded and verified, and waits. `heard` is the revision of the control record that the worker acts on,
     `revision` that of the one whose champion answers now: it stays behind where that is still loaded, or refused.
-    `images_per_s` is a mean over about a heartbeat.
+    `images_per_s` is a mean over about a heartbeat. `drift`: what has changed, left out where nothing has.
     """
 
     worker: WorkerId
@@ -140,6 +149,7 @@ class WorkerStatus:
     images_per_s: Annotated[float, Field(ge=0)]
     at: Time
     started_at: Time
+    drift: Annotated[DriftStatus | None, Field(exclude_if=lambda drift: drift is None)] = None
 
 
 @with_config(OPEN)

@@ -63,6 +63,7 @@ async def finish(batch: MicroBatch, acknowledge: Callable[[MicroBatch], None], s
     count(steps.metrics, batch, len(stored), model)  # before others can see that it is done
     acknowledge(batch)  # 5. and only now is it done
     steps.shadow.offer(stored, model)
+    steps.control.drift.look(stored, model)
 
 
 async def dead_letter(steps: Steps, rejects: Sequence[Reject], model: Classifier, lost: Lost) -> None:

@@ -58,6 +58,15 @@ class Metrics:
             "Processes of interception that ended and were started anew.",
             registry=registry,
         )
+        self.drift_score = Gauge(
+            "flumen_drift_score",
+            "How far what arrives is from the reference, in multiples of the threshold.",
+            ("statistic",),
+            registry=registry,
+        )
+        self.drift_alarms = Counter(
+            "flumen_drift_alarms", "Times that what arrives was no more as it was.", registry=registry
+        )
         self.queue_seconds = seconds("queue", "From taken to intercepted.")
         self.stage_seconds = seconds("stage", "One interceptor, one micro-batch.", "stage")
         self.sink_seconds = seconds("sink", "One write of one micro-batch.", "store")

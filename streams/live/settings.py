@@ -90,6 +90,30 @@ class DecodingSettings(BaseModel):
         return self.max_message_bytes + 1_048_576
 
 
+class DriftSettings(BaseModel):
+    """Whether a worker watches if what arrives stays as it was, and how sensitively."""
+
+    drift_watch: bool = Field(True, description="Watch whether what arrives stays as it was.")
+    drift_reference_images: int = Field(
+        5000,
+        ge=500,
+        le=100_000,
+        description="Images of a worker, from the first that a model answers, that later ones are compared with.",
+    )
+    drift_allowance: float = Field(
+        0.25,
+        ge=0.05,
+        le=2,
+        description="Standard deviations that a mean may move by without being told; twice that is found soonest.",
+    )
+    drift_false_alarm_images: int = Field(
+        100_000_000,
+        ge=10_000,
+        le=10**15,
+        description="Images, in the mean, between two false alarms of a worker, where images are independent.",
+    )
+
+
 class WebSettings(BaseModel):
     """Where a worker answers over HTTP."""
 

@@ -18,7 +18,7 @@ from flumen.streams.control.settings import ControlSettings
 from flumen.streams.errors import BadSetting
 from flumen.streams.kafka.options import KafkaConfig, KafkaOptions
 from flumen.streams.kafka.settings import KafkaSettings
-from flumen.streams.live.settings import DecodingSettings, ReadingSettings, WebSettings
+from flumen.streams.live.settings import DecodingSettings, DriftSettings, ReadingSettings, WebSettings
 from flumen.streams.secrets import client_properties
 from flumen.streams.settings.base import SourcedSettings
 from flumen.streams.settings.environment import check_names
@@ -34,6 +34,7 @@ GROUPS: Mapping[str, type[BaseModel]] = {
     "decoding": DecodingSettings,
     "models": ModelSettings,
     "control": ControlSettings,
+    "drift": DriftSettings,
     "sinks": SinkSettings,
     "kudu": KuduSettings,
     "solr": SolrSettings,
@@ -48,6 +49,7 @@ class Settings(
     SolrSettings,
     KuduSettings,
     SinkSettings,
+    DriftSettings,
     ControlSettings,
     ModelSettings,
     DecodingSettings,

@@ -31,10 +31,12 @@ from flumen.streams.kafka.message import Outgoing, Partition, RawMessage
 from flumen.streams.kafka.producer import Undelivered
 from flumen.streams.live.agent import Steps, finish
 from flumen.streams.live.delivery import Delivery
+from flumen.streams.live.drift_watch import DriftWatch
 from flumen.streams.live.intake import MicroBatch
 from flumen.streams.live.interception import Interception
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
+from flumen.streams.live.settings import DriftSettings
 from flumen.streams.live.shadow import Shadow
 
 Acknowledge = Callable[[MicroBatch], None]
@@ -160,7 +162,12 @@ class ByTheAgent(Deliveries):
         retry = Retry(METRICS, self.intake._pulse)
         producer = MemoryProducer([self.dead], self.answer)
         return Steps(
-            Control(CurrentSlot(Serving(self.model, "sha256")), cast(Any, Reporter()), Future()),
+            Control(
+                CurrentSlot(Serving(self.model, "sha256")),
+                cast(Any, Reporter()),
+                DriftWatch(DriftSettings(), METRICS, lambda: None),
+                Future(),
+            ),
             Shadow([], Limits(), METRICS, 0),
             Interception([Looked(), Classify()], Limits(), METRICS, clock=self.clock),
             Delivery(self.sinks, METRICS, retry),

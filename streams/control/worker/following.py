@@ -20,6 +20,7 @@ from flumen.streams.control.worker.reader import ControlReader
 from flumen.streams.control.worker.status import StatusReporter, worker_id
 from flumen.streams.control.worker.throttle import CpuThrottle
 from flumen.streams.kafka.topic_reader import TopicReader
+from flumen.streams.live.drift_watch import DriftWatch
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.shadow import Shadow
 from flumen.streams.settings import Settings
@@ -44,6 +45,7 @@ class Control:
 
     slot: CurrentSlot
     reporter: StatusReporter
+    drift: DriftWatch
     broken: "Future[None]"
 
 
@@ -76,6 +78,8 @@ def following(
     broken: Future[None] = Future()
     thread = partial(_thread, broken, hanging)
     reporter = StatusReporter(settings, worker_id(settings), metrics.stored, time.monotonic)
+    drift = DriftWatch(settings, metrics, reporter.wake)
+    reporter.show_drift(lambda: drift.status)
     with ExitStack() as stack:
         stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind in (None, CancelledError)))
         stack.enter_context(thread("status", reporter.run, reporter.end))
@@ -113,7 +117,7 @@ def following(
         stack.callback(stopping.set)  # before that thread is waited for: it may be resting
         follow = partial(reader.follow, preparation.want, preparation.refuse_record)
         stack.enter_context(thread("control", follow, reader.end))
-        yield Control(slot, reporter, broken)
+        yield Control(slot, reporter, drift, broken)
 
 
 def _end_preparing(preparation: Preparation, loader: Loader) -> None:

@@ -12,6 +12,7 @@ import structlog
 
 from flumen.models.slot import Serving
 from flumen.streams.control.records import (
+    DriftStatus,
     Effective,
     ModelRef,
     WorkerState,
@@ -60,6 +61,7 @@ class StatusReporter:
         self._stored = stored
         self._clock = clock
         self._picture: Callable[[], Picture] = lambda: Picture(WorkerState.STARTING)
+        self._drift: Callable[[], DriftStatus | None] = lambda: None
         self._counted = (clock(), stored(), 0.0)
         self._started_at = now()
         self._group = settings.kafka_options().group_of(worker)
@@ -85,6 +87,10 @@ class StatusReporter:
         """Report what this returns from now on."""
         self._picture = picture
         self.wake()
+
+    def show_drift(self, drift: Callable[[], DriftStatus | None]) -> None:
+        """Report what this returns as well, from now on."""
+        self._drift = drift
 
     def wake(self) -> None:
         """Report at once: something has changed."""
@@ -160,6 +166,7 @@ class StatusReporter:
                 images_per_s=self._images_per_s(),
                 at=now(),
                 started_at=self._started_at,
+                drift=self._drift(),
             )
         )
 
