@@ -1,7 +1,8 @@
 """The errors of looking back.
 
 ReplayError
-└── BadQuery    a query that is not read-only, is malformed, or names what is not there
+├── BadQuery        a query that is not read-only, is malformed, or names what is not there
+└── NoSuchMoment    a moment that is no time, is still to come, or longer ago than Kudu's history
 """
 
 
@@ -11,3 +12,7 @@ class ReplayError(Exception):
 
 class BadQuery(ReplayError):
     """A query that cannot be run; the message names the problem, and the tables and columns there are."""
+
+
+class NoSuchMoment(ReplayError):
+    """A moment at which the stores cannot be read; the message says which ones there are."""
