@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from flumen.replay.errors import BadQuery
 from flumen.replay.sql.memory import bytes_to_use, too_much
+from flumen.replay.sql.ranges import with_ranges
 from flumen.replay.sql.readonly import check_read_only
 from flumen.replay.sql.scans import KuduTable, Reading, Scan, kudu_tables
 from flumen.replay.sql.values import values_of
@@ -145,7 +146,18 @@ class _Session:
             raise BadQuery(f"the statement is not UTF-8 from its sign {error.start + 1:,} on") from error
         check_read_only(self.connection, sql)
         self._register()
-        return self.connection.sql(sql)
+        asked = self.connection.sql(sql)  # what is wrong with it is told in its own words
+        ranged = None if asked is None else self._with_ranges(sql)
+        return asked if ranged is None else ranged
+
+    def _with_ranges(self, sql: str) -> "duckdb.DuckDBPyRelation | None":
+        import duckdb
+
+        try:
+            ranged = with_ranges(self.connection, sql)
+            return self.connection.sql(ranged) if ranged != sql else None
+        except (duckdb.Error, RecursionError):
+            return None  # it is run as it was given
 
     def _register(self) -> None:
         for name, table in self.tables.items():

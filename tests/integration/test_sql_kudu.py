@@ -151,6 +151,32 @@ def test_kudu_reads_only_the_columns_and_rows_that_are_needed(reader: KuduReader
     assert len(result.rows) <= scan.rows < COUNT // 2
 
 
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select id from images where id like '001%' order by 1", {"id >= '001'", "id < '002'"}),
+        ("select id from images i where i.ID like '00_7' and prediction = 3", {"id >= '00'", "id < '01'"}),
+        ("select id from mnist where starts_with(id, '02')", {"id >= '02'", "id < '03'"}),
+        ("select a.id from images a, (from images where id like '05%') b where a.id = b.id", {"id >= '05'"}),
+        ("select id from (select id || 'x' as id from images) where id like '001%'", set()),
+        ("select id from images where id like '001%' or id like '002%'", set()),
+        ("select id from images where not id like '001%'", set()),
+        ("select id from (select id collate nocase as id from images) where id like '001%'", set()),
+        ("select id from images where id like 'it''s%'", {'id >= "it\'s"', 'id < "it\'t"'}),
+    ],
+)
+def test_how_a_text_begins_is_tested_by_kudu(
+    reader: KuduReader, in_memory: Any, sql: str, expected: set[str]
+) -> None:
+    from_memory = sql.replace("from mnist", "from (select * from images where model = 'mnist')")
+    result = query(reader, sql)
+    assert sorted(result.rows) == sorted(in_memory.execute(from_memory).fetchall())
+    assert len(result.scans) == sql.count("from images") + sql.count("from mnist"), "none is read twice"
+    told = {str(each) for scan in result.scans for each in scan.predicates}
+    assert expected <= told
+    assert expected or not any(text.startswith("id >") for text in told)
+
+
 def test_an_outer_join_keeps_the_rows_without_a_partner(reader: KuduReader) -> None:
     result = query(
         reader,
