@@ -2,6 +2,7 @@
 
 ReplayError
 ├── BadQuery             a query that is not read-only, is malformed, or names what is not there
+├── NoSuchMoment         a moment that is no time, is still to come, or longer ago than Kudu's history
 ├── NothingToCompare     there are no images in any window
 └── ReferenceUnusable    what windows are to be compared with is not known, or of too few images
 """
@@ -13,6 +14,10 @@ class ReplayError(Exception):
 
 class BadQuery(ReplayError):
     """A query that cannot be run; the message names the problem, and the tables and columns there are."""
+
+
+class NoSuchMoment(ReplayError):
+    """A moment at which the stores cannot be read; the message says which ones there are."""
 
 
 class NothingToCompare(ReplayError):

@@ -1,5 +1,6 @@
 """SQL over what Kudu holds."""
 
-from flumen.replay.sql.querying import DUCKDB_SETTINGS, TABLES, Result, Scan, query
+from flumen.replay.sql.querying import DUCKDB_SETTINGS, Batches, Result, query, query_batches
+from flumen.replay.sql.scans import TABLES, Scan
 
-__all__ = ["DUCKDB_SETTINGS", "TABLES", "Result", "Scan", "query"]
+__all__ = ["DUCKDB_SETTINGS", "TABLES", "Batches", "Result", "Scan", "query", "query_batches"]

@@ -58,7 +58,7 @@ def _of_function(node: Mapping[str, Any], schema: pa.Schema) -> Iterator[Predica
             {"type": "COLUMN_REF", "column_names": [*_, written]},
             {"type": "VALUE_CONSTANT", "literal": {"kind": "STRING", "text": str(pattern)}},
         ]:
-            beginning = _beginning(node["function_name"], pattern)
+            beginning = beginning_of(node["function_name"], pattern)
             column = _text_column(written, schema)
             if not beginning or column is None:
                 return
@@ -68,7 +68,8 @@ def _of_function(node: Mapping[str, Any], schema: pa.Schema) -> Iterator[Predica
                 yield Predicate(column, "<", (end,))
 
 
-def _beginning(function: str, pattern: str) -> str:
+def beginning_of(function: str, pattern: str) -> str:
+    """Return how a text has to begin for a function of DuckDB's to be true of it; empty where it does not say."""
     if function.lower() in _BEGINS:
         return pattern
     return _WILDCARDS.split(pattern, maxsplit=1)[0] if function == _LIKE else ""

@@ -41,7 +41,9 @@ def check_read_only(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
     tree = json.loads(serialized)
     if tree["error"]:
         raise BadQuery(f"this statement cannot be checked, so it is refused: {tree.get('error_message', '')}")
-    terms = sum(len(node.get("children", ())) for node in _nodes(tree) if node.get("class") == "CONJUNCTION")
+    terms = sum(
+        len(node.get("children", ())) for node in nodes_of(tree) if node.get("class") == "CONJUNCTION"
+    )
     if terms > MOST_TERMS:
         raise BadQuery(
             f"its conditions have {terms:,} terms joined by AND and OR, and {MOST_TERMS:,} are run here; many values "
@@ -55,12 +57,12 @@ def check_read_only(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
 
 
 def _table_functions(tree: Any) -> Iterator[str]:
-    for node in _nodes(tree):
+    for node in nodes_of(tree):
         if node.get("type") == "TABLE_FUNCTION":
             yield str(node["function"]["function_name"])
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+def nodes_of(tree: Any) -> Iterator[dict[str, Any]]:
     """Yield every object of a statement's tree, however deep it is."""
     waiting = [tree]
     while waiting:

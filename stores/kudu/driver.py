@@ -150,7 +150,9 @@ class Driver(Protocol):
 
 def native_is_installed() -> bool:
     """Whether kudu-python can be imported here."""
-    return importlib.util.find_spec("kudu") is not None
+    found = importlib.util.find_spec("kudu")
+    # A folder of that name without code in it, as where one works, is a package of no origin.
+    return found is not None and found.origin is not None
 
 
 def open_driver(options: KuduOptions) -> Driver:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,14 +16,15 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
-from flumen.replay.errors import BadQuery
-from flumen.replay.sql import query
+from flumen.replay.errors import BadQuery, NoSuchMoment
+from flumen.replay.sql import query, query_batches
 from flumen.replay.sql.memory import bounded_memory, bytes_to_use
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduAnswers, KuduOptions, KuduReader, KuduSink
@@ -147,6 +149,32 @@ def test_kudu_reads_only_the_columns_and_rows_that_are_needed(reader: KuduReader
         "ingested_at >= 1700000000000100",
     }
     assert len(result.rows) <= scan.rows < COUNT // 2
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("select id from images where id like '001%' order by 1", {"id >= '001'", "id < '002'"}),
+        ("select id from images i where i.ID like '00_7' and prediction = 3", {"id >= '00'", "id < '01'"}),
+        ("select id from mnist where starts_with(id, '02')", {"id >= '02'", "id < '03'"}),
+        ("select a.id from images a, (from images where id like '05%') b where a.id = b.id", {"id >= '05'"}),
+        ("select id from (select id || 'x' as id from images) where id like '001%'", set()),
+        ("select id from images where id like '001%' or id like '002%'", set()),
+        ("select id from images where not id like '001%'", set()),
+        ("select id from (select id collate nocase as id from images) where id like '001%'", set()),
+        ("select id from images where id like 'it''s%'", {'id >= "it\'s"', 'id < "it\'t"'}),
+    ],
+)
+def test_how_a_text_begins_is_tested_by_kudu(
+    reader: KuduReader, in_memory: Any, sql: str, expected: set[str]
+) -> None:
+    from_memory = sql.replace("from mnist", "from (select * from images where model = 'mnist')")
+    result = query(reader, sql)
+    assert sorted(result.rows) == sorted(in_memory.execute(from_memory).fetchall())
+    assert len(result.scans) == sql.count("from images") + sql.count("from mnist"), "none is read twice"
+    told = {str(each) for scan in result.scans for each in scan.predicates}
+    assert expected <= told
+    assert expected or not any(text.startswith("id >") for text in told)
 
 
 def test_an_outer_join_keeps_the_rows_without_a_partner(reader: KuduReader) -> None:
@@ -397,3 +425,106 @@ def test_the_command(options: KuduOptions) -> None:
     done = flumen_sql(options, "delete from images")
     assert done.returncode == 1
     assert "DELETE is refused" in done.stderr
+
+
+def test_a_row_as_it_was_before_it_was_replaced(options: KuduOptions) -> None:
+    ours = replace(options, table_prefix=f"{options.table_prefix}past_")
+    sink, reader = KuduSink(ours, COLUMNS), KuduReader(ours)
+    sink.connect()
+
+    def write(prediction: int, *ids: str) -> None:
+        columns = {"id": list(ids), "prediction": [prediction] * len(ids)}
+        sink.write(Batch([ImageMessage(image_id, b"x", 0) for image_id in ids], columns))
+
+    write(1, "a", "b")
+    moment = time.time_ns() // 1000
+    write(2, "b", "c")
+    sql = "select id, prediction from images order by id"
+    assert query(reader, sql, moment).rows == [("a", 1), ("b", 1)]
+    assert query(reader, sql, moment, threads=2).rows == [("a", 1), ("b", 1)]
+    assert query(reader, sql).rows == [("a", 1), ("b", 2), ("c", 2)]
+    with query_batches(reader, f"{sql} limit 1", moment) as batches:
+        assert [rows.to_pylist() for rows in batches] == [[{"id": "a", "prediction": 1}]]
+    with pytest.raises(NoSuchMoment, match="history does not reach back"):
+        query(reader, sql, moment - 30 * 86_400 * 1_000_000)
+    sink.close()
+    reader.close()
+
+
+def test_batches_are_what_the_query_returns(reader: KuduReader) -> None:
+    sql = "select id, prediction, ingested_at, image from images order by id"
+    with query_batches(reader, sql) as batches:
+        table = pa.Table.from_batches(batches, batches.schema)
+        (scan,) = batches.scans
+    assert (
+        list(zip(*(column.to_pylist() for column in table.columns), strict=True)) == query(reader, sql).rows
+    )
+    assert table.schema.field("ingested_at").type == pa.timestamp("us")
+    assert (scan.rows, scan.bytes > COUNT) == (COUNT, True)
+    with query_batches(reader, "select now() as one, 2 as one") as batches:
+        assert batches.schema.names == ["one", "one:1"]
+        assert batches.schema.field("one").type == pa.timestamp("us", "UTC")
+
+
+def test_what_goes_wrong_behind_the_first_batch_is_told(reader: KuduReader) -> None:
+    sql = "select case when i = 9000 then error('no more') end as x from range(10000) r(i)"
+    with query_batches(reader, sql) as batches, pytest.raises(BadQuery, match="no more"):
+        list(batches)
+
+
+def test_ctrl_c_ends_batches_without_end(reader: KuduReader) -> None:
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    sql = "select a.range as i from range(1000000000000) a where i = 0 or i > 900000000000"
+    former = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    try:
+        with pytest.raises(KeyboardInterrupt), query_batches(reader, sql) as batches:
+            list(batches)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, former)
+
+
+def test_the_command_writes_files(options: KuduOptions, reader: KuduReader, tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    sql = "select id, image, knownlabel, ingested_at, confidence from images order by id"
+    done = flumen_sql(options, sql, "--output", str(path))
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    table = pq.read_table(path)
+    assert (
+        list(zip(*(column.to_pylist() for column in table.columns), strict=True)) == query(reader, sql).rows
+    )
+    done = flumen_sql(options, sql, "--output", str(path))
+    assert (done.returncode, "--force" in done.stderr) == (1, True)
+    done = flumen_sql(options, "select nope from images", "--output", str(tmp_path / "none.csv"))
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [path])
+    done = flumen_sql(options, sql, "--output", str(tmp_path / "rows.txt"))
+    assert (done.returncode, "--format" in done.stderr) == (2, True)
+
+
+def test_a_pipe_that_is_closed_ends_the_command(options: KuduOptions) -> None:
+    environment = {
+        **os.environ,
+        "FLUMEN_KUDU_MASTERS": options.masters,
+        "FLUMEN_KUDU_TABLE_PREFIX": options.table_prefix,
+    }
+    command = [sys.executable, "-m", "flumen", "sql", "--format", "csv"]
+    command.append("select a.id, b.id, c.range from images a, images b, range(1000) c")
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == b'"id","id:1","range"\n'
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (1, b"")
+
+
+@pytest.mark.parametrize("at", ["2999-01-01T00:00:00Z", "2026-01-01T00:00:00", "soon"])
+def test_the_command_refuses_what_is_no_moment(options: KuduOptions, at: str) -> None:
+    done = flumen_sql(options, "select 1", "--at", at)
+    assert done.returncode == 1
+    assert "NoSuchMoment" in done.stderr

@@ -1,5 +1,7 @@
 """What both drivers have in common: which answers are a row's fault, and what is said when a driver is missing."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -177,3 +179,15 @@ def test_without_a_class_path_the_pinned_jars_are_fetched(
     with pytest.raises(ArtifactError, match=r"cannot download .*FLUMEN_MAVEN_REPOSITORY") as caught:
         open_driver(KuduOptions(masters="localhost:1", driver="jvm"))
     assert not caught.value.retriable, "a worker that cannot have its driver ends, and says so"
+
+
+def test_a_folder_of_its_name_is_no_driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "kudu", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    assert not native_is_installed()
+    (tmp_path / "kudu").mkdir()
+    importlib.invalidate_caches()
+    assert not native_is_installed()
+    (tmp_path / "kudu" / "__init__.py").touch()
+    importlib.invalidate_caches()
+    assert native_is_installed()
