@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-PANELS = ("Stack", "Images", "Models")
+PANELS = ("Stack", "Images", "Models", "Looking back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Entry:
     help: str
 
 
-STACK, IMAGES, MODELS = PANELS
+STACK, IMAGES, MODELS, LOOKING_BACK = PANELS
 ENTRIES = (
     Entry(
         *("up", STACK, "stack:up"),
@@ -83,7 +83,9 @@ ENTRIES = (
         *("report", MODELS, "learning.report:report"),
         "Write a page of what `flumen evaluate` kept of a model, with the images it errs on; or of an experiment.",
     ),
-    Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
+    Entry(
+        "images", IMAGES, "images:app", "See one image: what is known of it, and its bytes; delete images."
+    ),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(
         *("tables", IMAGES, "tables:app"),
@@ -93,6 +95,10 @@ ENTRIES = (
     Entry(
         *("experiment", MODELS, "learning.experiment:app"),
         "Train with many settings, none of them twice; see and compare what came of them.",
+    ),
+    Entry(
+        *("label", LOOKING_BACK, "looking_back.label:label"),
+        "Correct the known label of stored images, in every store; it stays when they are delivered again.",
     ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )
