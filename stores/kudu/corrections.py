@@ -97,8 +97,9 @@ class KuduCorrections:
         Each number is asked for by itself. So at the moment at which the first is missing, no later one is there: one
         is only inserted behind those before it. Of a scan nothing of that kind is known, and it ends no reading.
         """
-        found = self._look_up(range(sequence, sequence + 1))
-        if found:
+        found: list[Correction] = []
+        if self._is_there(sequence):
+            found = self._look_up(range(sequence, sequence + 1))
             while (
                 len(more := self._look_up(range(sequence + len(found), sequence + len(found) + _FEW))) == _FEW
             ):
@@ -139,6 +140,11 @@ class KuduCorrections:
         if self._driver is None:
             raise StoreClosed("the corrections in Kudu are not connected; call connect() first")
         return self._driver
+
+    def _is_there(self, sequence: int) -> bool:
+        """Ask what each batch asks, and next to always in vain: for the key alone."""
+        rows: int = self._connected.find(self._table.name, self._table.keys, [_key(sequence)]).num_rows
+        return rows > 0
 
     def _look_up(self, numbers: range) -> list[Correction]:
         """Return the first of these, up to one that is not there."""
