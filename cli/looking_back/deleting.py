@@ -11,7 +11,7 @@ from flumen.streams.settings import Settings, load_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The images' ids.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="The images' ids.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the history, beside who it was.")]
 
 _STAYS = (
@@ -56,7 +56,7 @@ def delete_images(
 
 
 def restore_images(
-    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="The ids of deleted images.")],
+    ids: Annotated[list[str], typer.Argument(metavar="ID", help="The ids of deleted images.")],
     *,
     reason: Reason = "",
 ) -> None:

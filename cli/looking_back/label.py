@@ -19,9 +19,9 @@ _COLUMNS = ("number", "at", "kind", "knownlabel", "by", "reason", "in_all_stores
 
 
 def label(
-    image_id: Annotated[str | None, typer.Argument(metavar="[ID]", help="The image's id.")] = None,
+    image_id: Annotated[str | None, typer.Argument(metavar="ID", help="The image's id.")] = None,
     given: Annotated[
-        str | None, typer.Argument(metavar="[LABEL]", help="Its class, by name or number; the first is 0.")
+        str | None, typer.Argument(metavar="LABEL", help="Its class, by name or number; the first is 0.")
     ] = None,
     *,
     none: Annotated[bool, typer.Option("--none", help="Take the label away: no class is known.")] = False,
