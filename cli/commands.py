@@ -83,7 +83,9 @@ ENTRIES = (
         *("report", MODELS, "learning.report:report"),
         "Write a page of what `flumen evaluate` kept of a model, with the images it errs on; or of an experiment.",
     ),
-    Entry("images", IMAGES, "images:app", "See one image: what is known of it, and its bytes."),
+    Entry(
+        "images", IMAGES, "images:app", "See one image: what is known of it, and its bytes; delete images."
+    ),
     Entry("dead", IMAGES, "dead:app", "See, replay or set aside what could not be classified or stored."),
     Entry(
         *("tables", IMAGES, "tables:app"),
@@ -97,6 +99,10 @@ ENTRIES = (
     Entry(
         *("drift", LOOKING_BACK, "looking_back.drift:drift"),
         "Compare what arrived, and what a model said of it, by windows of time with its training or with another time.",
+    ),
+    Entry(
+        *("label", LOOKING_BACK, "looking_back.label:label"),
+        "Correct the known label of stored images, in every store; it stays when they are delivered again.",
     ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )

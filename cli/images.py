@@ -9,14 +9,21 @@ from typing import Annotated, Any
 import pyarrow as pa
 import typer
 
+from flumen.cli.looking_back.deleting import delete_images, restore_images
 from flumen.cli.output import AsJson, iso_time, print_facts, print_json, save_bytes
 from flumen.stores.errors import NoSuchImage
 from flumen.stores.kudu import KuduReader
 from flumen.streams.settings import load_settings
 
-app = typer.Typer(help="See one image: what is known of it, and its bytes.", no_args_is_help=True)
+app = typer.Typer(
+    help="See one image: what is known of it, and its bytes; delete images.", no_args_is_help=True
+)
 
 ImageId = Annotated[str, typer.Argument(metavar="ID", help="The image's id, as `flumen search` shows it.")]
+
+
+app.command("delete")(delete_images)
+app.command("restore")(restore_images)
 
 
 @app.command("get")

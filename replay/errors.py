@@ -1,6 +1,7 @@
 """The errors of looking back.
 
 ReplayError
+├── BadCorrection        an image that cannot be corrected so: not stored, no class of its model, deleted
 ├── BadQuery             a query that is not read-only, is malformed, or names what is not there
 ├── NoSuchMoment         a moment that is no time, is still to come, or longer ago than Kudu's history
 ├── NothingToCompare     there are no images in any window
@@ -10,6 +11,10 @@ ReplayError
 
 class ReplayError(Exception):
     """Base of all errors of this package."""
+
+
+class BadCorrection(ReplayError):
+    """A correction that cannot be made; the message names the image and what to do. Nothing was changed."""
 
 
 class BadQuery(ReplayError):

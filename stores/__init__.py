@@ -9,13 +9,14 @@ from flumen.stores.errors import (
     StoreUnavailable,
     UnknownStore,
 )
-from flumen.stores.sink import AnswerSink, Failure, Reader, Sink
+from flumen.stores.sink import AnswerSink, Failure, LabelSink, Reader, Sink
 from flumen.stores.store import Store, find_store
 
 __all__ = [
     "AnswerSink",
     "DriverMissing",
     "Failure",
+    "LabelSink",
     "Reader",
     "SchemaMismatch",
     "Sink",

@@ -80,6 +80,37 @@ class AnswerSink(Protocol):
             StoreError: nothing is known about any row.
         """
 
+    def remove(self, ids: Sequence[str]) -> None:
+        """Take out every answer for these images: they were deleted. Raises as `write`."""
+
+    def close(self) -> None:
+        """Release connections. A second call does nothing."""
+
+
+class LabelSink(Protocol):
+    """Changes what is known of the class of images that are stored. One thread at a time uses it."""
+
+    @property
+    def name(self) -> str:
+        """The store's name, such as `kudu`."""
+
+    def connect(self) -> None:
+        """Open the store.
+
+        Raises:
+            StoreError: it does not answer, or is not the one that is expected.
+        """
+
+    def set_labels(self, labels: Mapping[str, int | None]) -> None:
+        """Give images these known labels, by id, or none, and what is computed from them; an image not there stays so.
+
+        What a sink writes at the same time is left whole: an image has either this label, or all that the sink wrote.
+
+        Raises:
+            StoreUnavailable: nothing is known about any image; set them again.
+            StoreRefused: no image is to blame: the table or index was altered or is gone.
+        """
+
     def close(self) -> None:
         """Release connections. A second call does nothing."""
 

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from flumen.interceptor.columns import Column
+from flumen.stores.corrections import CorrectionLog
 from flumen.stores.errors import UnknownStore
 from flumen.stores.migration import Migration
-from flumen.stores.sink import AnswerSink, Reader, Sink
+from flumen.stores.sink import AnswerSink, LabelSink, Reader, Sink
 
 ENTRY_POINT_GROUP = "flumen.stores"
 
@@ -27,7 +28,8 @@ class Store(Generic[Options]):
     `options` is a dataclass that says where the store is; its fields are the store's settings, and it raises
     `StoreError` for a value out of bounds. A sink and a migration are made for the columns that the interceptors
     declare, in order. `make_answers` is None where a challenger's answers are not kept, `make_migration` where columns
-    cannot be added to what is there. `server_files` are folders of its package that the store's server has to have.
+    cannot be added to what is there, `make_corrections` where corrections are not kept, `make_labels` where a stored
+    image's label cannot be changed. `server_files` are folders of its package that the store's server has to have.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Store(Generic[Options]):
     make_reader: Callable[[Options], Reader]
     make_answers: Callable[[Options], AnswerSink] | None = None
     make_migration: Callable[[Options, Sequence[Column]], Migration] | None = None
+    make_corrections: Callable[[Options], CorrectionLog] | None = None
+    make_labels: Callable[[Options], LabelSink] | None = None
     server_files: tuple[Path, ...] = ()
 
 

@@ -135,7 +135,10 @@ class Pipeline:
         images = to_images([message], arrived_at=now_us)
         context = Context(self._model, now_us, self._limits, decoder=self._decoder)
         intercepted = intercept(Batch(images), context, self._chain)
-        rejects: list[Reject] = [*intercepted.errs, *self._loop.run(self._delivery.write(intercepted.oks))]
+        rejects: list[Reject] = [
+            *intercepted.errs,
+            *self._loop.run(self._delivery.write(intercepted.oks)).refused,
+        ]
         (image,) = images
         for reject in rejects:
             return Outcome(image.id, stage=reject.stage, reason=str(reject.error))

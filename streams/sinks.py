@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from flumen.interceptor import Column
-from flumen.stores import AnswerSink, Sink, Store, find_store
+from flumen.stores import AnswerSink, LabelSink, Sink, Store, find_store
+from flumen.stores.corrections import CorrectionLog, CurrentCorrections
 from flumen.stores.migration import Migration
 from flumen.streams.errors import BadSetting
 from flumen.streams.live.classified import ClassifiedTopic
@@ -53,6 +54,27 @@ def make_answers(stores: Sequence[ChosenStore]) -> list[AnswerSink]:
         chosen.store.make_answers(chosen.options)
         for chosen in stores
         if chosen.store.make_answers is not None
+    ]
+
+
+def make_correction_log(stores: Sequence[ChosenStore]) -> CorrectionLog | None:
+    """Return where corrections stand, in the first store that keeps them; None where there is no such store."""
+    for chosen in stores:
+        if chosen.store.make_corrections is not None:
+            return chosen.store.make_corrections(chosen.options)
+    return None
+
+
+def make_corrections(stores: Sequence[ChosenStore]) -> CurrentCorrections | None:
+    """Return what the corrections come to; None where nobody keeps any."""
+    log = make_correction_log(stores)
+    return None if log is None else CurrentCorrections(log)
+
+
+def make_labels(stores: Sequence[ChosenStore]) -> list[LabelSink]:
+    """Return what changes labels, for each store in which they can be changed."""
+    return [
+        chosen.store.make_labels(chosen.options) for chosen in stores if chosen.store.make_labels is not None
     ]
 
 

@@ -9,7 +9,7 @@ import java.util.List;
 import org.apache.kudu.Type;
 
 /**
- * Inserts, upserts or deletes whole batches: the loop over cells runs here, because a call from Python to Java for each
+ * Inserts, updates, upserts or deletes whole batches: the loop over cells runs here, because a call from Python to Java for each
  * cell costs more than everything else together.
  *
  * Compiled by Janino, which knows no type inference for generics: hence the casts.
@@ -46,7 +46,7 @@ public final class RowWriter {
    * The cells are a copy of Python's: memory that Java borrowed from Python would be released by a Java thread, at any
    * time, even while Python is ending, and that ends in a crash.
    *
-   * @param change "insert", "upsert" or "delete"; a row to be deleted has its key alone
+   * @param change "insert", "update", "upsert" or "delete"; a row to be deleted has its key alone
    */
   public void stage(KuduTable table, int[] columns, int[] layout, byte[] cells, int rows, String change)
       throws KuduException {
@@ -102,6 +102,9 @@ public final class RowWriter {
   private static Operation operation(KuduTable table, String change) {
     if (change.equals("insert")) {
       return table.newInsert();
+    }
+    if (change.equals("update")) {
+      return table.newUpdate();
     }
     return change.equals("delete") ? (Operation) table.newDelete() : table.newUpsert();
   }

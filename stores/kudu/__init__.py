@@ -8,7 +8,9 @@ from flumen.stores.store import Store
 
 if TYPE_CHECKING:
     from flumen.stores.kudu.answers import KuduAnswers
+    from flumen.stores.kudu.corrections import KuduCorrections
     from flumen.stores.kudu.driver import Predicate
+    from flumen.stores.kudu.labels import KuduLabels
     from flumen.stores.kudu.lists import columns_of
     from flumen.stores.kudu.migration import KuduMigration
     from flumen.stores.kudu.reader import KuduReader
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = [
     "STORE",
     "KuduAnswers",
+    "KuduCorrections",
+    "KuduLabels",
     "KuduMigration",
     "KuduOptions",
     "KuduReader",
@@ -33,7 +37,9 @@ __getattr__ = imported_when_used(
     __name__,
     {
         "answers": ["KuduAnswers"],
+        "corrections": ["KuduCorrections"],
         "driver": ["Predicate"],
+        "labels": ["KuduLabels"],
         "lists": ["columns_of"],
         "migration": ["KuduMigration"],
         "reader": ["KuduReader"],
@@ -50,4 +56,6 @@ STORE = Store(
     make_reader=later(f"{__name__}.reader", "KuduReader"),
     make_answers=later(f"{__name__}.answers", "KuduAnswers"),
     make_migration=later(f"{__name__}.migration", "KuduMigration"),
+    make_corrections=later(f"{__name__}.corrections", "KuduCorrections"),
+    make_labels=later(f"{__name__}.labels", "KuduLabels"),
 )

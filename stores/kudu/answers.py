@@ -1,8 +1,10 @@
 """Writing a challenger's answers into Kudu: a row each in `predictions`; the champion's stand with the images."""
 
+from collections.abc import Sequence
+
 from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
-from flumen.stores.kudu.driver import Driver, Write, open_driver
+from flumen.stores.kudu.driver import Driver, Predicate, Write, open_driver
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import predictions_table
@@ -37,6 +39,15 @@ class KuduAnswers:
         rows, refused = build(self._table, answer_columns(batch), len(batch))
         good = [row for row in range(len(batch)) if row not in refused]
         flush(self._driver, [Part(Write(self._table.name, rows.take(good)), good)] if good else [])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete every answer for these images."""
+        if self._driver is None:
+            raise StoreClosed("the Kudu store is not connected; call connect() first")
+        for image_id in ids:
+            asked = [Predicate("id", "=", (image_id,))]
+            for keys in list(self._driver.scan(self._table.name, self._table.keys, asked)):
+                flush(self._driver, [Part(Write(self._table.name, keys, "delete"), range(keys.num_rows))])
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""

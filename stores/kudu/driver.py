@@ -30,7 +30,8 @@ ROW_IS_TO_BLAME = (
     "Invalid argument: value too large for column",
     "Invalid argument: encoded primary key too large",
 )
-# The one of a row that was to be deleted and is not there, and that of one that was to be inserted and is there.
+# The one of a row that was to be deleted or updated and is not there, and that of one that was to be inserted and is
+# there.
 ROW_IS_GONE = "Not found: key not found"
 ROW_IS_THERE = "Already present"
 # The statuses of a request that a retry does not change.
@@ -45,15 +46,15 @@ ENDS_CONNECTIONS = re.compile(r"Sent: \(master-[^)]*ConnectToMaster.*NETWORK_ERR
 STATUS_CHARACTERS = 200
 
 
-Change = Literal["insert", "upsert", "delete"]
+Change = Literal["insert", "update", "upsert", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
     """Rows to be changed in one table, by its columns' names; no array has an offset.
 
-    A row that is to be inserted and is there is refused with `ROW_IS_THERE`. To delete, the key columns suffice, and a
-    key that is not there is no failure.
+    A row that is to be inserted and is there is refused with `ROW_IS_THERE`. To delete, the key columns suffice; to
+    update, those that change beside them. A key that is not there to be deleted or updated is no failure.
     """
 
     table: str
@@ -231,7 +232,7 @@ def status_error(status: str, options: KuduOptions) -> StoreError:
 
 
 def _is_gone(status: str) -> bool:
-    """Say whether a row that was to be deleted was not there; nothing else answers so."""
+    """Say whether a row that was to be deleted or updated was not there; nothing else answers so."""
     return status.startswith(ROW_IS_GONE)
 
 

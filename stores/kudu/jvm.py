@@ -47,6 +47,8 @@ class JvmDriver:
         check_listening(options)
         self._options = options
         self._opened: dict[str, Any] = {}
+        self._found: dict[str, Table] = {}
+        """What those look like that rows were looked up in: to ask Java for each column takes longer than a look-up."""
         # By table and names: where these columns stand in it. What is opened anew is looked at anew.
         self._positions: dict[str, dict[tuple[str, ...], NDArray[np.int32]]] = {}
         self._writer: Any = None
@@ -211,7 +213,9 @@ class JvmDriver:
             raise missing_table(table)
         array = java("java.util.ArrayList")
         with self._translated():
-            found = self._described(table)
+            if table not in self._found:
+                self._found[table] = self._described(table)
+            found = self._found[table]
             reader = defined("ScanReader").find(self._open(table), array(list(columns)), array(list(keys)))
             return rows_of(reader, pa.schema([found.arrow.field(name) for name in columns]))
 
@@ -244,6 +248,7 @@ class JvmDriver:
     def _forget(self, table: str) -> None:
         self._opened.pop(table, None)
         self._positions.pop(table, None)
+        self._found.pop(table, None)
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

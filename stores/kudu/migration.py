@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 
 from flumen.interceptor.columns import Column
+from flumen.stores.kudu.corrections import corrections_table
 from flumen.stores.kudu.driver import Driver, open_driver
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.run_schema import run_chunks_table, runs_table
@@ -22,7 +23,8 @@ class KuduMigration:
     def __init__(self, options: KuduOptions, columns: Sequence[Column]) -> None:
         self._options = options
         prefix = options.table_prefix
-        self._tables = (*all_tables(prefix, columns), runs_table(prefix), run_chunks_table(prefix))
+        others = runs_table(prefix), run_chunks_table(prefix), corrections_table(prefix)
+        self._tables = (*all_tables(prefix, columns), *others)
         self._driver: Driver | None = None
 
     def plan(self) -> Sequence[Addition]:

@@ -173,11 +173,14 @@ class _Client:
         for write in writes:
             table = self._table(write.table)
             columns = [table.schema[position] for position in range(len(table.schema))]
-            if write.change == "delete":  # just the key's, which stand first
+            if write.change in ("delete", "update"):
                 columns = [column for column in columns if column.name in write.rows.schema.names]
-            cells = (_cells(write.rows, column.name) for column in columns)
+            names = [column.name for column in columns]
+            cells = (_cells(write.rows, name) for name in names)
             for row in zip(*cells, strict=True):
-                yield getattr(table, f"new_{write.change}")(row)
+                # What changes of a row need not stand at its beginning.
+                given = dict(zip(names, row, strict=True)) if write.change == "update" else row
+                yield getattr(table, f"new_{write.change}")(given)
 
     def _table(self, name: str) -> Any:
         if name not in self._opened:

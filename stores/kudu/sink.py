@@ -32,6 +32,10 @@ _SAMPLE: dict[str, ColumnValues] = {
 }
 """Values by the type of a column."""
 
+_FEW_IMAGES = 16
+_IMAGES_AT_ONCE = 1000
+"""In one scan, which reads the ids of all rows."""
+
 
 class KuduSink:
     """`flumen.stores.sink.Sink` for Kudu. `columns` are what the interceptors declare, in order."""
@@ -89,12 +93,15 @@ class KuduSink:
         """Delete the images, every answer for them, and then all their chunks: a row never names missing chunks."""
         if self._driver is None:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
-        # What is refused is not there.
-        images, refused = image_rows(self._images, self._lists, batch)
-        good = _good_part(self._images, images, range(len(batch)), refused)
-        keys = Write(self._images.name, good.write.rows.select(self._images.keys), "delete")
-        flush(self._driver, [replace(good, write=keys)])
-        flush(self._driver, self._stored_beside(batch, refused))
+        ids = [image.id for image in batch.images]
+        keys, refused = build(
+            replace(self._images, columns=self._images.columns[:1], others=()), {"id": ids}, len(ids)
+        )
+        good = _good_part(
+            self._images, keys, range(len(ids)), refused
+        )  # no image has an id that Kudu does not take
+        flush(self._driver, [replace(good, write=replace(good.write, change="delete"))])
+        flush(self._driver, self._stored_beside(good.write.rows.column("id").to_pylist()))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -124,16 +131,22 @@ class KuduSink:
         keep_superseded(self._driver, self._images, self._predictions, there.write.rows)
         return refused | flush(self._driver, [there])
 
-    def _stored_beside(self, batch: Batch, failures: Container[int]) -> Iterator[Part]:
+    def _stored_beside(self, ids: Sequence[str]) -> Iterator[Part]:
         """Yield the deletion of all that belongs to these images, also of what earlier ones of their ids left."""
         assert self._driver is not None
-        for row, image in enumerate(batch.images):
-            if row in failures:
-                continue
-            for table in (self._predictions, self._chunks, self._view_chunks):
-                found = list(self._driver.scan(table.name, table.keys, [Predicate("id", "=", (image.id,))]))
-                for keys in found:
-                    yield Part(Write(table.name, keys, "delete"), [row] * keys.num_rows)
+        for table in (self._predictions, self._chunks, self._view_chunks):
+            for predicate in _of_images(sorted(set(ids))):
+                for keys in list(self._driver.scan(table.name, table.keys, [predicate])):
+                    yield Part(Write(table.name, keys, "delete"), range(keys.num_rows))
+
+
+def _of_images(ids: Sequence[str]) -> Iterator[Predicate]:
+    """Yield what finds the rows of images: few of them one by one, which looks at no others."""
+    if len(ids) <= _FEW_IMAGES:
+        yield from (Predicate("id", "=", (image_id,)) for image_id in ids)
+        return
+    for start in range(0, len(ids), _IMAGES_AT_ONCE):
+        yield Predicate("id", "in", tuple(ids[start : start + _IMAGES_AT_ONCE]))
 
 
 def _get_ready(driver: Driver, images: Table) -> None:

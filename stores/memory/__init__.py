@@ -4,13 +4,24 @@ It is registered nowhere, so that no worker writes what must last to where it do
 """
 
 from flumen.stores.memory.answers import MemoryAnswers
+from flumen.stores.memory.corrections import MemoryCorrections
+from flumen.stores.memory.labels import MemoryLabels
 from flumen.stores.memory.models import MemoryModelIndex
 from flumen.stores.memory.reader import MemoryReader
 from flumen.stores.memory.sink import MemorySink
 from flumen.stores.memory.store import MemoryStore
 from flumen.stores.store import Store
 
-__all__ = ["STORE", "MemoryAnswers", "MemoryModelIndex", "MemoryReader", "MemorySink", "MemoryStore"]
+__all__ = [
+    "STORE",
+    "MemoryAnswers",
+    "MemoryCorrections",
+    "MemoryLabels",
+    "MemoryModelIndex",
+    "MemoryReader",
+    "MemorySink",
+    "MemoryStore",
+]
 
 STORE = Store(
     name="memory",
@@ -18,4 +29,6 @@ STORE = Store(
     make_sink=MemorySink,
     make_reader=MemoryReader,
     make_answers=MemoryAnswers,
+    make_corrections=MemoryCorrections,
+    make_labels=MemoryLabels,
 )

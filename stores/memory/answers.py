@@ -1,5 +1,7 @@
 """Keeping a challenger's answers in memory."""
 
+from collections.abc import Sequence
+
 from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
 from flumen.stores.memory.store import MemoryStore
@@ -39,6 +41,12 @@ class MemoryAnswers:
             self._store.answers[image.id, answer["model"], int(answer["model_version"])] = answer
             if image.id in self._store.rows:
                 self._store.rows[image.id]["disagreement"] = bool(answer["disagreement"])
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Forget every answer for these images."""
+        self._store.ask()
+        for key in [key for key in self._store.answers if key[0] in ids]:
+            del self._store.answers[key]
 
     def close(self) -> None:
         """Forget the connection; the answers stay. A second call does nothing."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flumen.interceptor.columns import Column
+from flumen.stores.corrections import Correction
 from flumen.stores.errors import StoreUnavailable
 
 
@@ -12,7 +13,7 @@ class MemoryStore:
     """Rows by image id. The first sink that connects sets the columns, as it would create a table.
 
     `answers` are those of challengers, and those that another model's has superseded, by image id, model and version.
-    `models` are the entries of the model index, by id.
+    `models` are the entries of the model index, by id. `corrections` are in the order of their numbers, from 1.
 
     With `available` False it behaves as a server that is down.
     """
@@ -20,6 +21,7 @@ class MemoryStore:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[tuple[str, str, int], dict[str, Any]] = field(default_factory=dict)
     models: dict[str, dict[str, Any]] = field(default_factory=dict)
+    corrections: list[Correction] = field(default_factory=list)
     columns: tuple[Column, ...] | None = None
     available: bool = True
 

@@ -9,17 +9,28 @@ from flumen.stores.store import Store
 
 if TYPE_CHECKING:
     from flumen.stores.solr.answers import SolrAnswers
+    from flumen.stores.solr.labels import SolrLabels
     from flumen.stores.solr.migration import SolrMigration
     from flumen.stores.solr.models import SolrModelIndex
     from flumen.stores.solr.reader import SolrReader
     from flumen.stores.solr.sink import SolrSink
 
-__all__ = ["STORE", "SolrAnswers", "SolrMigration", "SolrModelIndex", "SolrOptions", "SolrReader", "SolrSink"]
+__all__ = [
+    "STORE",
+    "SolrAnswers",
+    "SolrLabels",
+    "SolrMigration",
+    "SolrModelIndex",
+    "SolrOptions",
+    "SolrReader",
+    "SolrSink",
+]
 
 __getattr__ = imported_when_used(
     __name__,
     {
         "answers": ["SolrAnswers"],
+        "labels": ["SolrLabels"],
         "migration": ["SolrMigration"],
         "models": ["SolrModelIndex"],
         "reader": ["SolrReader"],
@@ -34,5 +45,6 @@ STORE = Store(
     make_reader=later(f"{__name__}.reader", "SolrReader"),
     make_answers=later(f"{__name__}.answers", "SolrAnswers"),
     make_migration=later(f"{__name__}.migration", "SolrMigration"),
+    make_labels=later(f"{__name__}.labels", "SolrLabels"),
     server_files=(CONFIGSET,),
 )

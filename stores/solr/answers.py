@@ -3,6 +3,8 @@
 Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents".
 """
 
+from collections.abc import Sequence
+
 import orjson
 
 from flumen.interceptor.batch import Batch
@@ -51,6 +53,9 @@ class SolrAnswers:
         answer = self._server.ask(url, params, orjson.dumps(updates)) if updates else None
         if isinstance(answer, ErrorResponse):
             raise self._server.store_error(answer)
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Do nothing: an answer is part of its image's document, and goes with it."""
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""

@@ -163,7 +163,8 @@ def _field_values(columns: Mapping[str, ColumnValues], field: IndexField) -> Col
     return _MADE[field.column.name](*(plain(columns[name]) for name in field.made_from))
 
 
-def _correct(predictions: list[int], known_labels: list[int | None]) -> list[bool | None]:
+def correct(predictions: list[int], known_labels: list[int | None]) -> list[bool | None]:
+    """Return the field `correct` of documents: whether each prediction is the known label, None where none is known."""
     return [
         None if known is None else known == prediction
         for prediction, known in zip(predictions, known_labels, strict=True)
@@ -190,7 +191,7 @@ def _bands(hashes: list[int | None]) -> ColumnValues:
 
 
 _MADE: Mapping[str, Callable[..., ColumnValues]] = {
-    CORRECT.name: _correct,
+    CORRECT.name: correct,
     LOCATION.name: _points,
     HASH_BANDS.name: _bands,
 }

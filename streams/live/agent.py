@@ -18,7 +18,7 @@ from flumen.interceptor import Batch, Classifier, Reject
 from flumen.streams.control.worker.following import Control
 from flumen.streams.dead_letters.writer import DeadLetterWriter
 from flumen.streams.live.concurrency import LIVE
-from flumen.streams.live.delivery import Delivery, Lost, rows_of_ours
+from flumen.streams.live.delivery import Delivered, Delivery, Lost, rows_of_ours
 from flumen.streams.live.intake import MicroBatch
 from flumen.streams.live.interception import Interception
 from flumen.streams.live.metrics import Metrics
@@ -56,9 +56,10 @@ async def finish(batch: MicroBatch, acknowledge: Callable[[MicroBatch], None], s
     steps.control.reporter.taken(serving, batch.messages)
     intercepted = await steps.interception.run(batch, serving)  # 2. decode and classify it, by one model
     lost = batch.receipt.lost
-    refused = await steps.delivery.write(intercepted.oks, lost)  # 3. into every store
-    await dead_letter(steps, [*intercepted.errs, *refused], model, lost)  # 4. the rejects to the dead letters
-    stored = without(intercepted.oks, refused)
+    delivered = await steps.delivery.write(intercepted.oks, lost)  # 3. into every store
+    unread = await without_deleted(steps, intercepted.errs)
+    await dead_letter(steps, [*unread, *delivered.refused], model, lost)  # 4. the rejects to the dead letters
+    stored = without(intercepted.oks, delivered)
     stored = stored.take(rows_of_ours(stored, lost()))
     count(steps.metrics, batch, len(stored), model)  # before others can see that it is done
     acknowledge(batch)  # 5. and only now is it done
@@ -83,12 +84,26 @@ async def dead_letter(steps: Steps, rejects: Sequence[Reject], model: Classifier
         steps.metrics.record_errors.labels(reject.stage, type(reject.error).__name__).inc()
 
 
-def without(batch: Batch, refused: Sequence[Reject]) -> Batch:
+async def without_deleted(steps: Steps, rejects: Sequence[Reject]) -> Sequence[Reject]:
+    """Return the rejects that are to be kept as dead letters: a deleted image is kept nowhere."""
+    deleted = await steps.delivery.deleted({reject.image.id for reject in rejects}) if rejects else ()
+    kept = [reject for reject in rejects if reject.image.id not in deleted]
+    steps.metrics.deleted_images.inc(len(rejects) - len(kept))
+    return kept
+
+
+def without(batch: Batch, delivered: Delivered) -> Batch:
     """Return what is in every store."""
-    if not refused:
+    if not delivered.refused and not delivered.deleted:
         return batch
-    gone = {id(reject.image) for reject in refused}
-    return batch.take([row for row, image in enumerate(batch.images) if id(image) not in gone])
+    gone = {id(reject.image) for reject in delivered.refused}
+    return batch.take(
+        [
+            row
+            for row, image in enumerate(batch.images)
+            if id(image) not in gone and image.id not in delivered.deleted
+        ]
+    )
 
 
 def count(metrics: Metrics, batch: MicroBatch, stored: int, model: Classifier) -> None:

@@ -3,6 +3,8 @@
 A store that has taken a batch goes on with the next, while another still takes it. A store that is down makes the batch
 wait; a row that a store refuses for good is returned. While a batch waits, its partitions may become another worker's,
 who stores what is newer: before each attempt is asked what is still ours.
+
+What was corrected is looked up before a batch is stored and once more behind that, and mended until nothing differs.
 """
 
 import asyncio
@@ -15,6 +17,8 @@ from typing import TypeVar
 from flumen.interceptor import Batch, Reject
 from flumen.interceptor.reasons import shortened
 from flumen.stores import Failure, Sink, StoreRefused
+from flumen.stores.corrections import CurrentCorrections
+from flumen.streams.live.corrected import Standings, is_deleted, rows_to_change, split, with_labels
 from flumen.streams.live.metrics import Metrics
 from flumen.streams.live.retry import Retry
 from flumen.streams.live.turns import Turn, Turns
@@ -38,15 +42,32 @@ class StoreFailure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What did not come into the stores: images that one refused for good, and the ids of those that are deleted."""
+
+    refused: Sequence[Reject]
+    deleted: Set[str]
+
+
 class Delivery:
     """Writes batches to all sinks. Each sink has one thread: its driver is never used by two at once."""
 
-    def __init__(self, sinks: Sequence[Sink], metrics: Metrics, retry: Retry) -> None:
+    def __init__(
+        self,
+        sinks: Sequence[Sink],
+        metrics: Metrics,
+        retry: Retry,
+        corrections: CurrentCorrections | None = None,
+    ) -> None:
+        """Make one. `corrections` are those that hold for images in these sinks; None where nobody keeps any."""
         self._sinks = sinks
         self._metrics = metrics
         self._retry = retry
+        self._corrections = corrections
         self._threads = {sink.name: ThreadPoolExecutor(1, f"write-{sink.name}") for sink in sinks}
         self._turns = Turns(self._threads)
+        self._looking = ThreadPoolExecutor(1, "corrections")
 
     async def connect(self) -> None:
         """Connect every sink at the same time; tables and indexes are created or checked. What is down is waited for.
@@ -55,6 +76,8 @@ class Delivery:
             StoreError: what the first store says that fails in a way that a retry does not change.
         """
         connecting = [asyncio.ensure_future(self._connect(sink)) for sink in self._sinks]
+        if self._corrections is not None:
+            connecting.append(asyncio.ensure_future(self._connect_corrections(self._corrections)))
         try:
             await asyncio.wait(connecting, return_when=asyncio.FIRST_EXCEPTION)
             for connected in connecting:
@@ -68,8 +91,11 @@ class Delivery:
     async def _connect(self, sink: Sink) -> None:
         await self._retry.until_done(sink.name, lambda: self._in_thread(sink, sink.connect))
 
-    async def write(self, batch: Batch, lost: Lost = nothing_lost) -> list[Reject]:
-        """Write a batch to every store, and return the images that one of them refused for good.
+    async def _connect_corrections(self, corrections: CurrentCorrections) -> None:
+        await self._retry.until_done(corrections.name, lambda: self._in_looking(corrections.connect))
+
+    async def write(self, batch: Batch, lost: Lost = nothing_lost) -> Delivered:
+        """Write a batch to every store; say which images one of them refused for good, and which are deleted ones.
 
         Returns when every other image is in every store, however long a store is down, or is nothing of ours any more.
 
@@ -77,24 +103,72 @@ class Delivery:
             StoreError: a store fails in a way that a retry does not change.
         """
         if not len(batch):
-            return []
-        async with self._turns.take({image.id for image in batch.images}) as turn:
-            refusals = await self._store(batch, lost, turn)
+            return Delivered((), frozenset())
+        ids = {image.id for image in batch.images}
+        async with self._turns.take(ids) as turn:
+            refusals, standings = await self._store_corrected(batch, ids, lost, turn)
+        deleted = frozenset(image_id for image_id in standings if is_deleted(standings, image_id))
+        if deleted:
+            self._metrics.deleted_images.inc(sum(image.id in deleted for image in batch.images))
         rejects = []
         for row, refusal in sorted(refusals.items()):
             image = batch.images[row]
+            if image.id in deleted:
+                continue
             reason = (
                 f"image {shortened(image.id)!r}: {refusal.store} refused it: {refusal.reason}; publish it with what "
                 f"{refusal.store} takes, or correct the interceptor that makes the value"
             )
             rejects.append(Reject(image, refusal.store, StoreRefused(reason)))
-        return rejects
+        return Delivered(rejects, deleted)
+
+    async def deleted(self, ids: Set[str]) -> Set[str]:
+        """Return which of these images are deleted ones, by now."""
+        standings = await self._look(ids)
+        return {image_id for image_id in standings if is_deleted(standings, image_id)}
 
     async def close(self) -> None:
         """Close every sink in its own thread."""
+        if self._corrections is not None:
+            await self._in_looking(self._corrections.close)
+        self._looking.shutdown(wait=True)
         for sink in self._sinks:
             await self._in_thread(sink, sink.close)
             self._threads[sink.name].shutdown(wait=True)
+
+    async def _store_corrected(
+        self, batch: Batch, ids: Set[str], lost: Lost, turn: Turn
+    ) -> tuple[dict[int, StoreFailure], Standings]:
+        """Store a batch as its images have been corrected; what is corrected meanwhile is mended behind that.
+
+        Returns the refusals by row, and what holds for its images.
+        """
+        refusals: dict[int, StoreFailure] = {}
+        rows: Sequence[int] = range(len(batch))
+        stored_by = await self._look(ids)
+        while rows:
+            deleted, kept = split(batch, rows, stored_by)
+            if deleted:
+                # Also what is another worker's by now: this one may have stored it, before it was deleted.
+                gone = batch.take(deleted)
+                await asyncio.gather(*(self._remove(sink, gone, nothing_lost) for sink in self._sinks))
+            if kept:
+                refused = await self._store(with_labels(batch.take(kept), stored_by), lost, turn)
+                refusals |= {kept[row]: failure for row, failure in refused.items()}
+            found = await self._look(ids)
+            rows, stored_by = rows_to_change(batch, stored_by, found), found
+        return refusals, stored_by
+
+    async def _look(self, ids: Set[str]) -> Standings:
+        if self._corrections is None or not ids:
+            return {}
+        corrections = self._corrections
+        started = time.perf_counter()
+        found = await self._retry.until_done(
+            corrections.name, lambda: self._in_looking(corrections.look, ids)
+        )
+        self._metrics.corrections_seconds.observe(time.perf_counter() - started)
+        return found
 
     async def _store(self, batch: Batch, lost: Lost, turn: Turn) -> dict[int, StoreFailure]:
         """Write a batch everywhere; what one store refuses is then in none of them. Returns the refusals by row."""
@@ -135,6 +209,9 @@ class Delivery:
             await self._in_thread(sink, sink.remove, batch.take(rows_of_ours(batch, lost())))
 
         await self._retry.until_done(sink.name, attempt)
+
+    async def _in_looking(self, call: Callable[..., Result], *args: Set[str]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._looking, call, *args)
 
     async def _in_thread(self, sink: Sink, call: Callable[..., Result], *args: Batch) -> Result:
         loop = asyncio.get_running_loop()

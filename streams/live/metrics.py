@@ -25,6 +25,12 @@ class Metrics:
             "Images that replaced another one of their id, of other bytes, within a minute.",
             registry=registry,
         )
+        self.deleted_images = Counter(
+            "flumen_deleted_images",
+            "Images that came, were deleted before, and are kept out of the stores.",
+            registry=registry,
+        )
+        self.corrections_seconds = seconds("corrections", "One look at the corrections for a micro-batch.")
         self.record_errors = Counter(
             "flumen_record_errors", "Images refused.", ("stage", "class"), registry=registry
         )

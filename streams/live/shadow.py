@@ -20,6 +20,7 @@ from flumen.interceptor.classify import Classify
 from flumen.interceptor.decode import Decode
 from flumen.models.processes.decoder import GuardedDecoder
 from flumen.stores import AnswerSink
+from flumen.stores.corrections import CurrentCorrections
 from flumen.streams.live.metrics import Metrics
 
 log = structlog.get_logger(__name__)
@@ -53,8 +54,12 @@ class Shadow:
         metrics: Metrics,
         sample: float,
         clock: Callable[[], float] = time.time,
+        corrections: CurrentCorrections | None = None,
     ) -> None:
-        """Make one. `sample` is the share of the images to ask about, by their ids: the same ones at every worker."""
+        """Make one. `sample` is the share of the images to ask about, by their ids: the same ones at every worker.
+
+        Of images that `corrections` say are deleted, no answers are kept.
+        """
         self._sinks = sinks
         self._limits = limits
         self._decoder = GuardedDecoder(measures=False)
@@ -64,6 +69,8 @@ class Shadow:
         self._challenger: Classifier | None = None
         self._questions: Queue[_Question | None] = Queue(_WAITING)
         self._told: set[tuple[str, int, str]] = set()
+        self._corrections = corrections
+        self._not_looked_up: set[str] = set()
 
     def challenge(self, challenger: Classifier | None) -> None:
         """Ask this model from now on, or none."""
@@ -114,9 +121,11 @@ class Shadow:
         started = time.perf_counter()
         try:
             answers = self._score(question)
+            self._not_looked_up |= {image.id for image in answers.images}
             for sink in self._sinks:
                 sink.connect()
                 sink.write(answers)
+            self._remove_deleted()
         except Exception as error:  # noqa: BLE001 - whatever a challenger or its stores do, the champion goes on
             self._note_lost(model, error, len(question.batch))
             return
@@ -124,6 +133,18 @@ class Shadow:
         self._metrics.shadow_disagreements.labels(model.name, model.version).inc(differs)
         self._metrics.shadow_images.labels(model.name, model.version).inc(len(answers))
         self._metrics.shadow_seconds.observe(time.perf_counter() - started)
+
+    def _remove_deleted(self) -> None:
+        """Take out answers for images that were deleted while they were asked about: `docs/corrections.md` says why so.
+
+        Those of a store that does not answer now are looked up with the next ones.
+        """
+        if self._corrections is not None:
+            found = self._corrections.look(self._not_looked_up)
+            deleted = [image_id for image_id, standing in found.items() if standing.deleted]
+            for sink in self._sinks if deleted else ():
+                sink.remove(deleted)
+        self._not_looked_up.clear()
 
     def _score(self, question: _Question) -> Batch:
         model, asked = question.challenger, question.batch

@@ -36,7 +36,7 @@ from flumen.streams.live.shadow import Shadow
 from flumen.streams.live.stopping import StopRequest, leave_after, leaving_behind
 from flumen.streams.live.web import WebOptions, serving
 from flumen.streams.settings import Settings
-from flumen.streams.sinks import ChosenStore, chosen_stores, make_answers, make_sinks
+from flumen.streams.sinks import ChosenStore, chosen_stores, make_answers, make_corrections, make_sinks
 
 if TYPE_CHECKING:
     from flumen.streams.control.worker.following import Control
@@ -120,7 +120,8 @@ class _Start:
         opened.callback(verifier.close)
         verifier.start()  # here, where its imports and those of this process take their time together
         columns = merge_columns(interceptor.columns for interceptor in self.chain)
-        delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry)
+        corrections = make_corrections(self.stores)
+        delivery = Delivery(make_sinks(settings, self.stores, columns), metrics, retry, corrections)
         opened.push_async_callback(delivery.close)
         connecting = await opened.enter_async_context(begun(delivery.connect()))
         connecting.add_done_callback(_tell_refusal)
@@ -128,7 +129,10 @@ class _Start:
         await self._make_topics(retry)
         await control_imported
         live_path_imported = await opened.enter_async_context(begun(asyncio.to_thread(_import, _LIVE_PATH)))
-        shadow = Shadow(make_answers(self.stores), settings.limits(), metrics, settings.shadow_sample)
+        sample = settings.shadow_sample
+        shadow = Shadow(
+            make_answers(self.stores), settings.limits(), metrics, sample, corrections=corrections
+        )
         control = await self._control(opened, retry, shadow, verifier)
         await live_path_imported
         from flumen.streams.live.agent import Steps

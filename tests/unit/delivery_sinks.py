@@ -58,7 +58,7 @@ async def delivered(sinks: Sequence[Sink], *batches: Batch) -> list[list[str]]:
     delivery = delivery_to(sinks)
     await delivery.connect()
     try:
-        return [[reject.image.id for reject in await delivery.write(batch)] for batch in batches]
+        return [[reject.image.id for reject in (await delivery.write(batch)).refused] for batch in batches]
     finally:
         await delivery.close()
 

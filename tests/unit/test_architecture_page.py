@@ -29,7 +29,7 @@ def test_the_threads_are_those_that_a_worker_starts() -> None:
         re.findall(r"`([a-z]+(?:-[a-z]+)?)`", PAGE.partition("these threads:")[2].partition("**Helper")[0])
     )
     drawn = set(re.findall(r'class="name">([a-z]+(?:-[a-z]+)?)<', PICTURE))
-    others = {"control", "http", "prepare", "reader", "shadow", "status"}
+    others = {"control", "corrections", "http", "prepare", "reader", "shadow", "status"}
     assert others | {"intercept", "classify", "write-"} == STARTED
     each_store = {"write-kudu", "write-solr", "write-results"}
     for names in (told, drawn):

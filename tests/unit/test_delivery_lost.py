@@ -32,7 +32,7 @@ def test_what_is_another_workers_by_now_is_not_written_over_what_he_has_stored()
         rejects.append(await writing)
         for delivery in (own, other):
             await delivery.close()
-        return [[reject.image.id for reject in some] for some in rejects]
+        return [[reject.image.id for reject in some.refused] for some in rejects]
 
     assert asyncio.run(run()) == [[], []]
     assert {image_id: row["prediction"] for image_id, row in store.rows.items()} == {"x": 7, "z": 0}

@@ -1,6 +1,7 @@
 """What one store refuses for good is in none of them, and nothing else goes with it."""
 
 import asyncio
+from collections.abc import Sequence
 from threading import Event
 
 from delivery_sinks import Held, Named, Seen, batch_of, delivered, delivery_to
@@ -17,7 +18,7 @@ def test_a_refused_image_is_returned_once_with_its_reason() -> None:
     async def run() -> None:
         delivery = delivery_to(sinks)
         await delivery.connect()
-        (reject,) = await delivery.write(batch_of("a", too_long, "b"))
+        (reject,) = (await delivery.write(batch_of("a", too_long, "b"))).refused
         assert reject.image.id == too_long
         assert reject.stage == "one"
         # The id alone is longer than a dead letter's reason may be.
@@ -45,7 +46,7 @@ def test_what_is_taken_back_is_nothing_of_a_later_batch() -> None:
     stores = [MemoryStore(), MemoryStore()]
     first, second = batch_of("a", "x"), batch_of("x")
 
-    async def run() -> list[list[Reject]]:
+    async def run() -> list[Sequence[Reject]]:
         held = Held("held", stores[1], Event(), lambda batch, row: batch.columns["prediction"][row] == 1)
         seen = asyncio.Event()
         delivery = delivery_to([Seen("quick", stores[0], {"a": seen}), held])
@@ -55,7 +56,7 @@ def test_what_is_taken_back_is_nothing_of_a_later_batch() -> None:
         held.goes_on.set()
         rejects = await asyncio.gather(*writing)
         await delivery.close()
-        return rejects
+        return [delivered.refused for delivered in rejects]
 
     refused, stored = asyncio.run(run())
     assert ([reject.image.id for reject in refused], stored) == (["x"], [])
