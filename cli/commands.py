@@ -97,6 +97,10 @@ ENTRIES = (
         "Train with many settings, none of them twice; see and compare what came of them.",
     ),
     Entry(
+        *("audit", LOOKING_BACK, "looking_back.audit:audit"),
+        "Compare the index in Solr with Kudu, image by image and column by column, and mend it.",
+    ),
+    Entry(
         *("drift", LOOKING_BACK, "looking_back.drift:drift"),
         "Compare what arrived, and what a model said of it, by windows of time with its training or with another time.",
     ),

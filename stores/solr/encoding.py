@@ -44,7 +44,7 @@ def encode(batch: Batch, fields: Sequence[IndexField]) -> EncodedBatch:
     """
     pieces = _Pieces(len(batch))
     for field in fields if len(batch) else ():
-        values = _field_values(batch.columns, field)
+        values = field_values(batch.columns, field)
         if values is not None:
             pieces.add(field, values)
     return EncodedBatch(pieces.documents(), pieces.refused)
@@ -155,7 +155,8 @@ def _keyed(key: bytes, cell: bytes) -> bytes:
     return key + cell if cell else cell
 
 
-def _field_values(columns: Mapping[str, ColumnValues], field: IndexField) -> ColumnValues | None:
+def field_values(columns: Mapping[str, ColumnValues], field: IndexField) -> ColumnValues | None:
+    """Return what the rows of these columns have in a field; None where they lack what it is made from."""
     if not field.made_from:
         return columns.get(field.column.name)
     if not columns.keys() >= set(field.made_from):

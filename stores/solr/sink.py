@@ -163,6 +163,6 @@ class SolrSink:
                 f"the documents in the Solr index {self._server.index_url} have fields of another structure than its "
                 f"schema says by now: {at_odds[1]}. No image is to blame. Put back the config set, or the core's "
                 "property flumen.points, with which the index was made, and reload it, or choose a core of another "
-                "name (FLUMEN_SOLR_CORE) and rebuild it from Kudu as docs/solr.md says"
+                "name (FLUMEN_SOLR_CORE) and fill it from Kudu with `flumen audit --rebuild`"
             )
         return shorten(answer.reason)

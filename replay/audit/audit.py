@@ -1,0 +1,205 @@
+"""Every row of Kudu against its document in Solr, and every document against its row.
+
+Workers may store images meanwhile. What differs is only a finding if it differs once more after `grace_s`, and Kudu's
+row is still the same: so nothing that was on its way counts. To mend it, the document is read first, then the row, and
+the document is written only where it is still the one that was read; then both are read again. So no document is
+replaced by what an older row would make, and one whose image is deleted at that moment does not stay.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from flumen.interceptor import Batch, Column, ImageMessage
+from flumen.replay.audit.chunks import incomplete
+from flumen.replay.audit.findings import Finding, Report, of_columns
+from flumen.replay.images.stored import Moment
+from flumen.replay.sql.where import Condition
+from flumen.stores.kudu import KuduReader, Predicate, columns_of
+from flumen.stores.solr.documents import SolrDocuments
+
+_AT_ONCE = 500
+_MOST_SUSPECTS = 50_000
+"""So many images wait at most for their second look: some 10 MB of ids."""
+_ROUNDS = 3
+_COUNTS = ("chunks", "view_chunks")
+
+Rows = Mapping[str, pa.RecordBatch]
+"""One row each, by the image's id."""
+
+
+class Audit:
+    """One audit. It belongs to one thread.
+
+    Args:
+        tables: Kudu.
+        documents: Solr, connected.
+        columns: what the interceptors declare; those that are indexed are compared.
+        fix: mend what can be mended.
+        grace_s: how long what differs is left alone before it is looked at again, seconds.
+        report: called with how many more rows have been looked at.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        tables: KuduReader,
+        documents: SolrDocuments,
+        columns: Sequence[Column],
+        fix: bool = False,
+        grace_s: float = 10.0,
+        report: Callable[[int], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        there = set(tables.schema("images").names)
+        self._tables = tables
+        self._documents = documents
+        self._columns = tuple(column for column in columns if column.name in there)
+        self._fix = fix
+        self._grace_s = grace_s
+        self._tell = report
+        self._sleep = sleep
+        self._counts = tuple(name for name in _COUNTS if name in there)
+
+    def run(self, where: str = "") -> Report:
+        """Look at all images, or at those that meet a condition; documents without a row are found in the first case.
+
+        Raises:
+            BadQuery: the condition is none.
+            StoreError: a store cannot be read, or written.
+        """
+        found = Report()
+        suspects: dict[str, bytes] = {}
+        condition = Condition(where, self._tables.schema("images")) if where else None
+        moment = Moment(self._tables, time.time_ns() // 1000, 1)
+        for rows in self._scanned(moment, condition):
+            suspects |= self._look(rows)
+            for finding in incomplete(moment, rows, self._counts):
+                found.add(finding)
+            found.images += rows.num_rows
+            self._tell(rows.num_rows)
+            if len(suspects) >= _MOST_SUSPECTS:
+                self._judge(suspects, found)
+                suspects = {}
+        if condition is None:
+            self._documents.commit()
+            for ids in self._documents.ids():
+                suspects |= dict.fromkeys(set(ids) - self._rows(ids).keys() - suspects.keys(), b"")
+                if len(suspects) >= _MOST_SUSPECTS:
+                    self._judge(suspects, found)
+                    suspects = {}
+        self._judge(suspects, found)
+        if self._fix:
+            self._documents.commit()
+        return found
+
+    def _scanned(self, moment: Moment, condition: Condition | None) -> Iterator[pa.RecordBatch]:
+        names = [*self._read_columns, *(condition.columns if condition else ())]
+        predicates = condition.predicates if condition else ()
+        for batch in moment.rows("images", tuple(dict.fromkeys(names)), predicates):
+            kept = condition.kept([batch])[0] if condition else batch
+            for start in range(0, kept.num_rows, _AT_ONCE):
+                yield kept.slice(start, _AT_ONCE)
+
+    @property
+    def _read_columns(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(["id", *(column.name for column in self._columns), *self._counts]))
+
+    def _look(self, rows: pa.RecordBatch) -> dict[str, bytes]:
+        """Return what differs at first sight: the images' ids, each with a fingerprint of its row."""
+        ids = rows.column("id").to_pylist()
+        documents = self._documents.read(ids)
+        batch = self._batch(rows)
+        columns = self._documents.differing(batch, [documents.get(image_id, {}) for image_id in ids])
+        known = rows.select(list(self._read_columns))
+        return {
+            image_id: _fingerprint(known.slice(row, 1))
+            for row, image_id in enumerate(ids)
+            if image_id not in documents or columns[row]
+        }
+
+    def _judge(self, suspects: Mapping[str, bytes], found: Report) -> None:
+        """Look again at what differed, count what still does, and mend it."""
+        if suspects:
+            self._sleep(self._grace_s)
+        ids = list(suspects)
+        for start in range(0, len(ids), _AT_ONCE):
+            some = ids[start : start + _AT_ONCE]
+            findings, rows = self._compared(some)
+            for image_id in list(findings):
+                row = rows.get(image_id)
+                if (b"" if row is None else _fingerprint(row)) != suspects[image_id]:
+                    found.moving += 1
+                    del findings[image_id]
+            left = self._mended(findings) if self._fix and findings else findings
+            for image_id, finding in findings.items():
+                found.add(left.get(image_id, finding), mended=image_id not in left)
+
+    def _compared(self, ids: Sequence[str]) -> tuple[dict[str, Finding], Rows]:
+        findings, rows, _ = self._compared_documents(ids)
+        return findings, rows
+
+    def _compared_documents(
+        self, ids: Sequence[str]
+    ) -> tuple[dict[str, Finding], Rows, Mapping[str, Mapping[str, Any]]]:
+        """Return what differs by now, with the rows and documents. The documents are read before the rows."""
+        documents = self._documents.read(ids)
+        rows = self._rows(ids)
+        findings = {image_id: Finding("extra", image_id) for image_id in documents if image_id not in rows}
+        findings |= {image_id: Finding("missing", image_id) for image_id in rows if image_id not in documents}
+        both = [image_id for image_id in ids if image_id in rows and image_id in documents]
+        if both:
+            batch = self._batch(_joined([rows[image_id] for image_id in both]))
+            columns = self._documents.differing(batch, [documents[image_id] for image_id in both])
+            findings |= {
+                image_id: of_columns(image_id, names)
+                for image_id, names in zip(both, columns, strict=True)
+                if names
+            }
+        return findings, rows, documents
+
+    def _mended(self, findings: Mapping[str, Finding]) -> dict[str, Finding]:
+        """Mend these, and return those that are left."""
+        refused: dict[str, Finding] = {}
+        left: dict[str, Finding] = dict(findings)
+        for _ in range(_ROUNDS):
+            left, rows, documents = self._compared_documents([each for each in left if each not in refused])
+            if not left:
+                break
+            self._documents.remove([documents[each] for each in left if left[each].kind == "extra"])
+            wanted = [each for each in left if left[each].kind != "extra"]
+            if wanted:
+                batch = self._batch(_joined([rows[each] for each in wanted]))
+                reasons = self._documents.put(batch, [documents.get(each) for each in wanted])
+                refused |= {
+                    wanted[row]: Finding("refused", wanted[row], (why,)) for row, why in reasons.items()
+                }
+        else:
+            left, _, _ = self._compared_documents([each for each in left if each not in refused])
+        return left | refused
+
+    def _rows(self, ids: Sequence[str]) -> dict[str, pa.RecordBatch]:
+        """Return the rows of these images as they are by now."""
+        found = self._tables.scan("images", self._read_columns, [Predicate("id", "in", tuple(ids))])
+        return {
+            image_id: rows.slice(row, 1)
+            for rows in found
+            for row, image_id in enumerate(rows.column("id").to_pylist())
+        }
+
+    def _batch(self, rows: pa.RecordBatch) -> Batch:
+        values = columns_of(rows, self._columns)
+        images = [ImageMessage(image_id, b"", 0) for image_id in rows.column("id").to_pylist()]
+        return Batch(images, values)
+
+
+def _joined(rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    [batch] = pa.Table.from_batches(rows).combine_chunks().to_batches()
+    return batch
+
+
+def _fingerprint(row: pa.RecordBatch) -> bytes:
+    return hashlib.blake2b(repr(row.to_pylist()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
