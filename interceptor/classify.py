@@ -1,8 +1,9 @@
 """The last interceptor: from pixels to an answer, a whole batch in one call of the model."""
 
 import numpy as np
+from numpy.typing import NDArray
 
-from flumen.interceptor.answers import Checked, Tensor, checked, joined, no_answer
+from flumen.interceptor.answers import Answers, Checked, Tensor, checked, joined, no_answer
 from flumen.interceptor.batch import Batch, Intercepted, partition
 from flumen.interceptor.chain import Context
 from flumen.interceptor.classifier import Classifier
@@ -35,7 +36,7 @@ class Classify:
         if "pixels" not in batch.columns:
             raise InterceptorError("classify needs pixels; put decode before it in the setting interceptors")
         tensor = to_tensor(np.asarray(batch.columns["pixels"]), model.preprocess)
-        probabilities, flaws = _probabilities(tensor, model)
+        probabilities, flaws = probabilities_of(tensor, model)
         # The largest of values that are no distribution is no answer: stored, it would read as one.
         errors = {
             row: BadAnswer(
@@ -52,7 +53,12 @@ class Classify:
         return Intercepted(_with_answers(step.oks, context), step.errs)
 
 
-def _probabilities(tensor: Tensor, model: Classifier) -> Checked:
+def probabilities_of(tensor: Tensor, model: Classifier) -> Checked:
+    """Return what a model answers, n x labels, and what is wrong with the answers that are none, by row.
+
+    Raises:
+        Exception: the model fails at an image of zeros as well: it is to blame, not the images.
+    """
     if not len(tensor):
         return no_answer(0, len(model.labels), "")
     return joined(_answers(part, model) for part in calls(tensor))
@@ -70,14 +76,19 @@ def _answers(tensor: Tensor, model: Classifier) -> Checked:
     return joined(_answers(part, model) for part in (tensor[:middle], tensor[middle:]))
 
 
+def most_probable(probabilities: Answers) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return of each row the class of the largest probability, and that probability."""
+    prediction = probabilities.argmax(axis=1).astype(np.int32)
+    return prediction, probabilities[np.arange(len(probabilities)), prediction]
+
+
 def _with_answers(batch: Batch, context: Context) -> Batch:
     model, count = context.classifier, len(batch)
-    probabilities = np.asarray(batch.columns["probabilities"])
-    prediction = probabilities.argmax(axis=1).astype(np.int32)
+    prediction, confidence = most_probable(np.asarray(batch.columns["probabilities"]))
     return batch.with_columns(
         prediction=prediction,
         label=[model.labels[position] for position in prediction.tolist()],
-        confidence=probabilities[np.arange(count), prediction],
+        confidence=confidence,
         model=[model.name] * count,
         model_version=np.full(count, model.version, dtype=np.int32),
         control_revision=np.full(count, context.control_revision, dtype=np.int64),

@@ -1,6 +1,5 @@
 """One way to a data set, wherever its images are: IDX files, class folders, a CSV list, or Kudu."""
 
-import functools
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,10 +13,10 @@ from flumen.models.datasets.dataset import Dataset, read_dataset, with_validatio
 from flumen.models.datasets.files import Decoding
 from flumen.models.datasets.folder import FolderSource
 from flumen.models.datasets.split import Split
-from flumen.models.errors import DatasetInvalid, ManifestInvalid, ModelNotFound
+from flumen.models.errors import DatasetInvalid
 from flumen.models.repository import Repository
 from flumen.replay.images import KuduImages, Selection
-from flumen.replay.images.seen import PictureOf
+from flumen.replay.images.seen import known_pictures
 from flumen.stores.kudu import KuduOptions, KuduReader
 
 Kind = Literal["idx", "folder", "csv", "kudu"]
@@ -80,7 +79,7 @@ def open_dataset(
                 reader,
                 origin.selection,
                 _decoding(origin, around),
-                _picture_of(around.repository, origin.picture),
+                known_pictures(around.repository, origin.picture),
                 snapshot_us=origin.snapshot_us,
                 place=f"{around.kudu.masters}/{around.kudu.table_prefix}",
             )
@@ -101,17 +100,3 @@ def open_dataset(
 
 def _decoding(origin: Origin, around: Surroundings) -> Decoding:
     return Decoding(origin.picture, around.limits, around.processes, origin.any_size)
-
-
-def _picture_of(repository: Repository, wanted: Preprocess) -> PictureOf | None:
-    """Return how the repository's models see images; None where none sees them as is wanted."""
-
-    @functools.cache
-    def picture_of(name: str, version: int) -> tuple[object, ...] | None:
-        try:
-            return repository.manifest(name, version).input.preprocess.picture
-        except (ModelNotFound, ManifestInvalid):
-            return None
-
-    known = ((name, version) for name in repository.names() for version in repository.versions(name))
-    return picture_of if any(picture_of(*each) == wanted.picture for each in known) else None

@@ -15,9 +15,11 @@ from flumen.models.datasets.files import Decoding
 from flumen.models.datasets.source import ImageBatch
 from flumen.models.errors import DatasetInvalid
 from flumen.replay.errors import BadQuery
+from flumen.replay.images.chosen import chosen_rows
 from flumen.replay.images.image_rows import RowReader
+from flumen.replay.images.row_pixels import RowPixels
 from flumen.replay.images.seen import VIEW, PictureOf
-from flumen.replay.images.stored import ORIGINAL, READ_BYTES, Moment
+from flumen.replay.images.stored import ORIGINAL, Moment
 from flumen.replay.images.tables import ScannedTables
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate
@@ -25,9 +27,6 @@ from flumen.stores.kudu import Predicate
 DEFAULT_THREADS = 2
 _END_OF_TIME_US = 2**51
 """Kudu counts time in 63 bits, of which it keeps the last 12 for itself: until 2041."""
-
-CONDITION_ROWS = 8192
-"""Rows that a condition is put to at once: to plan it takes as long as to compute it for a thousand."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,21 +152,17 @@ class KuduImages:
             self._decoding.pictures() as pictures,
             closing(tables.read_tokens("images", columns, tokens, self._moment.threads)) as reading,
         ):
-            reader = RowReader(self._moment, self._selection, self._decoding, pictures, self._picture_of)
+            pixels = RowPixels(self._moment, self._decoding.preprocess, pictures, self._picture_of)
+            reader = RowReader(self._selection, pixels)
             if is_whole:
                 yield from (reader.unlabelled(rows, position) for rows in self._unlabelled())
-            waiting: list[pa.RecordBatch] = []
-            for given in reading:
+            for given in chosen_rows(reading, self._condition):
                 if given.rows is not None:
-                    waiting.append(given.rows)
-                if given.rows is None or _is_much(waiting):
-                    for rows in self._chosen(waiting):
-                        yield from reader.batches(rows, position)
-                    waiting = []
-                if given.rows is None:
-                    tokens = {number: token for number, token in tokens.items() if number != given.token}
-                    position = _position(tokens, snapshot_us)
-                    yield reader.nothing(position)
+                    yield from reader.batches(given.rows, position)
+                    continue
+                tokens = {number: token for number, token in tokens.items() if number != given.token}
+                position = _position(tokens, snapshot_us)
+                yield reader.nothing(position)
 
     @property
     def _tested_by_kudu(self) -> Sequence[Predicate]:
@@ -181,22 +176,14 @@ class KuduImages:
         columns = tuple(dict.fromkeys(["id", *(self._condition.columns if self._condition else ())]))
         without = [Predicate(label, "is null"), *self._tested_by_kudu]
         for rows in self._moment.rows("images", columns, without):
-            yield from (chosen for chosen in self._chosen([rows]) if chosen.num_rows)
-
-    def _chosen(self, batches: Sequence[pa.RecordBatch]) -> Sequence[pa.RecordBatch]:
-        return self._condition.kept(batches) if self._condition is not None and batches else batches
+            kept = self._condition.kept([rows]) if self._condition else [rows]
+            yield from (chosen for chosen in kept if chosen.num_rows)
 
     def _columns(self) -> Sequence[str]:
         chosen = self._selection
         wanted = ["id", chosen.label, *([chosen.group] if chosen.group else [])]
         read = self._condition.columns if self._condition else ()
         return tuple(dict.fromkeys([*wanted, *(VIEW if self._picture_of else ORIGINAL), *read]))
-
-
-def _is_much(batches: Sequence[pa.RecordBatch]) -> bool:
-    rows: int = sum(batch.num_rows for batch in batches)
-    size: int = sum(batch.nbytes for batch in batches)
-    return rows >= CONDITION_ROWS or size >= READ_BYTES
 
 
 def _position(tokens: Mapping[int, bytes], snapshot_us: int) -> str:

@@ -1,5 +1,6 @@
 """What classifiers saw of stored images, as pixels: a whole batch at once, where it fits what is wanted."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,11 +11,27 @@ from numpy.typing import NDArray
 from flumen.interceptor import Preprocess
 from flumen.interceptor.decoding import raster_shape
 from flumen.interceptor.pgm import netpbm_header
+from flumen.models.errors import ManifestInvalid, ModelNotFound
+from flumen.models.repository import Repository
 
 VIEW = ("image_as_pgm", "view_chunks", "model", "model_version")
 
 PictureOf = Callable[[str, int], tuple[object, ...] | None]
 """`Preprocess.picture` of a model by its name and version; None where it is not known."""
+
+
+def known_pictures(repository: Repository, wanted: Preprocess) -> PictureOf | None:
+    """Return how the repository's models see images; None where none sees them as is wanted."""
+
+    @functools.cache
+    def picture_of(name: str, version: int) -> tuple[object, ...] | None:
+        try:
+            return repository.manifest(name, version).input.preprocess.picture
+        except (ModelNotFound, ManifestInvalid):
+            return None
+
+    known = ((name, version) for name in repository.names() for version in repository.versions(name))
+    return picture_of if any(picture_of(*each) == wanted.picture for each in known) else None
 
 
 def made_alike(rows: pa.RecordBatch, preprocess: Preprocess, picture_of: PictureOf) -> NDArray[np.bool_]:

@@ -279,7 +279,7 @@ def test_no_more_bytes_wait_than_are_to_be_in_memory(
     # Rows without a label, which are named first, are none of these.
     labelled = Selection(where="knownlabel is not null", labels=LABELS)
     for most, read in ((1, 1), (2**26, 4)):  # a token has three batches, and tells its end
-        monkeypatch.setattr("flumen.replay.images.kudu_images.READ_BYTES", most)
+        monkeypatch.setattr("flumen.replay.images.chosen.READ_BYTES", most)
         given.clear()
         scan = KuduImages(in_memory, labelled, QUICK, picture_of).scan()
         next(scan)

@@ -1,0 +1,65 @@
+"""Digits as the live path stores them: intercepted by the whole chain, written by the sink of Kudu."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from flumen.interceptor import Limits, merge_columns
+from flumen.interceptor.batch import Batch, ImageMessage
+from flumen.interceptor.chain import Context, intercept, load_chain
+from flumen.interceptor.classifier import Classifier
+from flumen.models.datasets.idx import read_idx
+from flumen.stores.kudu import KuduOptions, KuduSink
+
+ARRIVED_US = 1_790_000_000_000_000
+CHAIN = load_chain()
+COLUMNS = merge_columns(step.columns for step in CHAIN)
+
+
+def digits(folder: Path, count: int) -> list[bytes]:
+    """PNG files of the article's test images; every 40th is so large that it is cut into chunks."""
+    files = []
+    for row, pixels in enumerate(read_idx(folder / "t10k-images-idx3-ubyte.gz")[:count]):
+        buffer = io.BytesIO()
+        image = Image.fromarray(pixels)
+        if row % 40 == 7:
+            noise = np.random.default_rng(row).integers(0, 30, (300, 300), np.uint8)
+            image = Image.fromarray(np.asarray(image.resize((300, 300))) // 2 + noise)
+        image.save(buffer, "PNG")
+        files.append(buffer.getvalue())
+    return files
+
+
+def live(
+    files: Sequence[bytes], model: Classifier, *, prefix: str = "digit", at_us: int = ARRIVED_US
+) -> Batch:
+    """What the live path makes of these files at that time; image i is `PREFIX-000i`."""
+    images = [
+        ImageMessage(f"{prefix}-{row:04}", content, at_us + row, partition=0, offset=at_us + row)
+        for row, content in enumerate(files)
+    ]
+    step = intercept(Batch(images), Context(model, at_us, Limits(), control_revision=5), CHAIN)
+    assert not step.errs
+    return step.oks
+
+
+def store(options: KuduOptions, *batches: Batch) -> None:
+    """Write them as a worker does."""
+    sink = KuduSink(options, COLUMNS)
+    sink.connect()
+    for batch in batches:
+        assert not sink.write(batch)
+    sink.close()
+
+
+def damaged(batch: Batch, rows: Sequence[int], content: bytes) -> Batch:
+    """The same answers, to other bytes: as if a limit or a decoder had changed since."""
+    images = [
+        replace(image, content=content) if row in rows else image for row, image in enumerate(batch.images)
+    ]
+    views = [None if row in rows else view for row, view in enumerate(batch.columns["image_as_pgm"])]
+    return Batch(images, {**batch.columns, "image_as_pgm": views})

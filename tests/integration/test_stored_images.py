@@ -1,0 +1,178 @@
+"""Stored images put to a model: the same answers as on the live path, bit for bit, from Kudu and from memory."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from live_images import ARRIVED_US, damaged, digits, live, store
+
+from flumen.models.datasets.source import UNDECODABLE, UNREADABLE
+from flumen.models.repository import Repository
+from flumen.models.runtime import OnnxClassifier
+from flumen.replay.errors import BadQuery
+from flumen.replay.images.seen import known_pictures
+from flumen.replay.images.tables import MemoryTables, ScannedTables
+from flumen.replay.scoring import Choice, StoredImages
+from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
+from flumen.stores.kudu import KuduOptions, KuduReader
+from flumen.stores.kudu.driver import Write, open_driver
+
+COUNT = 120
+BROKEN, TORN = 3, 47
+"""An image that is none any more, and one that lacks a chunk (see `live_images.digits`)."""
+
+
+@pytest.fixture(scope="module")
+def repository(models_root: Path) -> Repository:
+    return Repository(models_root)
+
+
+@pytest.fixture(scope="module")
+def models(repository: Repository) -> tuple[OnnxClassifier, OnnxClassifier]:
+    return repository.load("mnist", 1), repository.load("mnist", 2)
+
+
+@pytest.fixture(scope="module")
+def files(mnist: Path) -> list[bytes]:
+    return digits(mnist, COUNT)
+
+
+@pytest.fixture(scope="module")
+def kudu(
+    flumen_stack: Any, tmp_path_factory: pytest.TempPathFactory, files: list[bytes], models: Any
+) -> KuduOptions:
+    options = KuduOptions(
+        masters=flumen_stack.kudu_masters,
+        table_prefix=f"{tmp_path_factory.mktemp('scored').name}_{os.getpid()}_",
+        partitions=3,
+    )
+    batch = live(files, models[0])
+    store(options, damaged(batch, [BROKEN], b"no image"))
+    # The view would do, if the model had seen images otherwise: see `without_views`.
+    driver = open_driver(options)
+    key = pa.RecordBatch.from_pydict({"id": [f"digit-{TORN:04}"], "seq": pa.array([1], pa.int32())})
+    driver.apply([Write(f"{options.table_prefix}image_chunks", key, "delete")])
+    driver.close()
+    return options
+
+
+@pytest.fixture(scope="module")
+def in_memory(kudu: KuduOptions) -> MemoryTables:
+    reader = KuduReader(kudu)
+    tables = {}
+    for name in ("images", "image_chunks", "view_chunks"):
+        schema = reader.schema(name)
+        tables[name] = pa.Table.from_batches(reader.scan(name, schema.names), schema)
+    reader.close()
+    return MemoryTables(tables)
+
+
+@pytest.fixture(params=["kudu", "memory"])
+def tables(request: pytest.FixtureRequest) -> Iterator[ScannedTables]:
+    if request.param == "memory":
+        yield request.getfixturevalue("in_memory")
+        return
+    reader = KuduReader(request.getfixturevalue("kudu"))
+    yield reader
+    reader.close()
+
+
+def all_of(images: StoredImages, model: OnnxClassifier) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return rows and answers by id, and the reason for each that has none."""
+    found: dict[str, dict[str, Any]] = {}
+    skipped: dict[str, str] = {}
+    with images:
+        tokens = dict(enumerate(images.plan().tokens))
+        ended = []
+        for scored in images.scored(tokens, model):
+            assert len(scored.pixels) == scored.rows.num_rows == scored.answers.num_rows
+            answers = scored.answers.rename_columns([f"new_{name}" for name in scored.answers.schema.names])
+            for row, answer in zip(scored.rows.to_pylist(), answers.to_pylist(), strict=True):
+                found[row["id"]] = row | answer
+            skipped |= {skip.id: skip.reason for skip in scored.skipped}
+            ended += [] if scored.ended is None else [scored.ended]
+    assert sorted(ended) == sorted(tokens)
+    return found, skipped
+
+
+ANSWER = ("prediction", "label", "confidence", "probabilities")
+
+
+@pytest.mark.parametrize("views", [True, False])
+def test_a_model_answers_what_it_answered_live(
+    tables: ScannedTables, models: Any, repository: Repository, views: bool
+) -> None:
+    preprocess = models[0].preprocess
+    seen = known_pictures(repository, preprocess) if views else None
+    found, skipped = all_of(StoredImages(tables, Choice(), preprocess, ANSWER, picture_of=seen), models[0])
+    broken, torn = f"digit-{BROKEN:04}", f"digit-{TORN:04}"
+    assert skipped == ({broken: UNDECODABLE} if views else {broken: UNDECODABLE, torn: UNREADABLE})
+    assert len(found) == COUNT - len(skipped)
+    for row in found.values():
+        assert [row[f"new_{name}"] for name in ANSWER] == [row[name] for name in ANSWER]
+
+
+def test_another_model_answers_what_it_would_have_answered_live(
+    tables: ScannedTables, models: Any, files: list[bytes], repository: Repository
+) -> None:
+    later = live(files, models[1])
+    seen = known_pictures(repository, models[1].preprocess)
+    found, _ = all_of(StoredImages(tables, Choice(), models[1].preprocess, picture_of=seen), models[1])
+    for row, image_id in enumerate(later.columns["id"]):
+        if row != BROKEN:
+            expected = np.asarray(later.columns["probabilities"])[row].astype("<f4").tobytes()
+            assert found[image_id]["new_probabilities"] == expected
+            assert found[image_id]["new_prediction"] == later.columns["prediction"][row]
+
+
+def test_images_are_chosen_by_condition_time_and_sample(tables: ScannedTables, models: Any) -> None:
+    preprocess = models[0].preprocess
+    choice = Choice(where="prediction < 5 and id != 'digit-0003'", since_us=ARRIVED_US + 60)
+    images = StoredImages(tables, choice, preprocess, ["prediction"], snapshot_us=None)
+    plan = images.plan()
+    found, skipped = all_of(images, models[0])
+    assert skipped == {}
+    assert found
+    assert {row["prediction"] < 5 for row in found.values()} == {True}
+    assert min(found) >= "digit-0060"
+    assert plan.rows == len(found) == sum(plan.answered.values())
+    assert list(plan.answered) == [("mnist", 1)]
+    sample = Choice(where=choice.where, since_us=choice.since_us, sample=7)
+    drawn, _ = all_of(StoredImages(tables, sample, preprocess), models[0])
+    again, _ = all_of(StoredImages(tables, sample, preprocess), models[0])
+    assert len(drawn) == 7
+    assert drawn.keys() == again.keys() < found.keys()
+
+
+def test_a_choice_of_nothing_and_a_wrong_one(tables: ScannedTables, models: Any) -> None:
+    preprocess = models[0].preprocess
+    assert all_of(StoredImages(tables, Choice(where="prediction > 99"), preprocess), models[0]) == ({}, {})
+    for wrong, said in (
+        (Choice(where="predicton < 3"), "predicton"),
+        (Choice(where="prediction <"), "Parser Error"),
+        (Choice(sample=0), "1 or more"),
+    ):
+        with pytest.raises(BadQuery, match=said):
+            StoredImages(tables, wrong, preprocess)
+    with pytest.raises(BadQuery, match="no column 'shade'"):
+        StoredImages(tables, Choice(), preprocess, ["shade"])
+
+
+def test_a_sample_is_of_the_size_and_groups_are_bounded() -> None:
+    ids = [f"image-{number}" for number in range(5000)]
+    one, other = Sample(100), Sample(100)
+    one.show(ids)
+    for image_id in reversed(ids):
+        other.show([image_id])
+    assert len(one.ids) == 100
+    assert one.ids == other.ids
+    assert 20 < sum(int(image_id.removeprefix("image-")) < 2500 for image_id in one.ids) < 80
+    long = ["x" * 16_000 + str(number) for number in range(5)]
+    cut = list(groups([*ids, *long]))
+    assert [image_id for group in cut for image_id in group] == [*ids, *long]
+    assert all(len(group) == 1 or sum(map(len, group)) <= ID_BYTES_A_SCAN for group in cut)
+    assert max(map(len, cut)) <= 1000
