@@ -105,6 +105,10 @@ ENTRIES = (
         "Compare what arrived, and what a model said of it, by windows of time with its training or with another time.",
     ),
     Entry(
+        *("impact", LOOKING_BACK, "looking_back.impact:impact"),
+        "Ask two models about stored images: what would be different with the second, where, and for better or worse.",
+    ),
+    Entry(
         *("label", LOOKING_BACK, "looking_back.label:label"),
         "Correct the known label of stored images, in every store; it stays when they are delivered again.",
     ),

@@ -32,6 +32,15 @@ class ModelSettings(BaseModel):
         ge=64 * 1024 * 1024,
         description="Bytes of memory to verify a model in, in the helper process that does so, beyond its file.",
     )
+    require_impact: bool = Field(
+        False, description="Refuse to activate a version whose `flumen impact` is missing, old or bad."
+    )
+    impact_max_age_h: float = Field(
+        168.0, gt=0, le=87_600, description="Hours that an impact counts for, from when its images were read."
+    )
+    impact_min_agreement: float = Field(
+        0.0, ge=0, le=1, description="Share of the images that both models have to answer alike."
+    )
     inference_threads: int = Field(1, ge=1, le=256, description="Threads of ONNX Runtime for one batch.")
 
     @property

@@ -3,6 +3,7 @@
 ReplayError
 ├── BadCorrection        an image that cannot be corrected so: not stored, no class of its model, deleted
 ├── BadQuery             a query that is not read-only, is malformed, or names what is not there
+├── ImpactUnreadable     a kept impact that is damaged, or of a later version of flumen
 ├── NoSuchMoment         a moment that is no time, is still to come, or longer ago than Kudu's history
 ├── NothingToCompare     there are no images in any window
 └── ReferenceUnusable    what windows are to be compared with is not known, or of too few images
@@ -19,6 +20,10 @@ class BadCorrection(ReplayError):
 
 class BadQuery(ReplayError):
     """A query that cannot be run; the message names the problem, and the tables and columns there are."""
+
+
+class ImpactUnreadable(ReplayError):
+    """A kept impact cannot be read; the message names the file."""
 
 
 class NoSuchMoment(ReplayError):

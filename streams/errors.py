@@ -22,6 +22,7 @@ StreamError
 │   ├── RolloutTimedOut     it took a worker too long
 │   └── RolloutInterrupted  whoever gave the command stopped it
 ├── ScoresWorse         a version that scored less than the champion, and nobody has said that it shall be so
+├── ImpactInsufficient  what a version would change is not known, or not good enough, and that is required
 ├── NothingBefore       there is no champion to go back to
 ├── NoModel             there is no verified model to classify with
 ├── BadKey              a key that signs or checks control records cannot be used
@@ -151,6 +152,10 @@ class RolloutInterrupted(RolloutFailed):
 
 class ScoresWorse(StreamError):
     """A version has scored less than the champion on the same images, and nobody has said that it shall be so."""
+
+
+class ImpactInsufficient(StreamError):
+    """What a version would change is not known, or is not good enough, and the settings or the command require it."""
 
 
 class NothingBefore(StreamError):

@@ -11,6 +11,7 @@ from flumen.cli.actor import actor
 from flumen.cli.interruption import Interruption, interruptible
 from flumen.cli.invocation import as_called
 from flumen.cli.models.fleet_table import fleet_display
+from flumen.cli.models.required_impact import require_impact
 from flumen.cli.models.worse_score import accept_score, standing_manifest
 from flumen.cli.output import AsJson, console, errors, print_json, printable
 from flumen.models.errors import ModelError
@@ -38,6 +39,13 @@ Force = Annotated[
     ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Though it has scored less than the champion.")]
+RequireImpact = Annotated[
+    bool,
+    typer.Option(
+        "--require-impact",
+        help="Refuse if its `flumen impact` is missing, old or bad; the setting does so always.",
+    ),
+]
 Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
 
 
@@ -68,6 +76,7 @@ def activate(
     timeout: Timeout = 120,
     force: Force = False,
     yes: Yes = False,
+    impact: RequireImpact = False,
     root: Root = None,
     as_json: AsJson = False,
 ) -> None:
@@ -75,7 +84,10 @@ def activate(
     with interruptible() as interruption:
         settings, repository, signer = _open(root)
         name, ref = _verified(repository, reference)
-        accept_score(repository, name, ref, standing_manifest(settings, repository, name), yes)
+        standing = standing_manifest(settings, repository, name)
+        if impact or settings.require_impact:
+            require_impact(repository, standing, repository.manifest(name, ref.version), settings)
+        accept_score(repository, name, ref, standing, yes)
         order = Order(
             command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
         )

@@ -62,11 +62,11 @@ def choose(
     for name in dict.fromkeys([*listed, *_in_turns(cells)]):
         if name not in rows:
             continue
-        content = _png(pixels[rows[name]])
+        content = small_png(pixels[rows[name]])
         if len(content) > left:
             break
         left -= len(content)
-        uris[name] = "data:image/png;base64," + base64.b64encode(content).decode()
+        uris[name] = data_uri(content)
     drawn = {cell: tuple(one for one in shown if one.id in uris) for cell, shown in cells.items()}
     return Pictures(uris, {cell: shown for cell, shown in drawn.items() if shown})
 
@@ -93,7 +93,12 @@ def _in_turns(cells: Mapping[Cell, tuple[Shown, ...]]) -> Iterable[str]:
                 yield shown[turn].id
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
+def data_uri(png: bytes) -> str:
+    """Return a PNG file as it stands in a page."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def small_png(pixels: NDArray[np.uint8]) -> bytes:
     """Return an image (uint8, height x width [x 3]) as PNG of `SIDE` pixels at most."""
     from PIL import Image
 

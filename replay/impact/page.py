@@ -1,0 +1,102 @@
+"""What was found of an impact, as one page that loads nothing."""
+
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from flumen.models.reports.markup import Markup, element, shortened
+from flumen.models.reports.page import page, section
+from flumen.models.reports.pictures import data_uri, small_png
+from flumen.models.reports.plot import Cell, Number, Table, filtered, table
+from flumen.replay.alike import groups
+from flumen.replay.impact.answered import Answered
+from flumen.replay.impact.measuring import HASH, Impact
+from flumen.replay.impact.verdict import verdict
+
+MOST_PICTURES = 60
+_MOST_ROWS = 500
+_MOST_HASHED = 2000
+
+
+def impact_page(old: str, new: str, answered: Answered, impact: Impact, made_at: datetime) -> str:
+    """Return the page, as it is to be written in UTF-8. `old`, `new`: the models; `made_at`: now, UTC."""
+    when = datetime.fromtimestamp(answered.snapshot_us / 1e6, UTC)
+    head = element(
+        "header",
+        element("h1", f"From {old} to {new}"),
+        *(element("p", line) for line in verdict(old, new, impact)),
+        element(
+            "p",
+            f"The images are those of {when:%Y-%m-%d %H:%M} UTC. {made_at:%Y-%m-%d %H:%M} UTC.",
+            class_="note",
+        ),
+    )
+    parts: list[tuple[str, str, Sequence[Markup]]] = [
+        ("affected", "Images that are answered otherwise", [_pictures(answered, impact)]),
+        ("classes", "From class to class", [table(transitions_table(impact))]),
+        ("slices", "Slices", [filtered("all-slices", "Show those with", slices_table(impact))]),
+    ]
+    sections = [section(place, title, *content) for place, title, content in parts]
+    return page(f"From {old} to {new}", [head, *sections], [(place, title) for place, title, _ in parts])
+
+
+def transitions_table(impact: Impact) -> Table:
+    """Return how many images go from one class to another, the most frequent first."""
+    rows: list[list[Cell]] = [[each.old, each.new, each.images] for each in impact.transitions[:_MOST_ROWS]]
+    return Table(["the old model says", "the new one", "images"], rows, sortable=True)
+
+
+def slices_table(impact: Impact) -> Table:
+    """Return the slices, those that change most first."""
+    rows: list[list[Cell]] = []
+    for each in impact.slices[:_MOST_ROWS]:
+        difference = each.difference
+        rows.append(
+            [
+                each.column,
+                shortened(each.value),
+                each.images,
+                Number(f"{100 * each.changed / each.images:.1f} %", each.changed / each.images),
+                each.labelled,
+                None if difference is None else Number(f"{100 * difference:+.2f} %", difference),
+                Number(f"{each.adjusted:.2g}", each.adjusted),
+            ]
+        )
+    heads = ["column", "value", "images", "answered otherwise", "labelled", "accuracy", "p, corrected"]
+    return Table(heads, rows, sortable=True)
+
+
+def pictured(answered: Answered, impact: Impact) -> list[tuple[int, int]]:
+    """Return rows of images to be shown, and for how many that look alike each stands."""
+    rows = [row for row in impact.affected if answered.ids[row] in answered.pixels][:_MOST_HASHED]
+    if HASH not in answered.columns:
+        return [(row, 1) for row in rows[:MOST_PICTURES]]
+    hashes = [answered.columns[HASH][row].as_py() for row in rows]
+    found = groups(hashes, most=MOST_PICTURES)
+    return [(rows[each.picture], len(each.rows)) for each in found]
+
+
+def _pictures(answered: Answered, impact: Impact) -> Markup:
+    shown = pictured(answered, impact)
+    if not shown:
+        return element("p", "There are none.")
+    return element("ul", *(_picture(answered, row, alike) for row, alike in shown), class_="pictures")
+
+
+def _picture(answered: Answered, row: int, alike: int) -> Markup:
+    name = answered.ids[row]
+    known = answered.known[row]
+    said = f"{answered.labels[answered.old[row]]} to {answered.labels[answered.new[row]]}"
+    more = f"; known: {answered.labels[known]}" if known >= 0 else ""
+    others = f"; {alike - 1} more look like it" if alike > 1 else ""
+    return element(
+        "li",
+        element(
+            "img", src=data_uri(small_png(answered.pixels[name])), alt=shortened(_plain(name)), loading="lazy"
+        ),
+        element("p", shortened(f"{said}{more}{others}")),
+    )
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\s+", " ", text)
