@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-PANELS = ("Stack", "Images", "Models")
+PANELS = ("Stack", "Images", "Models", "Looking back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Entry:
     help: str
 
 
-STACK, IMAGES, MODELS = PANELS
+STACK, IMAGES, MODELS, LOOKING_BACK = PANELS
 ENTRIES = (
     Entry(
         *("up", STACK, "stack:up"),
@@ -93,6 +93,10 @@ ENTRIES = (
     Entry(
         *("experiment", MODELS, "learning.experiment:app"),
         "Train with many settings, none of them twice; see and compare what came of them.",
+    ),
+    Entry(
+        *("reclassify", LOOKING_BACK, "looking_back.reclassify:reclassify"),
+        "Put stored images to another model; its answers go into the table predictions.",
     ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )
