@@ -16,6 +16,7 @@ from live_images import COLUMNS, damaged, digits, live, store
 from flumen.cli.background import environment_of
 from flumen.models.experiments.claimant import Claimant
 from flumen.models.repository import Repository
+from flumen.replay.reclassify.memory import MemoryParts
 from flumen.replay.reclassify.parts import Counts, Parts, find_job, make_job
 from flumen.replay.scoring import Plan
 from flumen.stores.kudu import KuduReader, KuduReclassifications, KuduSink
@@ -102,11 +103,13 @@ def test_what_is_wrong_is_told(settings: Any, run_flumen: Run) -> None:
     assert predictions(settings) == []
 
 
-def test_two_share_a_job_and_a_claim_is_taken_over(settings: Any) -> None:
+@pytest.mark.parametrize("kind", ["kudu", "memory"])
+def test_two_share_a_job_and_a_claim_is_taken_over(settings: Any, kind: str) -> None:
     now = [0.0]
-    table = KuduReclassifications(settings.kudu_options())
+    table = KuduReclassifications(settings.kudu_options()) if kind == "kudu" else MemoryParts()
     try:
         assert find_job(table, "work") is None
+        assert not table.rows("work", ["parts"])
         job = make_job(table, "work", Plan(1_790_000_000_000_000, (b"one", b"two"), 9, {}))
         assert find_job(table, "work") == job
         # Elsewhere, so that nothing is known of the process.
