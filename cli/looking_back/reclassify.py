@@ -79,17 +79,17 @@ def reclassify(
             threads=threads,
             snapshot_us=None if job is None else job.snapshot_us,
         ) as images:
+            is_new = job is None
             if job is None:
                 plan = images.plan()
                 _warn_of_labels(plan, classifier, repository)
                 job = make_job(table, name, plan)
-            else:
-                _say(f"Going on with the job of {iso_time(job.snapshot_us)}; --again makes a new one.")
+            parts = Parts(table, job)
+            before = parts.progress()
+            if not is_new:
+                said = "is done already" if before.done == job.parts else "is not done: going on with it"
+                _say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
             with progress_bar() as bar:
-                parts = Parts(table, job)
-                before = parts.progress()
-                if before.done == job.parts:
-                    _say("It is done already." if job.parts else "No image is chosen.")
                 report = _shown(bar, job, before)
                 progress = work(images, classifier, table, parts, Throttle(share), report)
     _print(classifier, job, progress, as_json)

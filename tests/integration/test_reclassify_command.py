@@ -85,7 +85,7 @@ def test_killed_at_random_it_ends_as_one_run_does(stored: Any, run_flumen: Run) 
     assert without_time(predictions(stored)) == without_time(pieces)
     finished = run_flumen("reclassify", "mnist@2")
     assert finished.returncode == 0
-    assert b"It is done already." in finished.stderr
+    assert b"is done already; --again" in finished.stderr
 
 
 def test_what_is_wrong_is_told(settings: Any, run_flumen: Run) -> None:
