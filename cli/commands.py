@@ -112,6 +112,10 @@ ENTRIES = (
         *("label", LOOKING_BACK, "looking_back.label:label"),
         "Correct the known label of stored images, in every store; it stays when they are delivered again.",
     ),
+    Entry(
+        *("reclassify", LOOKING_BACK, "looking_back.reclassify:reclassify"),
+        "Put stored images to another model; its answers go into the table predictions.",
+    ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )
 

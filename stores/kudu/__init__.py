@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.lists import columns_of
     from flumen.stores.kudu.migration import KuduMigration
     from flumen.stores.kudu.reader import KuduReader
+    from flumen.stores.kudu.reclassifications import KuduReclassifications
     from flumen.stores.kudu.runs import KuduRuns
     from flumen.stores.kudu.sink import KuduSink
     from flumen.stores.kudu.token_threads import TokenRows
@@ -26,6 +27,7 @@ __all__ = [
     "KuduMigration",
     "KuduOptions",
     "KuduReader",
+    "KuduReclassifications",
     "KuduRuns",
     "KuduSink",
     "Predicate",
@@ -43,6 +45,7 @@ __getattr__ = imported_when_used(
         "lists": ["columns_of"],
         "migration": ["KuduMigration"],
         "reader": ["KuduReader"],
+        "reclassifications": ["KuduReclassifications"],
         "runs": ["KuduRuns"],
         "sink": ["KuduSink"],
         "token_threads": ["TokenRows"],

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ import pytest
 from live_images import ARRIVED_US, damaged, digits, live, store
 
 from flumen.models.datasets.source import UNDECODABLE, UNREADABLE
+from flumen.models.experiments.claimant import Claimant, this_place
 from flumen.models.repository import Repository
 from flumen.models.runtime import OnnxClassifier
 from flumen.replay.errors import BadQuery
 from flumen.replay.images.seen import known_pictures
 from flumen.replay.images.tables import MemoryTables, ScannedTables
+from flumen.replay.reclassify.memory import MemoryParts
+from flumen.replay.reclassify.parts import Parts, make_job
+from flumen.replay.reclassify.working import LONGEST_PAUSE_S, Throttle, work
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
+from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader
 from flumen.stores.kudu.driver import Write, open_driver
 
@@ -160,6 +166,47 @@ def test_a_choice_of_nothing_and_a_wrong_one(tables: ScannedTables, models: Any)
             StoredImages(tables, wrong, preprocess)
     with pytest.raises(BadQuery, match="no column 'shade'"):
         StoredImages(tables, Choice(), preprocess, ["shade"])
+
+
+class OnceDown(MemoryParts):
+    """A table that does not answer once, at the second batch of answers."""
+
+    calls = 0
+
+    def write_answers(self, answers: pa.RecordBatch) -> None:
+        self.calls += 1
+        if self.calls == 2:
+            raise StoreUnavailable("Kudu does not answer")
+        super().write_answers(answers)
+
+
+def test_a_job_goes_on_where_the_store_was_lost(in_memory: MemoryTables, models: Any) -> None:
+    whole, table = MemoryParts(), OnceDown()
+    ended = Claimant("here", 1, this_place(), -1)
+    for each in (whole, table):
+        with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
+            job = make_job(each, "work", images.plan())
+            job = replace(job, snapshot_us=ARRIVED_US)
+            assert job.parts > 1
+            if each is table:
+                with pytest.raises(StoreUnavailable):
+                    work(images, models[1], each, Parts(each, job, who=ended), Throttle(None))
+                assert 0 < len(table.answers) < len(whole.answers)
+            progress = work(images, models[1], each, Parts(each, job), Throttle(None))
+            assert (progress.done, progress.counts.images) == (job.parts, COUNT)
+            assert progress.counts.answered == len(each.answers)
+    assert table.answers == whole.answers
+
+
+def test_a_throttled_job_pays_in_proportion_to_its_work() -> None:
+    slept: list[float] = []
+    throttle = Throttle(0.01, slept.append)
+    while not slept:
+        sum(range(10_000))
+        throttle.pause()
+    assert 0 < slept[0] <= LONGEST_PAUSE_S
+    Throttle(None, slept.append).pause()
+    assert len(slept) == 1
 
 
 def test_a_sample_is_of_the_size_and_groups_are_bounded() -> None:
