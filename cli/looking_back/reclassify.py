@@ -55,7 +55,8 @@ def reclassify(
     from flumen.replay.reclassify.parts import Parts, find_job, make_job
     from flumen.replay.reclassify.working import Throttle, work
     from flumen.replay.scoring import Choice, StoredImages
-    from flumen.stores.kudu import KuduReader, KuduReclassifications
+    from flumen.stores.corrections import CurrentCorrections
+    from flumen.stores.kudu import KuduCorrections, KuduReader, KuduReclassifications
 
     settings = load_settings()
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
@@ -66,7 +67,12 @@ def reclassify(
     classifier = repository.load(manifest.name, manifest.version)
     choice = Choice(where=where, since_us=since_us, sample=sample)
     options = settings.kudu_options()
-    with closing(KuduReader(options)) as tables, closing(KuduReclassifications(options)) as table:
+    with (
+        closing(KuduReader(options)) as tables,
+        closing(KuduReclassifications(options)) as table,
+        closing(CurrentCorrections(KuduCorrections(options))) as corrections,
+    ):
+        corrections.connect()
         name = _job_name(classifier, choice)
         job = None if again else find_job(table, name)
         with StoredImages(
@@ -91,7 +97,7 @@ def reclassify(
                 _say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
             with progress_bar() as bar:
                 report = _shown(bar, job, before)
-                progress = work(images, classifier, table, parts, Throttle(share), report)
+                progress = work(images, classifier, table, parts, Throttle(share), report, corrections)
     _print(classifier, job, progress, as_json)
 
 

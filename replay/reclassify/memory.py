@@ -40,6 +40,11 @@ class MemoryParts:
         """Upsert rows of `predictions`, of one model."""
         self.answers |= {row["id"]: row for row in answers.to_pylist()}
 
+    def remove_answers(self, ids: Sequence[str]) -> None:
+        """Delete every row of these images from `predictions`."""
+        for image_id in ids:
+            self.answers.pop(image_id, None)
+
     def close(self) -> None:
         """Do nothing: there is no connection."""
 

@@ -43,6 +43,9 @@ class PartTable(Protocol):
     def write_answers(self, answers: pa.RecordBatch) -> None:
         """Upsert rows of `predictions`."""
 
+    def remove_answers(self, ids: Sequence[str]) -> None:
+        """Delete every row of these images from `predictions`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

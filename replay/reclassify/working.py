@@ -11,6 +11,10 @@ import pyarrow.compute as pc
 from flumen.interceptor.classifier import Classifier
 from flumen.replay.reclassify.parts import Counts, Part, Parts, PartTable, Progress
 from flumen.replay.scoring import Scored, StoredImages
+from flumen.stores.corrections import CurrentCorrections
+
+DELETED = "that were deleted"
+"""Reason for which an image has no answer, beside those of `flumen.replay.scoring`."""
 
 LONGEST_PAUSE_S = 5.0
 """A claim has to be renewed while its holder pauses; what is owed beyond that is paid after the next images."""
@@ -41,12 +45,14 @@ def work(
     parts: Parts,
     throttle: Throttle,
     report: Callable[[int], None] = lambda _: None,
+    corrections: CurrentCorrections | None = None,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Progress:
     """Do parts of the job until all are done, by whomever; return what came of it.
 
-    `report` is called with how many more images have been looked at here. `classified_at` of an answer is the moment as
-    of which the job reads, so that a part that is done again gives the same rows.
+    `report` is called with how many more images have been looked at here. Images that are deleted, by `corrections`,
+    get no answer, also where that happens meanwhile: it is looked behind each write. `classified_at` of an answer is
+    the moment as of which the job reads, so that a part that is done again gives the same rows.
 
     Raises:
         StoreError: Kudu cannot be read or written. What was claimed may be taken by others when its lease is over.
@@ -60,7 +66,7 @@ def work(
             sleep(_WAIT_S)
             continue
         try:
-            parts.finish(part, _do(part, images, model, table, parts, throttle, report))
+            parts.finish(part, _do(part, images, model, table, parts, throttle, report, corrections))
         except KeyboardInterrupt:
             parts.give_back(part)
             raise
@@ -74,22 +80,38 @@ def _do(
     parts: Parts,
     throttle: Throttle,
     report: Callable[[int], None],
+    corrections: CurrentCorrections | None,
 ) -> Counts:
     counts = Counts()
     for scored in images.scored({part.number: part.token}, model):
+        left_out = Counter[str]()
         answers = _predictions(scored, model, parts.job.snapshot_us)
+        same = scored.rows.num_rows - answers.num_rows
+        if gone := _deleted(answers, corrections):
+            answers = answers.filter(pc.invert(pc.is_in(answers.column("id"), pa.array(gone))))
         if answers.num_rows:
             table.write_answers(answers)
-        left_out = Counter[str]()
+            meanwhile = _deleted(answers, corrections)
+            table.remove_answers(meanwhile)
+            gone += meanwhile
+        if gone:
+            left_out[DELETED] += len(gone)
         for skip in scored.skipped:
             left_out[skip.reason] += 1 + skip.more
-        seen = scored.rows.num_rows + left_out.total()
-        same = scored.rows.num_rows - answers.num_rows
-        counts += Counts(seen, answers.num_rows, same, tuple(left_out.items()))
+        seen = scored.rows.num_rows + left_out.total() - len(gone)
+        answered = scored.rows.num_rows - same - len(gone)
+        counts += Counts(seen, answered, same, tuple(left_out.items()))
         report(seen)
         parts.renew(part)
         throttle.pause()
     return counts
+
+
+def _deleted(answers: pa.RecordBatch, corrections: CurrentCorrections | None) -> list[str]:
+    if corrections is None:
+        return []
+    standings = corrections.look(answers.column("id").to_pylist())
+    return [image_id for image_id, standing in standings.items() if standing.deleted]
 
 
 def _predictions(scored: Scored, model: Classifier, classified_at: int) -> pa.RecordBatch:

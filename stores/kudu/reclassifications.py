@@ -91,6 +91,14 @@ class KuduReclassifications:
         for row, reason in refused.items():
             raise StoreRefused(f"Kudu refuses the answer for {rows.column('id')[row]}: {reason}")
 
+    def remove_answers(self, ids: Sequence[str]) -> None:
+        """Delete every row of these images from `predictions`."""
+        for image_id in ids:
+            asked = [Predicate("id", "=", (image_id,))]
+            for keys in list(self._driver.scan(self._predictions.name, self._predictions.keys, asked)):
+                rows = range(keys.num_rows)
+                flush(self._driver, [Part(Write(self._predictions.name, keys, "delete"), rows)])
+
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
         self._driver.close()

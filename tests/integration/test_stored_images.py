@@ -20,12 +20,15 @@ from flumen.replay.images.seen import known_pictures
 from flumen.replay.images.tables import MemoryTables, ScannedTables
 from flumen.replay.reclassify.memory import MemoryParts
 from flumen.replay.reclassify.parts import Parts, make_job
-from flumen.replay.reclassify.working import LONGEST_PAUSE_S, Throttle, work
+from flumen.replay.reclassify.working import DELETED, Throttle, work
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
+from flumen.stores.corrections import Correction, CurrentCorrections
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader
 from flumen.stores.kudu.driver import Write, open_driver
+from flumen.stores.memory.corrections import MemoryCorrections
+from flumen.stores.memory.store import MemoryStore
 
 COUNT = 120
 BROKEN, TORN = 3, 47
@@ -196,6 +199,33 @@ def test_a_job_goes_on_where_the_store_was_lost(in_memory: MemoryTables, models:
             assert (progress.done, progress.counts.images) == (job.parts, COUNT)
             assert progress.counts.answered == len(each.answers)
     assert table.answers == whole.answers
+
+
+class DeletedMeanwhile(MemoryParts):
+    """A table while whose answers are written an image is deleted."""
+
+    def __init__(self, log: MemoryCorrections, image_id: str) -> None:
+        super().__init__()
+        self._log, self._image_id = log, image_id
+
+    def write_answers(self, answers: pa.RecordBatch) -> None:
+        if self._image_id in answers.column("id").to_pylist():
+            self._log.append([Correction(self._image_id, "delete", "somebody", ARRIVED_US)])
+        super().write_answers(answers)
+
+
+def test_an_image_that_is_deleted_gets_no_answer(in_memory: MemoryTables, models: Any) -> None:
+    log = MemoryCorrections(MemoryStore())
+    before, meanwhile = "digit-0010", "digit-0011"
+    table, corrections = DeletedMeanwhile(log, meanwhile), CurrentCorrections(log)
+    corrections.connect()
+    log.append([Correction(before, "delete", "somebody", ARRIVED_US)])
+    with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
+        parts = Parts(table, make_job(table, "work", images.plan()))
+        counts = work(images, models[1], table, parts, Throttle(None), corrections=corrections).counts
+    assert dict(counts.left_out)[DELETED] == 2
+    assert (counts.images, counts.answered) == (COUNT, len(table.answers))
+    assert not {before, meanwhile} & table.answers.keys()
 
 
 def test_a_throttled_job_pays_in_proportion_to_its_work() -> None:
