@@ -20,7 +20,7 @@ from flumen.replay.images.seen import known_pictures
 from flumen.replay.images.tables import MemoryTables, ScannedTables
 from flumen.replay.reclassify.memory import MemoryParts
 from flumen.replay.reclassify.parts import Parts, make_job
-from flumen.replay.reclassify.working import DELETED, Throttle, work
+from flumen.replay.reclassify.working import DELETED, LONGEST_PAUSE_S, Throttle, work
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
 from flumen.stores.corrections import Correction, CurrentCorrections
