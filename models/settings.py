@@ -41,6 +41,9 @@ class ModelSettings(BaseModel):
     impact_min_agreement: float = Field(
         0.0, ge=0, le=1, description="Share of the images that both models have to answer alike."
     )
+    impact_min_images: int = Field(
+        1000, ge=1, description="Images that an impact has to be of; all, where there are fewer."
+    )
     inference_threads: int = Field(1, ge=1, le=256, description="Threads of ONNX Runtime for one batch.")
 
     @property

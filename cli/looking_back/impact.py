@@ -67,7 +67,7 @@ def impact(
     from flumen.models.errors import ModelError
     from flumen.models.repository import Repository
     from flumen.replay.impact import ask_both, measure
-    from flumen.replay.impact.kept import ImpactRecord, ImpactRecords
+    from flumen.replay.impact.kept import SCHEMA, ImpactRecord, ImpactRecords
     from flumen.replay.impact.verdict import verdict
     from flumen.replay.scoring import Choice
     from flumen.stores.kudu import KuduReader
@@ -98,11 +98,11 @@ def impact(
     names = str(models[0]), str(models[1])
     comparison = found.comparison
     record = ImpactRecord(
+        schema=SCHEMA,
         old=names[0],
         old_sha256=models[0].sha256,
         new=names[1],
         new_sha256=models[1].sha256,
-        where=where,
         snapshot_us=answered.snapshot_us,
         images=found.images,
         population=found.population,
@@ -112,7 +112,8 @@ def impact(
         difference_low=comparison.interval.low if comparison else None,
         difference_high=comparison.interval.high if comparison else None,
     )
-    ImpactRecords(repository.url).keep(models[0], models[1], record)
+    if not where and days is None:  # what is known of some images tells nothing of all
+        ImpactRecords(repository.url).keep(models[0], models[1], record)
     if page is not None:
         from flumen.replay.impact.page import impact_page
 

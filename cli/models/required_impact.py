@@ -2,36 +2,61 @@
 
 import time
 
+from flumen.models.evaluation.intervals import wilson
 from flumen.models.manifest import Manifest
-from flumen.models.repository import Repository
+from flumen.models.repository import CHAMPION, Repository
 from flumen.models.settings import ModelSettings
 from flumen.replay.impact.kept import ImpactRecords
+from flumen.streams.control.operator.writer import read_newest
+from flumen.streams.control.records import ModelRef
 from flumen.streams.errors import ImpactInsufficient
+from flumen.streams.settings import Settings
 
 _HOUR_US = 3_600_000_000
 
 
-def require_impact(
-    repository: Repository, standing: Manifest | None, version: Manifest, settings: ModelSettings
+def require_for_swap(
+    settings: Settings, repository: Repository, name: str, ref: ModelRef, standing: Manifest | None
 ) -> None:
-    """Return if what the version would change is known and good enough, or nothing classifies that it would replace.
+    """Return if the impact of a version is good enough, or it is the first that is to classify.
 
     Raises:
-        ImpactInsufficient: its impact is missing, of some images only, older than it may be, or worse than it may be.
+        ImpactInsufficient: it is not; or this repository does not have the champion that it is to be compared with.
+        ImpactUnreadable: its record is damaged.
+        KafkaUnavailable, TopicMissing: the control topic cannot be read.
+    """
+    if standing is None:
+        if read_newest(settings, name) is None and repository.alias(name, CHAMPION) is None:
+            return
+        raise ImpactInsufficient(
+            f"what {name}@{ref.version} would change is not known: this repository does not have the champion, as the "
+            "workers run it, to compare it with. Use the repository that has both (--root). Nothing was written"
+        )
+    require_impact(repository, standing, repository.manifest(name, ref.version), settings)
+
+
+def require_impact(
+    repository: Repository, standing: Manifest, version: Manifest, settings: ModelSettings
+) -> None:
+    """Return if what the version would change in place of the standing one is known, and good enough.
+
+    Raises:
+        ImpactInsufficient: its impact is missing, of too few images, older than it may be, or worse than it may be.
         ImpactUnreadable: it is damaged.
     """
-    if standing is None or standing.sha256 == version.sha256:
+    if standing.sha256 == version.sha256:
         return
     command = f"`flumen impact {standing} {version}`"
     record = ImpactRecords(repository.url).of(standing, version)
     if record is None:
         raise ImpactInsufficient(
-            f"nobody knows what {version} would change in place of {standing}: run {command}. Nothing was written"
+            f"nobody knows what {version} would change in place of {standing}: run {command}, without --where and "
+            "--days. Nothing was written"
         )
-    if record.where:
+    if record.images < min(record.population, settings.impact_min_images):
         raise ImpactInsufficient(
-            f"the impact of {version} is known for images of `{record.where:.80}` alone: run {command} without "
-            "--where. Nothing was written"
+            f"the impact of {version} is of {record.images:,} images, and has to be of {settings.impact_min_images:,} "
+            f"(impact_min_images): run {command} with a larger --sample. Nothing was written"
         )
     age_h = (time.time_ns() // 1000 - record.snapshot_us) / _HOUR_US
     if not 0 <= age_h <= settings.impact_max_age_h:
@@ -44,9 +69,12 @@ def require_impact(
             f"{version} is less often right than {standing} on {record.labelled:,} stored images, by "
             f"{-100 * (record.difference or 0):.2f} points, and that is not chance. Nothing was written"
         )
-    if record.agreement < settings.impact_min_agreement:
+    alike = record.agreement
+    if record.images < record.population:  # a sample: what is certain counts
+        alike = wilson(round(alike * record.images), record.images).low
+    if alike < settings.impact_min_agreement:
         raise ImpactInsufficient(
-            f"{version} answers {100 * record.agreement:.1f} of a hundred stored images as {standing} does, and "
+            f"{version} answers {100 * alike:.1f} of a hundred stored images as {standing} does, or more, and "
             f"{100 * settings.impact_min_agreement:g} are asked for (impact_min_agreement): {command} --page shows the "
             "others. Nothing was written"
         )

@@ -11,7 +11,7 @@ from flumen.cli.actor import actor
 from flumen.cli.interruption import Interruption, interruptible
 from flumen.cli.invocation import as_called
 from flumen.cli.models.fleet_table import fleet_display
-from flumen.cli.models.required_impact import require_impact
+from flumen.cli.models.required_impact import require_for_swap
 from flumen.cli.models.worse_score import accept_score, standing_manifest
 from flumen.cli.output import AsJson, console, errors, print_json, printable
 from flumen.models.errors import ModelError
@@ -84,10 +84,7 @@ def activate(
     with interruptible() as interruption:
         settings, repository, signer = _open(root)
         name, ref = _verified(repository, reference)
-        standing = standing_manifest(settings, repository, name)
-        if impact or settings.require_impact:
-            require_impact(repository, standing, repository.manifest(name, ref.version), settings)
-        accept_score(repository, name, ref, standing, yes)
+        _accept(settings, repository, name, ref, though_worse=yes, needs_impact=impact)
         order = Order(
             command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
         )
@@ -172,7 +169,7 @@ def activate_version(
     """Let a version classify, and tell nobody: for programs, by `flumen.cli.learning.steps`."""
     settings, repository, signer = _open(None, settings)
     name, ref = _verified(repository, reference)
-    accept_score(repository, name, ref, standing_manifest(settings, repository, name), though_worse)
+    _accept(settings, repository, name, ref, though_worse=though_worse)
     order = Order(
         command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout_s, force=False
     )
@@ -180,6 +177,22 @@ def activate_version(
     result = _swap(means, order, lambda _view: ref, quiet=True).result
     forget(settings, result.left_out)
     return result
+
+
+def _accept(
+    settings: Settings,
+    repository: Repository,
+    name: str,
+    ref: ModelRef,
+    *,
+    though_worse: bool,
+    needs_impact: bool = False,
+) -> None:
+    """Return if a version may take the champion's place: by its impact, where that is required, and by its scores."""
+    standing = standing_manifest(settings, repository, name)
+    if needs_impact or settings.require_impact:
+        require_for_swap(settings, repository, name, ref, standing)
+    accept_score(repository, name, ref, standing, though_worse)
 
 
 def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], as_json: bool) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor import Limits
 from flumen.models.repository import Repository
+from flumen.replay.errors import NothingToCompare
 from flumen.replay.images.seen import known_pictures
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.stores.kudu import KuduReader
@@ -17,6 +18,9 @@ MOST_PICTURES = 200
 """Images whose pixels are kept, of those that the two models answer otherwise: the surest of the new one."""
 
 _NO_LABEL = -1
+
+_Pixels = tuple[float, NDArray[np.uint8]]
+"""The new model's confidence, and what it saw."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,13 +81,18 @@ def ask_both(
 
     Raises:
         BadQuery: the condition is none, or a column is not there.
+        NothingToCompare: the models have no class in common.
         StoreError, ModelError: Kudu cannot be read, or a model not be loaded.
     """
     known = ["knownlabel"] if "knownlabel" in tables.schema("images").names else []
     wanted = tuple(dict.fromkeys([*known, *columns]))
     loaded = [repository.load(*model) for model in models]
+    if not set(loaded[0].labels) & set(loaded[1].labels):
+        raise NothingToCompare(
+            f"{loaded[0]} and {loaded[1]} have no class in common; compare two models of the same task"
+        )
     asked: list[_Asked] = []
-    pixels: dict[str, NDArray[np.uint8]] = {}
+    pixels: dict[str, _Pixels] = {}
     snapshot_us: int | None = None
     population, first = 0, dict[str, str]()
     for model in loaded:
@@ -112,7 +121,15 @@ def ask_both(
             first = dict(zip(_column(each.rows, "id"), _flat(each.labels), strict=True))
         asked.append(each)
     old_labels, new_labels = (tuple(model.labels) for model in loaded)
-    return _joined(asked, old_labels, new_labels, wanted, population, snapshot_us or 0, pixels)
+    return _joined(
+        asked,
+        old_labels,
+        new_labels,
+        wanted,
+        population,
+        snapshot_us or 0,
+        {image_id: seen for image_id, (_, seen) in pixels.items()},
+    )
 
 
 def _joined(
@@ -171,15 +188,19 @@ def _flat(arrays: Sequence[pa.Array]) -> list[str]:
 
 
 def _keep_pixels(
-    pixels: dict[str, NDArray[np.uint8]],
+    pixels: dict[str, _Pixels],
     first: Mapping[str, str],
     rows: pa.RecordBatch,
     answers: pa.RecordBatch,
     seen: NDArray[np.uint8],
 ) -> None:
+    """Keep the pixels of the surest of these rows and of those that are kept, each under its confidence."""
+    confidences = answers.column("confidence").to_pylist()
     ids, labels = rows.column("id").to_pylist(), answers.column("label").to_pylist()
     for row, (image_id, label) in enumerate(zip(ids, labels, strict=True)):
-        if len(pixels) >= MOST_PICTURES:
-            return
         if first.get(image_id, label) != label:
-            pixels[image_id] = seen[row].copy()
+            pixels[image_id] = confidences[row], seen[row].copy()
+    if len(pixels) > MOST_PICTURES:
+        surest = sorted(pixels.items(), key=lambda kept: (-kept[1][0], kept[0]))[:MOST_PICTURES]
+        pixels.clear()
+        pixels.update(surest)

@@ -5,42 +5,52 @@ A later impact of the same two versions takes its place. It says which files the
 
 import os
 from dataclasses import dataclass
+from typing import Annotated
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
-from flumen.models.manifest import Manifest
+from flumen.models.manifest import Manifest, Sha256, Share
 from flumen.models.storage import open_storage
 from flumen.replay.errors import ImpactUnreadable
 
 SCHEMA = 1
+Difference = Annotated[float, Field(ge=-1, le=1)]
 _MOST_BYTES = 1024 * 1024
 
 
 @with_config(ConfigDict(extra="ignore", strict=True, allow_inf_nan=False))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImpactRecord:
-    """The outcome of an impact. Times are microseconds since the epoch; shares are from 0 to 1.
+    """The outcome of an impact on all images, or a sample of all. Times are microseconds since the epoch.
 
     `difference`: accuracy of the new model less that of the old one, with its interval; None without labels.
     """
 
-    schema: int = SCHEMA
+    schema: Annotated[int, Field(ge=1)]
     old: str
-    old_sha256: str
+    old_sha256: Sha256
     new: str
-    new_sha256: str
-    where: str
-    snapshot_us: int
-    images: int
-    population: int
-    agreement: float
-    labelled: int
-    difference: float | None = None
-    difference_low: float | None = None
-    difference_high: float | None = None
+    new_sha256: Sha256
+    snapshot_us: Annotated[int, Field(ge=0)]
+    images: Annotated[int, Field(ge=1)]
+    population: Annotated[int, Field(ge=1)]
+    agreement: Share
+    labelled: Annotated[int, Field(ge=0)]
+    difference: Difference | None = None
+    difference_low: Difference | None = None
+    difference_high: Difference | None = None
+
+
+@with_config(ConfigDict(extra="ignore", strict=True))
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """What a record of any schema says of itself."""
+
+    schema: Annotated[int, Field(ge=1)]
 
 
 _ADAPTER = TypeAdapter(ImpactRecord)
+_SCHEMA = TypeAdapter(_Schema)
 
 
 class ImpactRecords:
@@ -65,17 +75,22 @@ class ImpactRecords:
         content = self._storage.read(path, _MOST_BYTES)
         if content is None:
             return None
+        again = f"run `flumen impact {old} {new}` again"
         try:
+            schema = _SCHEMA.validate_json(content).schema
+            if schema > SCHEMA:
+                raise ImpactUnreadable(
+                    f"{self._url}/{path} has schema {schema}, and this version of flumen reads {SCHEMA}. Upgrade "
+                    f"flumen here, or {again}"
+                )
             record = _ADAPTER.validate_json(content)
         except ValidationError as error:
             raise ImpactUnreadable(
-                f"{self._url}/{path} is no impact: {error.errors()[0]['msg']}. Run `flumen impact {old} {new}` again"
+                f"{self._url}/{path} is no impact: {error.errors()[0]['msg']}; {again}"
             ) from error
-        if record.schema > SCHEMA:
-            raise ImpactUnreadable(
-                f"{self._url}/{path} has schema {record.schema}, and this version of flumen reads {SCHEMA}. Upgrade "
-                f"flumen here, or run `flumen impact {old} {new}` again"
-            )
+        bounds = record.difference, record.difference_low, record.difference_high
+        if (record.old, record.new) != (str(old), str(new)) or (record.labelled > 0) != (None not in bounds):
+            raise ImpactUnreadable(f"{self._url}/{path} contradicts itself; {again}")
         files = record.old_sha256, record.new_sha256
         return record if files == (old.sha256, new.sha256) else None
 

@@ -64,8 +64,14 @@ def world(flumen_stack: Any, mnist: Path, tmp_path_factory: pytest.TempPathFacto
         test = Labelled(whole.test.pixels[:200], whole.test.labels[:200])
         made = make_model("halves", Dataset(train=half, test=test), NETWORK, QUICK)
         repository.register(made.content, made.manifest)
-    other = make_model("others", Dataset(train=half, test=test, labels=tuple("abcdefghij")), NETWORK, QUICK)
+    other = make_model(
+        "others", Dataset(train=half, test=test, labels=(*"012345678", "nine")), NETWORK, QUICK
+    )
     repository.register(other.content, other.manifest)
+    letters = make_model(
+        "letters", Dataset(train=half, test=test, labels=tuple("abcdefghij")), NETWORK, QUICK
+    )
+    repository.register(letters.content, letters.manifest)
     models = [repository.load("halves", version) for version in (1, 2)]
     known = whole.test.labels[:COUNT].astype(np.int64)
     labels: list[int | None] = [None if row % 4 == 0 else int(label) for row, label in enumerate(known)]
@@ -143,15 +149,19 @@ def test_a_swap_can_require_it(world: World) -> None:
     assert world.command("halves@1", "halves@2").returncode == 0
     record = records.of(old, new)
     assert record is not None
-    assert (record.images, record.population, record.where) == (COUNT, COUNT, "")
-    require_impact(repository, None, new, settings)
+    assert (record.images, record.population) == (COUNT, COUNT)
     require_impact(repository, new, new, settings)
+    (world.root / "halves" / "2" / "report" / "impact-halves-1.json").unlink()
+    for some in (["--where", "width = 28"], ["--days", "30000"]):
+        assert world.command("halves@1", "halves@2", *some).returncode == 0
+        assert records.of(old, new) is None  # what is known of some images tells nothing of all
     fair = replace(record, difference=0.0, difference_low=-0.1, difference_high=0.1)
     records.keep(old, new, fair)
     require_impact(repository, old, new, settings)
     hours = 3_600_000_000
     for changed, said in (
-        ({"where": "width = 28"}, "without --where"),
+        ({"images": 300}, "is of 300 images"),
+        ({"images": 1000, "population": 10_000, "agreement": 0.91}, "89.1 of a hundred"),
         ({"snapshot_us": record.snapshot_us - 169 * hours}, "169 hours old"),
         ({"snapshot_us": record.snapshot_us + 2 * hours}, "hours old"),
         ({"difference": -0.02, "difference_high": -0.01}, "by 2.00 points"),
@@ -163,13 +173,21 @@ def test_a_swap_can_require_it(world: World) -> None:
     records.keep(old, new, replace(fair, new_sha256="0" * 64))
     with pytest.raises(ImpactInsufficient, match="nobody knows"):
         require_impact(repository, old, new, settings)
-    for content, said in ((b"{}", "is no impact"), (b'{"schema": 2}', "is no impact")):
-        (world.root / "halves" / "2" / "report" / "impact-halves-1.json").write_bytes(content)
+    file = world.root / "halves" / "2" / "report" / "impact-halves-1.json"
+    for forged, said in (
+        ({"agreement": 7.0}, "is no impact"),
+        ({"images": 0}, "is no impact"),
+        ({"schema": 0}, "is no impact"),
+        ({"schema": None}, "is no impact"),
+        ({"schema": 2, "agreement": "none"}, "schema 2"),
+        ({"difference": None}, "contradicts itself"),
+        ({"labelled": 0}, "contradicts itself"),
+        ({"old": "others@1"}, "contradicts itself"),
+    ):
+        records.keep(old, new, fair)
+        file.write_text(json.dumps(json.loads(file.read_text()) | forged))
         with pytest.raises(ImpactUnreadable, match=said):
             require_impact(repository, old, new, settings)
-    records.keep(old, new, replace(fair, schema=2))
-    with pytest.raises(ImpactUnreadable, match="schema 2"):
-        require_impact(repository, old, new, settings)
 
 
 def test_without_labels_it_says_what_is_missing_and_slices_by_agreement(world: World) -> None:
@@ -185,6 +203,7 @@ def test_without_labels_it_says_what_is_missing_and_slices_by_agreement(world: W
     ("arguments", "said"),
     [
         (["halves@1", "halves@9"], "halves@9"),
+        (["halves@1", "letters@1"], "no class in common"),
         (["halves@1", "halves@2", "--where", "lable = 1"], "lable"),
         (["halves@1", "halves@2", "--by", "lable"], "lable"),
         (["halves@1", "halves@2", "--where", "width = 1"], "there is no image"),
