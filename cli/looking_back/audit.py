@@ -77,9 +77,7 @@ def _show(report: "Report", *, as_json: bool, mends: bool) -> None:
             "kind": kind,
             "found": counts.found,
             "mended": counts.mended,
-            "for_example": [
-                {"id": each.image_id[:_LONGEST_ID], "what": list(each.columns)} for each in counts.examples
-            ],
+            "for_example": [{"id": each.image_id, "what": list(each.columns)} for each in counts.examples],
         }
         for kind, counts in report.counts.items()
     ]
@@ -105,5 +103,6 @@ def _show(report: "Report", *, as_json: bool, mends: bool) -> None:
 def _in_words(examples: list[dict[str, Any]]) -> str:
     shown = examples[:3]
     return "; ".join(
-        each["id"] + (f" ({', '.join(each['what'][:5])})" if each["what"] else "") for each in shown
+        each["id"][:_LONGEST_ID] + (f" ({', '.join(each['what'][:5])})" if each["what"] else "")
+        for each in shown
     )

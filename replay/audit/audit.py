@@ -4,6 +4,9 @@ Workers may store images meanwhile. What differs is only a finding if it differs
 row is still the same: so nothing that was on its way counts. To mend it, the document is read first, then the row, and
 the document is written only where it is still the one that was read; then both are read again. So no document is
 replaced by what an older row would make, and one whose image is deleted at that moment does not stay.
+
+A worker may have stored an image in Solr, and wait for Kudu. So a document that is newer than its row is left alone,
+and one without a row for an hour after it was classified: the row is on its way, for all that is known here.
 """
 
 import hashlib
@@ -19,12 +22,16 @@ from flumen.replay.audit.findings import Finding, Report, of_columns
 from flumen.replay.images.stored import Moment
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import KuduReader, Predicate, columns_of
+from flumen.stores.solr.comparison import milliseconds
 from flumen.stores.solr.documents import SolrDocuments
 
 _AT_ONCE = 500
 _MOST_SUSPECTS = 50_000
 """So many images wait at most for their second look: some 10 MB of ids."""
 _ROUNDS = 3
+_TIMES = ("ingested_at", "classified_at")
+_LONGEST_WAIT_S = 3600.0
+"""A worker that waits for Kudu for longer holds up all its images, and somebody has noticed."""
 _COUNTS = ("chunks", "view_chunks")
 
 Rows = Mapping[str, pa.RecordBatch]
@@ -87,7 +94,7 @@ class Audit:
         if condition is None:
             self._documents.commit()
             for ids in self._documents.ids():
-                suspects |= dict.fromkeys(set(ids) - self._rows(ids).keys() - suspects.keys(), b"")
+                suspects |= dict.fromkeys(set(ids) - self._present(ids) - suspects.keys(), b"")
                 if len(suspects) >= _MOST_SUSPECTS:
                     self._judge(suspects, found)
                     suspects = {}
@@ -128,24 +135,23 @@ class Audit:
         ids = list(suspects)
         for start in range(0, len(ids), _AT_ONCE):
             some = ids[start : start + _AT_ONCE]
-            findings, rows = self._compared(some)
+            findings, rows, documents = self._compared(some)
             for image_id in list(findings):
                 row = rows.get(image_id)
-                if (b"" if row is None else _fingerprint(row)) != suspects[image_id]:
+                has_changed = (b"" if row is None else _fingerprint(row)) != suspects[image_id]
+                if has_changed or _is_on_its_way(documents.get(image_id), row):
                     found.moving += 1
                     del findings[image_id]
             left = self._mended(findings) if self._fix and findings else findings
             for image_id, finding in findings.items():
                 found.add(left.get(image_id, finding), mended=image_id not in left)
 
-    def _compared(self, ids: Sequence[str]) -> tuple[dict[str, Finding], Rows]:
-        findings, rows, _ = self._compared_documents(ids)
-        return findings, rows
-
-    def _compared_documents(
+    def _compared(
         self, ids: Sequence[str]
     ) -> tuple[dict[str, Finding], Rows, Mapping[str, Mapping[str, Any]]]:
         """Return what differs by now, with the rows and documents. The documents are read before the rows."""
+        if not ids:
+            return {}, {}, {}
         documents = self._documents.read(ids)
         rows = self._rows(ids)
         findings = {image_id: Finding("extra", image_id) for image_id in documents if image_id not in rows}
@@ -166,7 +172,12 @@ class Audit:
         refused: dict[str, Finding] = {}
         left: dict[str, Finding] = dict(findings)
         for _ in range(_ROUNDS):
-            left, rows, documents = self._compared_documents([each for each in left if each not in refused])
+            left, rows, documents = self._compared([each for each in left if each not in refused])
+            left = {
+                image_id: finding
+                for image_id, finding in left.items()
+                if not _is_on_its_way(documents.get(image_id), rows.get(image_id))
+            }
             if not left:
                 break
             self._documents.remove([documents[each] for each in left if left[each].kind == "extra"])
@@ -178,7 +189,7 @@ class Audit:
                     wanted[row]: Finding("refused", wanted[row], (why,)) for row, why in reasons.items()
                 }
         else:
-            left, _, _ = self._compared_documents([each for each in left if each not in refused])
+            left, _, _ = self._compared([each for each in left if each not in refused])
         return left | refused
 
     def _rows(self, ids: Sequence[str]) -> dict[str, pa.RecordBatch]:
@@ -190,6 +201,11 @@ class Audit:
             for row, image_id in enumerate(rows.column("id").to_pylist())
         }
 
+    def _present(self, ids: Sequence[str]) -> set[str]:
+        """Return those of these images that have a row by now."""
+        found = self._tables.scan("images", ["id"], [Predicate("id", "in", tuple(ids))])
+        return {image_id for rows in found for image_id in rows.column("id").to_pylist()}
+
     def _batch(self, rows: pa.RecordBatch) -> Batch:
         values = columns_of(rows, self._columns)
         images = [ImageMessage(image_id, b"", 0) for image_id in rows.column("id").to_pylist()]
@@ -199,6 +215,18 @@ class Audit:
 def _joined(rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     [batch] = pa.Table.from_batches(rows).combine_chunks().to_batches()
     return batch
+
+
+def _is_on_its_way(document: Mapping[str, Any] | None, row: pa.RecordBatch | None) -> bool:
+    """Say whether a document may be of a delivery that is not in Kudu yet."""
+    if document is None:
+        return False
+    given = [milliseconds(document[name]) for name in _TIMES if document.get(name)]
+    if row is None:
+        return bool(given) and max(given) > 1000 * (time.time() - _LONGEST_WAIT_S)
+    known = [row.column(name).cast(pa.int64())[0].as_py() for name in _TIMES if name in row.schema.names]
+    of_row = [micros // 1000 for micros in known if micros is not None]
+    return bool(given) and bool(of_row) and max(given) > max(of_row)
 
 
 def _fingerprint(row: pa.RecordBatch) -> bytes:

@@ -72,7 +72,8 @@ def _texts(values: Sequence[str]) -> list[str] | None:
     return sorted(set(values)) or None
 
 
-def _milliseconds(time: str) -> int:
+def milliseconds(time: str) -> int:
+    """Return a time, as Solr gives it, in milliseconds since the epoch."""
     return int(np.datetime64(time.removesuffix("Z"), "ms").astype(np.int64))
 
 
@@ -85,5 +86,5 @@ _WANTED: Mapping[Kind, Callable[[Any], Any]] = {
 _GIVEN: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.FLOAT: _single,
     Kind.STRINGS: _texts,
-    Kind.TIMESTAMP: _milliseconds,
+    Kind.TIMESTAMP: milliseconds,
 }
