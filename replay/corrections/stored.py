@@ -7,6 +7,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from flumen.replay.errors import BadCorrection
+from flumen.replay.images.chosen import CONDITION_ROWS
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate
 
@@ -15,7 +16,6 @@ TABLES = ("images", "predictions", "image_chunks", "view_chunks")
 
 _FEW = 16
 _AT_ONCE = 1000
-_CONDITION_ROWS = 8192
 _SHOWN = 5
 
 
@@ -70,9 +70,9 @@ def chosen(tables: ReadTables, where: str) -> list[str]:
     columns = tuple(dict.fromkeys(["id", *condition.columns]))
     ids: list[str] = []
     for rows in tables.scan("images", columns, condition.predicates):
-        for start in range(0, rows.num_rows, _CONDITION_ROWS):
-            for kept in condition.kept([rows.slice(start, _CONDITION_ROWS)]) if condition.columns else [rows]:
-                ids += kept.column("id").to_pylist()
+        for start in range(0, rows.num_rows, CONDITION_ROWS):
+            (kept,) = condition.kept([rows.slice(start, CONDITION_ROWS)])
+            ids += kept.column("id").to_pylist()
     return sorted(ids)
 
 

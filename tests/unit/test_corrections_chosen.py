@@ -1,0 +1,35 @@
+"""Which images a condition takes out: never one more than it says."""
+
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pytest
+
+from flumen.replay.corrections.stored import chosen
+from flumen.stores.kudu import Predicate
+
+COUNT = 20_000
+IMAGES = pa.table({"id": [f"{row:05}" for row in range(COUNT)], "iso": [row % 5 for row in range(COUNT)]})
+
+
+class Tables:
+    """The table of images in memory; it leaves all of a condition to whoever asks."""
+
+    def tables(self) -> Sequence[str]:
+        return ["images"]
+
+    def schema(self, table: str) -> pa.Schema:
+        return IMAGES.schema
+
+    def scan(
+        self, table: str, columns: Sequence[str], predicates: Sequence[Predicate] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        yield from IMAGES.select(list(columns)).to_batches()
+
+
+@pytest.mark.parametrize(
+    ("where", "count"), [("iso = 1", COUNT // 5), ("id < '00010'", 10), ("1 = 0", 0), ("true", COUNT)]
+)
+def test_a_condition_takes_each_image_once_and_no_other(where: str, count: int) -> None:
+    ids = chosen(Tables(), where)
+    assert len(set(ids)) == len(ids) == count
