@@ -2,14 +2,13 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flumen.models.errors import ModelError
+from flumen.cli.models.opening import seed_shipped
 
 if TYPE_CHECKING:
     from flumen.interceptor import Preprocess
@@ -125,10 +124,7 @@ def load_dataset(
     _check(options)
     around, is_idx = surroundings(settings), options.kind == "idx"
     if options.like and not settings.models_root:
-        from flumen.models import shipped
-
-        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
-            shipped.seed(around.repository)  # as a worker does at its start
+        seed_shipped(around.repository)
     names = tuple(name.strip() for name in options.labels.split(",")) if options.labels else ()
     if model is not None and not names:
         names = model.labels

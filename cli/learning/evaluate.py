@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import Annotated
 
 import numpy as np
@@ -14,8 +13,9 @@ from flumen.cli.learning import dataset_options as options_of
 from flumen.cli.learning.evaluate_tables import print_report
 from flumen.cli.learning.own_datasets import Shapes, Textures, own_dataset, own_labels, own_test_images
 from flumen.cli.models.index import tell_index
+from flumen.cli.models.opening import open_repository
 from flumen.cli.output import AsJson, console, print_json, progress_bar
-from flumen.models.errors import AnswersInvalid, ModelError
+from flumen.models.errors import AnswersInvalid
 from flumen.models.evaluation.answers import Answers, ask
 from flumen.models.evaluation.comparison import compare
 from flumen.models.evaluation.kept import Reports
@@ -73,12 +73,7 @@ def evaluate(
     Of the images that --from names, those count that `flumen train` keeps to test on.
     """
     settings = load_settings()
-    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if root is None and not settings.models_root:
-        from flumen.models import shipped
-
-        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
-            shipped.seed(repository)  # as a worker does at its start
+    repository = open_repository(settings, root)
     model = _load(repository, reference)
     others = [_load(repository, other) for other in against or ()]
     if any(other.sha256 == model[0].sha256 for other, _ in others):

@@ -1,13 +1,14 @@
 """`flumen drift`: whether what arrives is still like what was there before."""
 
 import re
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flumen.cli.models.opening import open_repository
 from flumen.cli.output import AsJson, console, print_json, print_rows, printable, progress_bar, save_bytes
 from flumen.streams.settings import load_settings
 
@@ -53,18 +54,12 @@ def drift(
     """Compare what arrived, and what a model said of it, by windows of time with its training or with another time."""
     width_us = _width_us(window)
     since_us = None if since is None else _since_us(since)
-    from flumen.models import shipped
-    from flumen.models.errors import ModelError
     from flumen.models.evaluation.kept import Reports
-    from flumen.models.repository import Repository
     from flumen.replay.drift import Scope, find_drift, scan
     from flumen.stores.kudu import KuduReader
 
     settings = load_settings()
-    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if root is None and not settings.models_root:
-        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
-            shipped.seed(repository)  # as a worker does at its start
+    repository = open_repository(settings, root)
     manifest = repository.resolve(model or settings.model_name)
     reports = Reports(repository.url).of(manifest.name, manifest.version)
     compared_with = _reference(reference, manifest, reports)

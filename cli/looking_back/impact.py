@@ -1,7 +1,7 @@
 """`flumen impact`: what would be different with another model, asked of images that are stored."""
 
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flumen.cli.looking_back.correcting import say
+from flumen.cli.models.opening import open_repository
 from flumen.cli.output import AsJson, print_json, print_rows, progress_bar, save_bytes
 from flumen.streams.settings import load_settings
 
@@ -63,9 +64,6 @@ def impact(
     as_json: AsJson = False,
 ) -> None:
     """Ask two models about stored images: what would be different with the second, where, and for better or worse."""
-    from flumen.models import shipped
-    from flumen.models.errors import ModelError
-    from flumen.models.repository import Repository
     from flumen.replay.impact import ask_both, measure
     from flumen.replay.impact.kept import SCHEMA, ImpactRecord, ImpactRecords
     from flumen.replay.impact.verdict import verdict
@@ -73,10 +71,7 @@ def impact(
     from flumen.stores.kudu import KuduReader
 
     settings = load_settings()
-    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if root is None and not settings.models_root:
-        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
-            shipped.seed(repository)  # as a worker does at its start
+    repository = open_repository(settings, root)
     models = tuple(repository.resolve(reference) for reference in (old, new))
     since_us = None if days is None else time.time_ns() // 1000 - int(days * _DAY_US)
     choice = Choice(where=where, since_us=since_us, sample=None if every else sample)

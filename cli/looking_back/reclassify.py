@@ -2,13 +2,14 @@
 
 import hashlib
 import json
-from contextlib import closing, suppress
+from contextlib import closing
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flumen.cli.models.opening import open_repository
 from flumen.cli.output import AsJson, errors, iso_time, print_facts, print_json, progress_bar
 from flumen.streams.settings import load_settings
 
@@ -48,9 +49,6 @@ def reclassify(
 ) -> None:
     """Put stored images to another model; its answers go into the table predictions."""
     since_us = None if since is None else _time_us(since)
-    from flumen.models import shipped
-    from flumen.models.errors import ModelError
-    from flumen.models.repository import Repository
     from flumen.replay.images.seen import known_pictures
     from flumen.replay.reclassify.parts import Parts, find_job, make_job
     from flumen.replay.reclassify.working import Throttle, work
@@ -59,10 +57,7 @@ def reclassify(
     from flumen.stores.kudu import KuduCorrections, KuduReader, KuduReclassifications
 
     settings = load_settings()
-    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if root is None and not settings.models_root:
-        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
-            shipped.seed(repository)  # as a worker does at its start
+    repository = open_repository(settings, root)
     manifest = repository.resolve(model)
     classifier = repository.load(manifest.name, manifest.version)
     choice = Choice(where=where, since_us=since_us, sample=sample)

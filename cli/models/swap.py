@@ -11,13 +11,13 @@ from flumen.cli.actor import actor
 from flumen.cli.interruption import Interruption, interruptible
 from flumen.cli.invocation import as_called
 from flumen.cli.models.fleet_table import fleet_display
+from flumen.cli.models.opening import open_repository
 from flumen.cli.models.required_impact import require_for_swap
 from flumen.cli.models.worse_score import accept_score, standing_manifest
 from flumen.cli.output import AsJson, console, errors, print_json, printable
 from flumen.models.errors import ModelError
 from flumen.models.names import parse_reference
 from flumen.models.repository import CHAMPION, Repository
-from flumen.models.shipped import seed
 from flumen.streams.control.operator.audit_log import champion_before, read_audit_log
 from flumen.streams.control.operator.fleet import Fleet, FleetView, forget
 from flumen.streams.control.operator.rollout import Order, Rollout, RolloutResult
@@ -247,11 +247,7 @@ def _open(root: str | None, settings: Settings | None = None) -> tuple[Settings,
     settings = settings or load_settings()
     signer = make_signer(settings)
     ensure_control_topics(settings)
-    repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if root is None and settings.models_root is None:
-        with suppress(ModelError):  # where that fails, what is asked for and is not there says so
-            seed(repository)  # as a worker does at its start
-    return settings, repository, signer
+    return settings, open_repository(settings, root), signer
 
 
 def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
