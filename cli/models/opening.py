@@ -4,13 +4,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from flumen.models.errors import ModelError
-from flumen.streams.settings import Settings
 
 if TYPE_CHECKING:
     from flumen.models.repository import Repository
+    from flumen.streams.settings import Settings
 
 
-def open_repository(settings: Settings, root: str | None = None) -> "Repository":
+def open_repository(settings: "Settings", root: str | None = None) -> "Repository":
     """Open the repository that was named, else that of the settings.
 
     Where nobody has chosen one, it has the shipped models, as it has once a worker has started.

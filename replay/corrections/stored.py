@@ -10,12 +10,11 @@ from flumen.replay.errors import BadCorrection
 from flumen.replay.images.chosen import CONDITION_ROWS
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate
+from flumen.stores.kudu.of_images import finding
 
 TABLES = ("images", "predictions", "image_chunks", "view_chunks")
 """Those that hold something of an image."""
 
-_FEW = 16
-_AT_ONCE = 1000
 _SHOWN = 5
 
 
@@ -146,11 +145,5 @@ def class_numbers(
 def _of_images(
     tables: ReadTables, table: str, columns: Sequence[str], ids: Sequence[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Read the rows of images: few of them one by one, which looks at no others."""
-    if len(ids) <= _FEW:
-        predicates = [Predicate("id", "=", (image_id,)) for image_id in ids]
-    else:
-        starts = range(0, len(ids), _AT_ONCE)
-        predicates = [Predicate("id", "in", tuple(ids[start : start + _AT_ONCE])) for start in starts]
-    for predicate in predicates:
+    for predicate in finding(ids):
         yield from tables.scan(table, columns, [predicate])

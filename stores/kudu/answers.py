@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
-from flumen.stores.kudu.driver import Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.driver import Driver, Write, open_driver
+from flumen.stores.kudu.of_images import deletion
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import predictions_table
@@ -44,10 +45,7 @@ class KuduAnswers:
         """Delete every answer for these images."""
         if self._driver is None:
             raise StoreClosed("the Kudu store is not connected; call connect() first")
-        for image_id in ids:
-            asked = [Predicate("id", "=", (image_id,))]
-            for keys in list(self._driver.scan(self._table.name, self._table.keys, asked)):
-                flush(self._driver, [Part(Write(self._table.name, keys, "delete"), range(keys.num_rows))])
+        flush(self._driver, deletion(self._driver, self._table, ids))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""

@@ -10,6 +10,7 @@ from flumen.stores.corrections import ERASED, SCHEMA, Correction
 from flumen.stores.errors import StoreClosed, StoreRefused
 from flumen.stores.kudu.driver import ROW_IS_THERE, Change, Driver, Predicate, Write, open_driver
 from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.rows import build
 from flumen.stores.kudu.schema import Table, TableColumn
 from flumen.stores.kudu.writing import ensure_table
@@ -212,10 +213,6 @@ def _without_gap(corrections: Iterable[Correction], start: int) -> list[Correcti
 
 
 def _corrections(rows: pa.RecordBatch) -> list[Correction]:
-    arrays = [
-        array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array for array in rows.columns
-    ]
-    plain = pa.RecordBatch.from_arrays(arrays, names=rows.schema.names).to_pylist()
     return [
         Correction(
             **{
@@ -225,5 +222,5 @@ def _corrections(rows: pa.RecordBatch) -> list[Correction]:
                 "reason": row["reason"] or "",
             }
         )
-        for row in plain
+        for row in plain_rows(rows)
     ]

@@ -9,6 +9,7 @@ import pyarrow as pa
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu.driver import Driver, Predicate, missing_table, open_driver
 from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.token_threads import TokenRows, read_tokens
 
 
@@ -127,8 +128,7 @@ class KuduReader:
 
     def _row(self, image_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
         for rows in self.scan("images", columns, [Predicate("id", "=", (image_id,))]):
-            row: dict[str, Any] = _plain(rows).to_pylist()[0]
-            return row
+            return plain_rows(rows)[0]
         return None
 
     def _wanted(self, image_id: str, columns: Sequence[str]) -> dict[str, Any]:
@@ -162,11 +162,3 @@ class KuduReader:
                 "it again to repair it"
             )
         return b"".join(chunks[seq] for seq in range(count))
-
-
-def _plain(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return the rows with timestamps as int64 microseconds."""
-    arrays = [
-        array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array for array in rows.columns
-    ]
-    return pa.RecordBatch.from_arrays(arrays, names=rows.schema.names)

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from flumen.stores.errors import StoreRefused
 from flumen.stores.kudu.driver import ROW_IS_THERE, Change, Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.of_images import deletion
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import Table, TableColumn, predictions_table
@@ -93,11 +94,7 @@ class KuduReclassifications:
 
     def remove_answers(self, ids: Sequence[str]) -> None:
         """Delete every row of these images from `predictions`."""
-        for image_id in ids:
-            asked = [Predicate("id", "=", (image_id,))]
-            for keys in list(self._driver.scan(self._predictions.name, self._predictions.keys, asked)):
-                rows = range(keys.num_rows)
-                flush(self._driver, [Part(Write(self._predictions.name, keys, "delete"), rows)])
+        flush(self._driver, deletion(self._driver, self._predictions, ids))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu.driver import ROW_IS_THERE, Change, Driver, Predicate, Write, open_driver
 from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.rows import build
 from flumen.stores.kudu.run_schema import run_chunks_table, runs_table
 from flumen.stores.kudu.schema import CHUNK_BYTES, Table
@@ -151,7 +152,7 @@ class KuduRuns:
         wanted = list(dict.fromkeys([*self._table.keys, *columns, "pieces"]))
         predicates = [Predicate(name, "=", (value,)) for name, value in where.items()]
         batches = list(driver.scan(self._table.name, [name for name in wanted if name in known], predicates))
-        return [self._whole(driver, row, columns) for batch in batches for row in _plain(batch)]
+        return [self._whole(driver, row, columns) for batch in batches for row in plain_rows(batch)]
 
     def _whole(self, driver: Driver, row: dict[str, Plain], columns: Sequence[str]) -> Mapping[str, Plain]:
         counts: dict[str, int] = json.loads(str(row.pop("pieces", None) or "{}"))
@@ -186,11 +187,3 @@ def _rows(table: Table, row: Mapping[str, Plain | bytes]) -> pa.RecordBatch:
     if failures:
         raise StoreRefused(f"a row of {table.name} cannot be written: {failures[0]}")
     return rows
-
-
-def _plain(rows: pa.RecordBatch) -> list[dict[str, Plain]]:
-    arrays = [
-        array.view(pa.int64()) if pa.types.is_timestamp(array.type) else array for array in rows.columns
-    ]
-    plain: list[dict[str, Plain]] = pa.RecordBatch.from_arrays(arrays, names=rows.schema.names).to_pylist()
-    return plain

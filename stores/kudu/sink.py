@@ -10,8 +10,9 @@ import pyarrow as pa
 from flumen.interceptor.batch import Batch, ColumnValues
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed
-from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.driver import ROW_IS_THERE, Driver, Write, open_driver
 from flumen.stores.kudu.encoding import chunk_parts, image_rows, long_answers, views
+from flumen.stores.kudu.of_images import deletion
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.rows import Part, build
 from flumen.stores.kudu.schema import Table, chunks_table, images_table, predictions_table
@@ -31,10 +32,6 @@ _SAMPLE: dict[str, ColumnValues] = {
     "unixtime_micros": np.ones(_SAMPLE_ROWS, np.int64),
 }
 """Values by the type of a column."""
-
-_FEW_IMAGES = 16
-_IMAGES_AT_ONCE = 1000
-"""In one scan, which reads the ids of all rows."""
 
 
 class KuduSink:
@@ -101,7 +98,13 @@ class KuduSink:
             self._images, keys, range(len(ids)), refused
         )  # no image has an id that Kudu does not take
         flush(self._driver, [replace(good, write=replace(good.write, change="delete"))])
-        flush(self._driver, self._stored_beside(good.write.rows.column("id").to_pylist()))
+        stored = good.write.rows.column("id").to_pylist()
+        for table in (
+            self._predictions,
+            self._chunks,
+            self._view_chunks,
+        ):  # also what earlier ones of their ids left
+            flush(self._driver, deletion(self._driver, table, stored))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -130,23 +133,6 @@ class KuduSink:
         there = _good_part(self._images, images.write.rows, images.positions, fresh | refused.keys())
         keep_superseded(self._driver, self._images, self._predictions, there.write.rows)
         return refused | flush(self._driver, [there])
-
-    def _stored_beside(self, ids: Sequence[str]) -> Iterator[Part]:
-        """Yield the deletion of all that belongs to these images, also of what earlier ones of their ids left."""
-        assert self._driver is not None
-        for table in (self._predictions, self._chunks, self._view_chunks):
-            for predicate in _of_images(sorted(set(ids))):
-                for keys in list(self._driver.scan(table.name, table.keys, [predicate])):
-                    yield Part(Write(table.name, keys, "delete"), range(keys.num_rows))
-
-
-def _of_images(ids: Sequence[str]) -> Iterator[Predicate]:
-    """Yield what finds the rows of images: few of them one by one, which looks at no others."""
-    if len(ids) <= _FEW_IMAGES:
-        yield from (Predicate("id", "=", (image_id,)) for image_id in ids)
-        return
-    for start in range(0, len(ids), _IMAGES_AT_ONCE):
-        yield Predicate("id", "in", tuple(ids[start : start + _IMAGES_AT_ONCE]))
 
 
 def _get_ready(driver: Driver, images: Table) -> None:
