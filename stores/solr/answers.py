@@ -11,7 +11,7 @@ from flumen.interceptor.batch import Batch
 from flumen.stores.errors import StoreClosed
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.pace import CommitPace
-from flumen.stores.solr.server import ErrorResponse, SolrServer
+from flumen.stores.solr.server import SolrServer
 
 _MUST_EXIST = 1
 """As `_version_`: any version will do, none will not. Else the update would make a document of two fields."""
@@ -50,9 +50,8 @@ class SolrAnswers:
             "failOnVersionConflicts": "false",
         }
         url = f"{self._server.index_url}/update/json"
-        answer = self._server.ask(url, params, orjson.dumps(updates)) if updates else None
-        if isinstance(answer, ErrorResponse):
-            raise self._server.store_error(answer)
+        if updates:
+            self._server.answer(url, params, orjson.dumps(updates))
 
     def remove(self, ids: Sequence[str]) -> None:
         """Do nothing: an answer is part of its image's document, and goes with it."""

@@ -18,11 +18,12 @@ from flumen.stores.solr.cells import one_cell, text_cell
 from flumen.stores.solr.comparison import differing, readable
 from flumen.stores.solr.creation import check_index
 from flumen.stores.solr.encoding import CONTENT_TYPE, encode, request_body, requests_of
+from flumen.stores.solr.halving import BAD_DOCUMENTS, bad_rows
 from flumen.stores.solr.options import SolrOptions
+from flumen.stores.solr.realtime import FORM, VERSION, read_documents
 from flumen.stores.solr.schema import UNIQUE_KEY, index_fields
 from flumen.stores.solr.server import ErrorResponse, SolrServer, shorten
 
-VERSION = "_version_"
 NOT_THERE = -1
 """As `_version_`: there must be no document of that id."""
 
@@ -30,8 +31,6 @@ _DISAGREEMENT = "disagreement"
 """Whether a challenger disagrees: no column of the images, so it is carried over from document to document."""
 
 _IDS_A_PAGE = 1000
-_ID_BYTES = 1024 * 1024
-"""Solr takes forms of 2 MiB."""
 
 
 class SolrDocuments:
@@ -56,7 +55,7 @@ class SolrDocuments:
         """
         server = SolrServer(self._options)
         try:
-            _answered(server, server.ask(f"{server.index_url}/select", {"q": "*:*", "rows": 0}))
+            server.answer(f"{server.index_url}/select", {"q": "*:*", "rows": 0})
             check_index(server, self._fields)
         except BaseException:
             server.close()
@@ -65,15 +64,7 @@ class SolrDocuments:
 
     def read(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return the documents of these images, by id, as they are by now, committed or not."""
-        found: dict[str, Mapping[str, Any]] = {}
-        for some in _in_forms(ids):
-            # One parameter an id: in a list of them a comma would part an id.
-            body = urlencode([(UNIQUE_KEY, image_id) for image_id in some]).encode()
-            answer = self._ask("get", {"fl": f"*,{VERSION}"}, body, "application/x-www-form-urlencoded")
-            # Asked for one, Solr answers otherwise than for several.
-            documents = answer["response"]["docs"] if "response" in answer else [answer.get("doc")]
-            found |= {document[UNIQUE_KEY]: document for document in documents if document}
-        return found
+        return read_documents(self._server, ids, f"*,{VERSION}")
 
     def ids(self) -> Iterator[Sequence[str]]:
         """Yield the ids of all documents that queries find, some at a time, in their order."""
@@ -89,7 +80,7 @@ class SolrDocuments:
                     "cursorMark": mark,
                 }
             ).encode()
-            answer = self._ask("select", {}, body, "application/x-www-form-urlencoded")
+            answer = self._server.answer(f"{self._server.index_url}/select", None, body, FORM)
             following = answer["nextCursorMark"]
             if documents := answer["response"]["docs"]:
                 yield [document[UNIQUE_KEY] for document in documents]
@@ -112,8 +103,14 @@ class SolrDocuments:
         ]
         rows = [row for row in range(len(batch)) if row not in encoded.refused]
         refused = dict(encoded.refused)
+
+        def send(some: Sequence[int]) -> str | None:
+            return self._put([whole[row] for row in some])
+
         for some in requests_of(rows, whole):
-            refused |= self._put(some, whole)
+            reason = send(some)
+            if reason is not None:
+                refused |= bad_rows(some, reason, send)
         return refused
 
     def remove(self, documents: Sequence[Mapping[str, Any]]) -> None:
@@ -126,7 +123,7 @@ class SolrDocuments:
 
     def commit(self) -> None:
         """Let queries find what was written so far."""
-        self._ask("update/json", {}, b'{"commit": {}}')
+        self._server.answer(f"{self._server.index_url}/update/json", body=b'{"commit": {}}')
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""
@@ -140,46 +137,20 @@ class SolrDocuments:
             raise StoreClosed("the documents in Solr are not connected: call connect() first")
         return self._open
 
-    def _put(self, rows: Sequence[int], documents: Sequence[bytes]) -> dict[int, str]:
+    def _put(self, documents: Sequence[bytes]) -> str | None:
+        """Send one request. Return None when all are stored, else why at least one of them is refused."""
         answer = self._server.ask(
             f"{self._server.index_url}/update",
             # Leave out the documents that were replaced meanwhile, and not the rest of the request.
             {"overwrite": "true", "wt": "json", "failOnVersionConflicts": "false"},
-            request_body([documents[row] for row in rows]),
+            request_body(documents),
             CONTENT_TYPE,
         )
         if not isinstance(answer, ErrorResponse):
-            return {}
-        if answer.status != HTTPStatus.BAD_REQUEST:
+            return None
+        if answer.status not in BAD_DOCUMENTS:
             raise self._server.store_error(answer)
-        if len(rows) == 1:
-            return {rows[0]: shorten(answer.reason)}
-        middle = len(rows) // 2
-        return self._put(rows[:middle], documents) | self._put(rows[middle:], documents)
-
-    def _ask(
-        self, handler: str, params: Mapping[str, str | int], body: bytes, content_type: str | None = None
-    ) -> Any:
-        answer = self._server.ask(f"{self._server.index_url}/{handler}", params, body, content_type)
-        return _answered(self._server, answer)
-
-
-def _answered(server: SolrServer, answer: Any) -> Any:
-    if isinstance(answer, ErrorResponse):
-        raise server.store_error(answer)
-    return answer
-
-
-def _in_forms(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    start = size = 0
-    for place, image_id in enumerate(ids):
-        needed = 3 * len(image_id.encode()) + len(UNIQUE_KEY) + 2
-        if place > start and size + needed > _ID_BYTES:
-            yield ids[start:place]
-            start, size = place, 0
-        size += needed
-    if ids:
-        yield ids[start:]
+        return shorten(answer.reason)
 
 
 def _with(content: bytes, document: Mapping[str, Any] | None) -> bytes:

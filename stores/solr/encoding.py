@@ -50,11 +50,13 @@ def encode(batch: Batch, fields: Sequence[IndexField]) -> EncodedBatch:
     return EncodedBatch(pieces.documents(), pieces.refused)
 
 
-def requests_of(rows: Sequence[int], documents: Sequence[bytes]) -> Iterator[Sequence[int]]:
+def requests_of(
+    rows: Sequence[int], documents: Sequence[bytes], most_bytes: int = _REQUEST_BYTES
+) -> Iterator[Sequence[int]]:
     """Yield the rows in order, as many at once as make a request of some MiB, which takes Solr seconds at most."""
     start = size = 0
     for place, row in enumerate(rows):
-        if place > start and size + len(documents[row]) > _REQUEST_BYTES:
+        if place > start and size + len(documents[row]) > most_bytes:
             yield rows[start:place]
             start, size = place, 0
         size += len(documents[row])

@@ -3,9 +3,7 @@
 Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents" and "RealTime Get".
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-from urllib.parse import urlencode
+from collections.abc import Mapping
 
 import orjson
 
@@ -13,11 +11,12 @@ from flumen.stores.errors import StoreClosed, StoreUnavailable
 from flumen.stores.solr.encoding import correct
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.pace import CommitPace
+from flumen.stores.solr.realtime import VERSION, read_documents
 from flumen.stores.solr.schema import CORRECT, UNIQUE_KEY, index_name
-from flumen.stores.solr.server import ErrorResponse, SolrServer
+from flumen.stores.solr.server import SolrServer
 
 _LABEL = index_name("knownlabel")
-_READ = (UNIQUE_KEY, "_version_", "prediction", _LABEL, CORRECT.name)
+_READ = (UNIQUE_KEY, VERSION, "prediction", _LABEL, CORRECT.name)
 _AT_ONCE = 500
 _ROUNDS = 50
 
@@ -64,40 +63,22 @@ class SolrLabels:
 
     def _change(self, labels: Mapping[str, int | None]) -> list[str]:
         """Change the documents that have another label; return their ids."""
+        if self._server is None:
+            raise StoreClosed("the labels in Solr are not connected: call connect() first")
         updates = []
-        for document in self._documents(list(labels)):
+        for document in read_documents(self._server, list(labels), ",".join(_READ)).values():
             known = labels[document[UNIQUE_KEY]]
             made = {_LABEL: known}
             if "prediction" in document:
                 (made[CORRECT.name],) = correct([document["prediction"]], [known])
             changed = {name: {"set": value} for name, value in made.items() if document.get(name) != value}
             if changed:
-                updates.append(
-                    {UNIQUE_KEY: document[UNIQUE_KEY], "_version_": document["_version_"], **changed}
-                )
+                updates.append({UNIQUE_KEY: document[UNIQUE_KEY], VERSION: document[VERSION], **changed})
         if updates:
             params: dict[str, str | int] = {
                 "commitWithin": self._pace.within_ms(len(updates)),
                 # Leave out the documents that were replaced meanwhile, and not the rest of the request.
                 "failOnVersionConflicts": "false",
             }
-            self._ask("update/json", params, orjson.dumps(updates))
+            self._server.answer(f"{self._server.index_url}/update/json", params, orjson.dumps(updates))
         return [update[UNIQUE_KEY] for update in updates]
-
-    def _documents(self, ids: Sequence[str]) -> list[Mapping[str, Any]]:
-        # One parameter an id: in a list of them a comma would part an id.
-        body = urlencode([(UNIQUE_KEY, image_id) for image_id in ids]).encode()
-        answer = self._ask("get", {"fl": ",".join(_READ)}, body, "application/x-www-form-urlencoded")
-        # Asked for one, Solr answers otherwise than for several.
-        found = answer["response"]["docs"] if "response" in answer else [answer.get("doc")]
-        return [document for document in found if document]
-
-    def _ask(
-        self, handler: str, params: Mapping[str, str | int], body: bytes, content_type: str | None = None
-    ) -> Any:
-        if self._server is None:
-            raise StoreClosed("the labels in Solr are not connected: call connect() first")
-        answer = self._server.ask(f"{self._server.index_url}/{handler}", params, body, content_type)
-        if isinstance(answer, ErrorResponse):
-            raise self._server.store_error(answer)
-        return answer

@@ -13,7 +13,7 @@ from flumen.stores.solr.complaints import check_names, reworded
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import column_name, index_name, is_timestamp, named_fields
 from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets, to_index
-from flumen.stores.solr.server import ErrorResponse, SolrServer
+from flumen.stores.solr.server import SolrServer
 
 _CLOSED = "the Solr reader was closed; make a new one"
 _INTERNAL = frozenset({"_version_", "name_text", "location_map", "words", "hash_bands"})
@@ -110,9 +110,7 @@ class SolrReader:
         if self._client is None:
             raise StoreClosed(_CLOSED)
         # Not by pysolr: what it asks is answered in XML.
-        answer = self._server.ask(f"{self._server.index_url}/update/json", body=b'{"commit": {}}')
-        if isinstance(answer, ErrorResponse):
-            raise self._server.store_error(answer)
+        self._server.answer(f"{self._server.index_url}/update/json", body=b'{"commit": {}}')
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""

@@ -107,6 +107,23 @@ class SolrServer:
             return ErrorResponse(answer.status_code, str(content.get("error", {}).get("msg", answer.reason)))
         return content
 
+    def answer(
+        self,
+        url: str,
+        params: Mapping[str, str | int] | None = None,
+        body: bytes | None = None,
+        content_type: str | None = None,
+    ) -> Any:
+        """Send a request as `ask` does, and return what it is answered with.
+
+        Raises:
+            StoreUnavailable, StoreRefused: as `store_error` says.
+        """
+        answer = self.ask(url, params, body, content_type)
+        if isinstance(answer, ErrorResponse):
+            raise self.store_error(answer)
+        return answer
+
     def read_schema(self) -> dict[str, Any] | None:
         """Return the index's schema as Solr's Schema API describes it, or None where there is no such index.
 

@@ -1,7 +1,7 @@
 """Writing micro-batches into Solr."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 
 import orjson
@@ -12,13 +12,12 @@ from flumen.stores.errors import SchemaMismatch, StoreClosed
 from flumen.stores.sink import Failure
 from flumen.stores.solr.creation import check_index, prepare_index
 from flumen.stores.solr.encoding import CONTENT_TYPE, encode, request_body, requests_of
+from flumen.stores.solr.halving import BAD_DOCUMENTS, bad_rows
 from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.schema import index_fields
 from flumen.stores.solr.server import ErrorResponse, SolrServer, shorten
 
-# Either a document in the request is bad, or a proxy finds the request too long: smaller requests tell.
-_SPLIT = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE})
 # What Lucene says of a field that is indexed otherwise than in the documents that are there, to the answer's end: an
 # image's id stands before it, and could say anything.
 _AT_ODDS_WITH_SCHEMA = re.compile(
@@ -108,29 +107,19 @@ class SolrSink:
             self._server.close()
         self._server = None
 
-    def _store(self, rows: Sequence[int], documents: Sequence[bytes], within_ms: int) -> list[Failure]:
+    def _store(self, rows: Sequence[int], documents: Sequence[bytes], within_ms: int) -> Iterator[Failure]:
         """Send these rows in one request; where it is refused by an index as it was, find the bad documents."""
-        reason = self._add([documents[row] for row in rows], within_ms)
+
+        def send(some: Sequence[int]) -> str | None:
+            return self._add([documents[row] for row in some], within_ms)
+
+        reason = send(rows)
         if reason is None:
-            return []
+            return
         assert self._server is not None
         # All documents have the same fields: where the index has others by now, none of them is to blame.
         check_index(self._server, self._fields)
-        return self._find_bad(rows, documents, reason, within_ms)
-
-    def _find_bad(
-        self, rows: Sequence[int], documents: Sequence[bytes], reason: str, within_ms: int
-    ) -> list[Failure]:
-        """Halve a request that was refused until bad documents stand alone; the others are stored on the way."""
-        if len(rows) == 1:
-            return [Failure(rows[0], reason)]
-        failures: list[Failure] = []
-        middle = len(rows) // 2
-        for half in (rows[:middle], rows[middle:]):
-            refused = self._add([documents[row] for row in half], within_ms)
-            if refused is not None:
-                failures += self._find_bad(half, documents, refused, within_ms)
-        return failures
+        yield from (Failure(row, why) for row, why in bad_rows(rows, reason, send).items())
 
     def _doubt_log(self, response: ErrorResponse) -> None:
         self._log_in_doubt |= (response.status or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -138,9 +127,7 @@ class SolrSink:
     def _begin_new_log(self) -> None:
         """Commit hard: what is in the index by then needs no update log any more."""
         assert self._server is not None
-        answer = self._server.ask(f"{self._server.index_url}/update/json", body=_COMMIT)
-        if isinstance(answer, ErrorResponse):
-            raise self._server.store_error(answer)
+        self._server.answer(f"{self._server.index_url}/update/json", body=_COMMIT)
         self._log_in_doubt = False
 
     def _add(self, documents: Sequence[bytes], within_ms: int) -> str | None:
@@ -155,7 +142,7 @@ class SolrSink:
         if not isinstance(answer, ErrorResponse):
             return None
         self._doubt_log(answer)
-        if answer.status not in _SPLIT:
+        if answer.status not in BAD_DOCUMENTS:
             raise self._server.store_error(answer)
         if at_odds := _AT_ODDS_WITH_SCHEMA.search(answer.reason):
             check_index(self._server, self._fields)  # which says more of a field of another type
