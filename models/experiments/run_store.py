@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from flumen.models.errors import RunDiffers
-from flumen.models.experiments.claimant import Claimant, parse_claimant, this_process
+from flumen.models.experiments.claimant import Claimant, this_process
+from flumen.models.experiments.leases import Leases
 from flumen.models.experiments.run import BRIEF, COLUMNS, Run, from_row, to_row
 from flumen.models.experiments.run_table import KEYS, RunTable
 from flumen.models.experiments.setting import Setting
@@ -52,9 +53,8 @@ class RunStore:
         self._table = table
         self._lease_s = lease_s
         self._who = str(who or this_process())
-        self._clock = clock
         self._now = now
-        self._seen: dict[tuple[str, str, int], tuple[int, float]] = {}
+        self._leases = Leases(clock)
         self._claimed: Run | None = None
 
     @property
@@ -175,15 +175,8 @@ class RunStore:
         )
 
     def _is_over(self, run: Run) -> bool:
-        holder = parse_claimant(run.claimed_by)
-        if holder is not None and holder.has_ended():
-            return True
-        key, now = (run.run_id, run.data_sha256, run.attempt), self._clock()
-        beat, since = self._seen.get(key, (-1, now))
-        if beat != run.beat:
-            self._seen[key] = (run.beat, now)
-            return False
-        return now - since > run.lease_s
+        claim = (run.run_id, run.data_sha256, run.attempt)
+        return self._leases.is_over(claim, run.claimed_by, run.beat, run.lease_s)
 
     def _time(self) -> int:
         return int(self._now() * 1_000_000)

@@ -15,7 +15,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from flumen.models.experiments.claimant import Claimant, parse_claimant, this_process
+from flumen.models.experiments.claimant import Claimant, this_process
+from flumen.models.experiments.leases import Leases
 from flumen.replay.scoring import Plan
 
 LEASE_S = 60.0
@@ -113,7 +114,7 @@ class Parts:
         self._lease_s = lease_s
         self._who = str(who or this_process())
         self._clock = clock
-        self._seen: dict[tuple[int, int], tuple[int, float]] = {}
+        self._leases = Leases(clock)
         self._beat = 0
         self._renewed = clock()
 
@@ -179,15 +180,9 @@ class Parts:
         ]
 
     def _is_over(self, row: Mapping[str, Plain]) -> bool:
-        holder = parse_claimant(str(row["claimed_by"]))
-        if holder is not None and holder.has_ended():
-            return True
-        key, now = (_part(row), _attempt(row)), self._clock()
-        beat, since = self._seen.get(key, (-1, now))
-        if beat != row["beat"]:
-            self._seen[key] = (int(row["beat"] or 0), now)
-            return False
-        return now - since > float(row["lease_s"] or self._lease_s)
+        claim, beat = (_part(row), _attempt(row)), int(row["beat"] or 0)
+        lease_s = float(row["lease_s"] or self._lease_s)
+        return self._leases.is_over(claim, str(row["claimed_by"]), beat, lease_s)
 
     def _rows(self) -> list[Mapping[str, Plain]]:
         return self._table.rows(self.job.parts_id, _COLUMNS)
