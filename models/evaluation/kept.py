@@ -31,7 +31,7 @@ class Reports:
 
     def keep(self, report: Report) -> str:
         """Write a report, and return where it is. A reader sees the old one or the new one, never a part."""
-        folder = _folder(report.model, report.version)
+        folder = report_folder(report.model, report.version)
         path = f"{folder}/{_PREFIX}{report.data.sha256[:_FINGERPRINT_SIGNS]}{_SUFFIX}"
         self._storage.replace(path, to_json(report))
         return f"{self.url}/{path}"
@@ -42,7 +42,7 @@ class Reports:
         Raises:
             ReportInvalid: one of them is damaged, or of a later version of flumen.
         """
-        folder = _folder(name, version)
+        folder = report_folder(name, version)
         files = sorted(self._storage.entries(folder))
         mine = (file for file in files if file.startswith(_PREFIX) and file.endswith(_SUFFIX))
         reports = [self._read(f"{folder}/{file}") for file in mine]
@@ -55,5 +55,10 @@ class Reports:
         return from_json(content, f"{self.url}/{path}")
 
 
-def _folder(name: str, version: int) -> str:
+def report_folder(name: str, version: int) -> str:
+    """Return where in a repository the reports of a version stand.
+
+    Raises:
+        BadModelName: there cannot be such a version.
+    """
     return f"{check_name(name)}/{check_version(version)}/{REPORTS}"

@@ -5,8 +5,7 @@ import math
 from collections.abc import Sequence
 
 from flumen.models.errors import ReportInvalid
-from flumen.models.evaluation.kept import REPORTS
-from flumen.models.names import check_name, check_version
+from flumen.models.evaluation.kept import report_folder
 from flumen.models.storage import open_storage
 from flumen.models.trainers.trainer import Progress
 
@@ -70,4 +69,4 @@ def _finite(value: float | None) -> float | None:
 
 
 def _path(name: str, version: int) -> str:
-    return f"{check_name(name)}/{check_version(version)}/{REPORTS}/{_FILE}"
+    return f"{report_folder(name, version)}/{_FILE}"

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
+from flumen.models.evaluation.kept import report_folder
 from flumen.models.manifest import Manifest, Sha256, Share
 from flumen.models.storage import open_storage
 from flumen.replay.errors import ImpactUnreadable
@@ -96,4 +97,4 @@ class ImpactRecords:
 
 
 def _path(old: Manifest, new: Manifest) -> str:
-    return f"{new.name}/{new.version}/report/impact-{old.name}-{old.version}.json"
+    return f"{report_folder(new.name, new.version)}/impact-{old.name}-{old.version}.json"

@@ -1,6 +1,5 @@
 """What was found of an impact, as one page that loads nothing."""
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -91,12 +90,6 @@ def _picture(answered: Answered, row: int, alike: int) -> Markup:
     others = f"; {alike - 1} more look like it" if alike > 1 else ""
     return element(
         "li",
-        element(
-            "img", src=data_uri(small_png(answered.pixels[name])), alt=shortened(_plain(name)), loading="lazy"
-        ),
+        element("img", src=data_uri(small_png(answered.pixels[name])), alt=shortened(name), loading="lazy"),
         element("p", shortened(f"{said}{more}{others}")),
     )
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\s+", " ", text)
