@@ -12,6 +12,7 @@ and one without a row for an hour after it was classified: the row is on its way
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -70,6 +71,9 @@ class Audit:
         self._tell = report
         self._sleep = sleep
         self._counts = tuple(name for name in _COUNTS if name in there)
+        named = ["id", *(column.name for column in self._columns), *self._counts]
+        self._read_columns = tuple(dict.fromkeys(named))
+        self._suspects: dict[str, bytes] = {}
 
     def run(self, where: str = "") -> Report:
         """Look at all images, or at those that meet a condition; documents without a row are found in the first case.
@@ -79,26 +83,20 @@ class Audit:
             StoreError: a store cannot be read, or written.
         """
         found = Report()
-        suspects: dict[str, bytes] = {}
         condition = Condition(where, self._tables.schema("images")) if where else None
         moment = Moment(self._tables, time.time_ns() // 1000, 1)
         for rows in self._scanned(moment, condition):
-            suspects |= self._look(rows)
+            self._suspect(self._look(rows), found)
             for finding in incomplete(moment, rows, self._counts):
                 found.add(finding)
             found.images += rows.num_rows
             self._tell(rows.num_rows)
-            if len(suspects) >= _MOST_SUSPECTS:
-                self._judge(suspects, found)
-                suspects = {}
         if condition is None:
             self._documents.commit()
             for ids in self._documents.ids():
-                suspects |= dict.fromkeys(set(ids) - self._present(ids) - suspects.keys(), b"")
-                if len(suspects) >= _MOST_SUSPECTS:
-                    self._judge(suspects, found)
-                    suspects = {}
-        self._judge(suspects, found)
+                without = set(ids) - self._present(ids) - self._suspects.keys()
+                self._suspect(dict.fromkeys(without, b""), found)
+        self._judge(found)
         if self._fix:
             self._documents.commit()
         return found
@@ -110,10 +108,6 @@ class Audit:
             kept = condition.kept([batch])[0] if condition else batch
             for start in range(0, kept.num_rows, _AT_ONCE):
                 yield kept.slice(start, _AT_ONCE)
-
-    @property
-    def _read_columns(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(["id", *(column.name for column in self._columns), *self._counts]))
 
     def _look(self, rows: pa.RecordBatch) -> dict[str, bytes]:
         """Return what differs at first sight: the images' ids, each with a fingerprint of its row."""
@@ -128,30 +122,35 @@ class Audit:
             if image_id not in documents or columns[row]
         }
 
-    def _judge(self, suspects: Mapping[str, bytes], found: Report) -> None:
+    def _suspect(self, differing: Mapping[str, bytes], found: Report) -> None:
+        """Note images that differ, each with a fingerprint of its row, empty where it has none."""
+        self._suspects |= differing
+        if len(self._suspects) >= _MOST_SUSPECTS:
+            self._judge(found)
+
+    def _judge(self, found: Report) -> None:
         """Look again at what differed, count what still does, and mend it."""
+        suspects, self._suspects = self._suspects, {}
         if suspects:
             self._sleep(self._grace_s)
         ids = list(suspects)
         for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start : start + _AT_ONCE]
-            findings, rows, documents = self._compared(some)
-            for image_id in list(findings):
-                row = rows.get(image_id)
+            compared = self._compared(ids[start : start + _AT_ONCE])
+            differing, on_their_way = dict(compared.findings), compared.on_their_way()
+            for image_id in compared.findings:
+                row = compared.rows.get(image_id)
                 has_changed = (b"" if row is None else _fingerprint(row)) != suspects[image_id]
-                if has_changed or _is_on_its_way(documents.get(image_id), row):
+                if has_changed or image_id in on_their_way:
                     found.moving += 1
-                    del findings[image_id]
-            left = self._mended(findings) if self._fix and findings else findings
-            for image_id, finding in findings.items():
+                    del differing[image_id]
+            left = self._mended(replace(compared, findings=differing)) if self._fix else differing
+            for image_id, finding in differing.items():
                 found.add(left.get(image_id, finding), mended=image_id not in left)
 
-    def _compared(
-        self, ids: Sequence[str]
-    ) -> tuple[dict[str, Finding], Rows, Mapping[str, Mapping[str, Any]]]:
-        """Return what differs by now, with the rows and documents. The documents are read before the rows."""
+    def _compared(self, ids: Sequence[str]) -> "_Compared":
+        """Hold these images' documents against their rows, as both are by now. The documents are read first."""
         if not ids:
-            return {}, {}, {}
+            return _Compared({}, {}, {})
         documents = self._documents.read(ids)
         rows = self._rows(ids)
         findings = {image_id: Finding("extra", image_id) for image_id in documents if image_id not in rows}
@@ -165,32 +164,33 @@ class Audit:
                 for image_id, names in zip(both, columns, strict=True)
                 if names
             }
-        return findings, rows, documents
+        return _Compared(findings, rows, documents)
 
-    def _mended(self, findings: Mapping[str, Finding]) -> dict[str, Finding]:
-        """Mend these, and return those that are left."""
+    def _mended(self, compared: "_Compared") -> dict[str, Finding]:
+        """Mend what was found, and look whether it is; return what is left."""
         refused: dict[str, Finding] = {}
-        left: dict[str, Finding] = dict(findings)
         for _ in range(_ROUNDS):
-            left, rows, documents = self._compared([each for each in left if each not in refused])
-            left = {
-                image_id: finding
-                for image_id, finding in left.items()
-                if not _is_on_its_way(documents.get(image_id), rows.get(image_id))
-            }
-            if not left:
+            if not compared.findings:
                 break
-            self._documents.remove([documents[each] for each in left if left[each].kind == "extra"])
-            wanted = [each for each in left if left[each].kind != "extra"]
-            if wanted:
-                batch = self._batch(_joined([rows[each] for each in wanted]))
-                reasons = self._documents.put(batch, [documents.get(each) for each in wanted])
-                refused |= {
-                    wanted[row]: Finding("refused", wanted[row], (why,)) for row, why in reasons.items()
-                }
-        else:
-            left, _, _ = self._compared([each for each in left if each not in refused])
-        return left | refused
+            refused |= self._put_right(compared)
+            compared = self._compared([each for each in compared.findings if each not in refused])
+            on_their_way = compared.on_their_way()
+            differing = {
+                each: finding for each, finding in compared.findings.items() if each not in on_their_way
+            }
+            compared = replace(compared, findings=differing)
+        return {**compared.findings, **refused}
+
+    def _put_right(self, compared: "_Compared") -> dict[str, Finding]:
+        """Delete documents that are extra, and write the others; return those that Solr refuses."""
+        findings, rows, documents = compared.findings, compared.rows, compared.documents
+        self._documents.remove([documents[each] for each in findings if each not in rows])
+        wanted = [each for each in findings if each in rows]
+        if not wanted:
+            return {}
+        batch = self._batch(_joined([rows[each] for each in wanted]))
+        reasons = self._documents.put(batch, [documents.get(each) for each in wanted])
+        return {wanted[row]: Finding("refused", wanted[row], (why,)) for row, why in reasons.items()}
 
     def _rows(self, ids: Sequence[str]) -> dict[str, pa.RecordBatch]:
         """Return the rows of these images as they are by now."""
@@ -212,15 +212,29 @@ class Audit:
         return Batch(images, values)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What differs of some images, and the rows and documents that were held against one another."""
+
+    findings: Mapping[str, Finding]
+    rows: Rows
+    documents: Mapping[str, Mapping[str, Any]]
+
+    def on_their_way(self) -> set[str]:
+        """Return the images whose documents may be of deliveries that are not in Kudu yet."""
+        return {
+            image_id
+            for image_id, document in self.documents.items()
+            if image_id in self.findings and _is_on_its_way(document, self.rows.get(image_id))
+        }
+
+
 def _joined(rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     [batch] = pa.Table.from_batches(rows).combine_chunks().to_batches()
     return batch
 
 
-def _is_on_its_way(document: Mapping[str, Any] | None, row: pa.RecordBatch | None) -> bool:
-    """Say whether a document may be of a delivery that is not in Kudu yet."""
-    if document is None:
-        return False
+def _is_on_its_way(document: Mapping[str, Any], row: pa.RecordBatch | None) -> bool:
     given = [milliseconds(document[name]) for name in _TIMES if document.get(name)]
     if row is None:
         return bool(given) and max(given) > 1000 * (time.time() - _LONGEST_WAIT_S)
