@@ -50,7 +50,7 @@ def compute_grid(
     # What is wrong with the grid is said before the images are read, which may take long.
     settings_of(grid, trainer, min(grid.outputs, default=1), most)
     grid = _at_one_moment(grid, store)
-    images = choose_images(read_images(dataset_options(grid.data), settings), grid.data, trainer)
+    images = choose_images(read_images(dataset_options(grid.data), settings, root=root), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
     rungs = None
     if halving or grid.halving:

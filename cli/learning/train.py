@@ -126,7 +126,7 @@ def train(
     with interruptible(
         "interrupted again. `flumen models list` shows whether it was registered"
     ) as interruption:
-        dataset = _read_images(chosen, settings, ours, grey=grey)
+        dataset = _read_images(chosen, settings, ours, root, grey=grey)
         weights = _weights(class_weights, dataset)
         interruption.hold()
         with shown_rounds(interruption) as report:
@@ -151,7 +151,7 @@ def train(
 
 
 def _read_images(
-    chosen: options_of.DatasetOptions, settings: Settings, ours: str | None, *, grey: bool
+    chosen: options_of.DatasetOptions, settings: Settings, ours: str | None, root: str | None, *, grey: bool
 ) -> "Dataset":
     """Return what is learnt from, whatever source the options name, and name what was left out."""
     from flumen.models.trainers.tensors import valued_preprocess
@@ -163,7 +163,7 @@ def _read_images(
         if given:
             raise typer.BadParameter(f"--{ours} makes the images to learn from; leave out {', '.join(given)}")
         return make_own(ours, chosen.validation)
-    dataset = options_of.read_images(chosen, settings)
+    dataset = options_of.read_images(chosen, settings, root=root)
     if grey:
         dataset = replace(dataset, preprocess=dataset.seen_by(valued_preprocess(dataset.train.pixels)))
     return dataset

@@ -36,7 +36,7 @@ def list_models(*, root: Root = None, as_json: AsJson = False) -> None:
     repository = _open(root)
     names = repository.names()
     rows = [_row(repository, name, version) for name in names for version in repository.versions(name)]
-    coming = [] if root or load_settings().models_root else _rows_to_seed(names)
+    coming = [] if root or load_settings().names_repository else _rows_to_seed(names)
     if as_json:
         print_json(rows + coming)
         return
