@@ -111,12 +111,10 @@ def list_runs(
 ) -> None:
     """List the experiments, or the runs of one: accuracy by rate and seed, and the best first."""
     with open_runs(load_settings()) as store:
-        runs = store.list(name)
-    if name:
-        _found(runs, f"no run of the experiment {name!r}")
-        print_runs(runs, as_json)
-    else:
-        print_experiments(runs, as_json)
+        if name:
+            print_runs(_found(store.list(name), f"no run of the experiment {name!r}"), as_json)
+        else:
+            print_experiments(store.experiments(), as_json)
 
 
 @app.command()

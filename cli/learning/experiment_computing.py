@@ -79,7 +79,9 @@ def _at_one_moment(grid: "Grid", store: "RunStore") -> "Grid":
     from flumen.models.experiments.moment import at_one_moment, moment_of
 
     now_us = time.time_ns() // 1000
-    data = at_one_moment(grid.data, store.list(grid.name), now_us)
+    runs = store.list(grid.name)
+    own = [run for run in runs if run.experiment == grid.name]
+    data = at_one_moment(grid.data, own or runs, now_us)
     moment = moment_of(data)
     if data != grid.data and moment is not None and moment != now_us:
         errors.print(

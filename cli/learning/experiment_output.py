@@ -36,11 +36,10 @@ def as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def print_experiments(runs: Sequence[Run], as_json: bool) -> None:
-    """Print a row for each experiment."""
+def print_experiments(experiments: Mapping[str, Sequence[Run]], as_json: bool) -> None:
+    """Print a row for each experiment, by its name."""
     rows = []
-    for name in sorted({run.experiment for run in runs}):
-        of_it = [run for run in runs if run.experiment == name]
+    for name, of_it in experiments.items():
         best = _best_first(of_it)[0]
         counts = {
             state: sum(run.state == state for run in of_it)
