@@ -1,7 +1,6 @@
 """What `flumen experiment run` does, for the command and for programs: every setting of a grid, once."""
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -41,6 +40,7 @@ def compute_grid(
     from flumen.models.experiments.data import choose_images
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
+    from flumen.models.experiments.own_folder import own_folder
     from flumen.models.experiments.scheduler import Scheduler
     from flumen.models.experiments.search import settings_of
     from flumen.models.repository import Repository
@@ -59,11 +59,11 @@ def compute_grid(
     keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder,
+            own_folder("flumen-runs-") as folder,
             open_engine(choice, trainer) as engine,
             Shown(len(wanted)) as shown,
         ):
-            arrays = images.in_files(Path(folder))
+            arrays = images.in_files(folder)
             scheduler = Scheduler(store, images, arrays, grid.name, keeper, shown, engine)
             if rungs is None:
                 return scheduler.compute(wanted)

@@ -1,7 +1,7 @@
 """How runs are shown: accuracy by rate and seed, the best first, one run, and two beside one another."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from flumen.models.experiments.run import Run
 from flumen.models.experiments.setting import RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flumen.models.evaluation.intervals import Stability
 
 _MOST_GRIDS = 12
