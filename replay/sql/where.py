@@ -152,7 +152,7 @@ def _check(connection: Any, text: str, sql: str) -> Mapping[str, Any]:
             f"{text!r} is no condition: write what may stand behind WHERE, and nothing behind that"
         )
     condition: Mapping[str, Any] = node["where_clause"]
-    # What is looked for among these, DuckDB says: functions whose answer is another one each time, or that do something.
+    # Whose answer is another one each time, or that do something; pg_sleep is a macro of one of them.
     asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'"
     volatile = {name for (name,) in connection.execute(asked).fetchall()} | {"pg_sleep"}
     for each in _nodes(condition):
