@@ -149,8 +149,8 @@ def _write(
     file.flush()
     if isinstance(writer, CsvWriter) and writer.formulas and not spreadsheet:
         errors.print(
-            f"{how_many(writer.formulas, 'cell begins', 'cells begin')} as a formula does (= + - @). Before a spreadsheet opens this, write it "
-            "with --spreadsheet",
+            f"{how_many(writer.formulas, 'cell begins', 'cells begin')} as a formula does (= + - @). Before a "
+            "spreadsheet opens this, write it with --spreadsheet",
             soft_wrap=True,
             highlight=False,
         )

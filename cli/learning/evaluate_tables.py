@@ -127,7 +127,8 @@ def _print_reliability(reliability: Reliability) -> None:
 
 def _calibration(report: Report) -> str:
     error, by_chance = report.measures.calibration_error, report.measures.calibration_error_by_chance
-    said = f"Its confidence is off by {100 * error:.2f} points on average; with {how_many(report.data.images, 'image')}, "
+    images = how_many(report.data.images, "image")
+    said = f"Its confidence is off by {100 * error:.2f} points on average; with {images}, "
     if error <= by_chance:
         return f"{said}up to {100 * by_chance:.2f} is chance: it may be as sure as it is."
     return f"{said}chance explains {100 * by_chance:.2f} at most: take its confidence with care."

@@ -56,14 +56,14 @@ def require_impact(
         )
     if record.images < min(record.population, settings.impact_min_images):
         raise ImpactInsufficient(
-            f"the impact of {version} is of {how_many(record.images, 'image')}, and has to be of {settings.impact_min_images:,} "
-            f"(impact_min_images): run {command} with a larger --sample. Nothing was written"
+            f"the impact of {version} is of {how_many(record.images, 'image')}, and has to be of "
+            f"{settings.impact_min_images:,} (impact_min_images): run {command} with a larger --sample. Nothing was written"
         )
     age_h = (time.time_ns() // 1000 - record.snapshot_us) / _HOUR_US
     if not 0 <= age_h <= settings.impact_max_age_h:
         raise ImpactInsufficient(
-            f"the impact of {version} is {how_many(round(age_h), 'hour')} old, and may be {settings.impact_max_age_h:g} "
-            f"(impact_max_age_h): run {command} again. Nothing was written"
+            f"the impact of {version} is {how_many(round(age_h), 'hour')} old, and may be "
+            f"{settings.impact_max_age_h:g} (impact_max_age_h): run {command} again. Nothing was written"
         )
     if record.difference_high is not None and record.difference_high < 0:
         raise ImpactInsufficient(

@@ -101,7 +101,7 @@ def _problem(
     lines: Mapping[str, int],
 ) -> str:
     if len(row) != columns:
-        return f"{len(row)} cells for {columns} columns"
+        return f"{len(row)} {'cell' if len(row) == 1 else 'cells'} for {columns} columns"
     image_id, label = row[at_id], row[at_label].strip()
     if not image_id:
         return "no id"

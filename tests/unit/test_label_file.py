@@ -32,7 +32,7 @@ def test_labels_are_read_by_the_names_of_the_columns(tmp_path: Path, content: by
         (b"id,label,id\na,7,b\n", "needs one 'id'"),
         (b"id;label\na;7\n", "columns id;label,"),
         (b"id,label\n", "nothing to correct"),
-        (b"id,label\na,7\nb\n", "line 3: 1 cells for 2 columns"),
+        (b"id,label\na,7\nb\n", "line 3: 1 cell for 2 columns"),
         (b"id,label\na,7\n,8\nc,\n", "line 3: no id\nline 4: no label for 'c'"),
         (b"id,label\na,7\nb,1\na,8\n", "line 4: 'a' is '8' here and '7' in line 2"),
         (b"id,label\na,7\nb,\xff\n", "not UTF-8 in line 3"),
