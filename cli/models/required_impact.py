@@ -57,7 +57,8 @@ def require_impact(
     if record.images < min(record.population, settings.impact_min_images):
         raise ImpactInsufficient(
             f"the impact of {version} is of {how_many(record.images, 'image')}, and has to be of "
-            f"{settings.impact_min_images:,} (impact_min_images): run {command} with a larger --sample. Nothing was written"
+            f"{settings.impact_min_images:,} (impact_min_images): run {command} with a larger --sample. Nothing was "
+            "written"
         )
     age_h = (time.time_ns() // 1000 - record.snapshot_us) / _HOUR_US
     if not 0 <= age_h <= settings.impact_max_age_h:

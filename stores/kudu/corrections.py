@@ -10,6 +10,7 @@ import pyarrow as pa
 from flumen.stores.corrections import ERASED, SCHEMA, Correction
 from flumen.stores.errors import StoreClosed, StoreRefused
 from flumen.stores.kudu.driver import ROW_IS_THERE, Change, Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.of_images import is_text
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.rows import build
@@ -143,7 +144,7 @@ class KuduCorrections:
 
     def of_images(self, ids: Set[str]) -> Sequence[Correction]:
         """Scan the table; Kudu compares the ids."""
-        named = sorted(ids)
+        named = sorted(filter(is_text, ids))
         found: list[Correction] = []
         for start in range(0, len(named), _AT_ONCE):
             found += self._scan(Predicate("id", "in", tuple(named[start : start + _AT_ONCE])))
