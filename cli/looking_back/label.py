@@ -26,7 +26,10 @@ def label(
     *,
     none: Annotated[bool, typer.Option("--none", help="Take the label away: no class is known.")] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Labels from a CSV file with the columns id and label.")
+        Path | None,
+        typer.Option(
+            "--from", help="Labels from a CSV file with the columns id and label; - is standard input."
+        ),
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="Show what was corrected of the image.")] = False,
     number: Annotated[bool, typer.Option("--number", help="Take labels for numbers, never names.")] = False,
