@@ -112,12 +112,8 @@ def _say_what_would_go(
         if name != "kudu"
     ]
     print_rows(rows, as_json=False)
-    undone = how_many(
-        left,
-        "deletion that an earlier command left undone is",
-        "deletions that an earlier command left undone are",
-    )
-    more = f" And {undone} finished." if left else ""
+    undone = how_many(left, "deletion")
+    more = f" And {undone} that an earlier command left undone would be finished." if left else ""
     would = how_many(len(wanted), "image")
     say(f"{would} would be deleted.{more} Nothing was changed: add --yes to do it. {_STAYS}")
 
