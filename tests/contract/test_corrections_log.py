@@ -104,8 +104,11 @@ def test_who_append_at_the_same_time_leave_no_gap_and_lose_nothing(make: Callabl
 
     with ThreadPoolExecutor(3) as threads:
         numbers = [number for each in threads.map(append, range(3)) for number in each]
-    assert sorted(numbers) == list(range(1, 91))
-    assert len({each.id for each in make().read_from(1)}) == 90
+    # Whoever finds a number missing that another inserts at that moment may have given it to nothing.
+    there = {each.sequence: each.id for each in make().read_from(1)}
+    assert list(there) == list(range(1, len(there) + 1))
+    assert len({there[number] for number in numbers}) == len(numbers) == 90
+    assert {there[number] for number in there.keys() - set(numbers)} <= {""}
 
 
 def test_kudu_refuses_what_it_cannot_keep_and_stores_nothing_of_it(
