@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flumen.cli.output import console, print_json, print_rows
+from flumen.cli.output import console, how_many, print_json, print_rows
 
 if TYPE_CHECKING:
     from flumen.stores.solr.alike import FoundAlike
@@ -26,7 +26,9 @@ def show_alike(found: "FoundAlike", within: int, as_json: bool) -> None:
     if found.rows:
         print_rows([_cells(row) for row in found.rows], as_json=False)
     console.print(
-        f"{total:,} images look like it within {within} bits, {len(found.rows):,} shown", highlight=False
+        f"{how_many(total, 'image looks', 'images look')} like it within {how_many(within, 'bit')}, "
+        f"{len(found.rows):,} shown",
+        highlight=False,
     )
 
 

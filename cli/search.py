@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from flumen.cli.output import AsJson, console, print_json, print_rows
+from flumen.cli.output import AsJson, console, how_many, print_json, print_rows
 from flumen.interceptor import Column, Kind, load_chain, merge_columns
 from flumen.streams.settings import load_settings
 
@@ -90,7 +90,7 @@ def search(
     shown = [*_SHOWN, *question.facets, *([DISTANCE] if near else [])]
     if rows:
         print_rows([{name: row.get(name) for name in dict.fromkeys(shown)} for row in rows], as_json=False)
-    console.print(f"{found.total:,} images found, {len(rows):,} shown", highlight=False)
+    console.print(f"{how_many(found.total, 'image')} found, {len(rows):,} shown", highlight=False)
     for name, values in found.facets.items():
         print_rows(
             [{name: value, "images": count} for value, count in values],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flumen.cli.looking_back.correcting import say
-from flumen.cli.output import AsJson, print_json, print_rows, progress_bar
+from flumen.cli.output import AsJson, how_many, print_json, print_rows, progress_bar
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _show(report: "Report", *, as_json: bool, mends: bool) -> None:
     if found:
         print_rows([row | {"for_example": _in_words(row["for_example"])} for row in found], as_json=False)
     moving = f"; {report.moving:,} changed meanwhile" if report.moving else ""
-    say(f"{report.images:,} images of Kudu were compared with Solr{moving}.")
+    say(f"{how_many(report.images, 'image of Kudu was', 'images of Kudu were')} compared with Solr{moving}.")
     if not found:
         say("The index says what Kudu says.")
     elif report.left and not mends:

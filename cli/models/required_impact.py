@@ -2,6 +2,7 @@
 
 import time
 
+from flumen.cli.output import how_many
 from flumen.models.evaluation.intervals import wilson
 from flumen.models.manifest import Manifest
 from flumen.models.repository import CHAMPION, Repository
@@ -55,18 +56,19 @@ def require_impact(
         )
     if record.images < min(record.population, settings.impact_min_images):
         raise ImpactInsufficient(
-            f"the impact of {version} is of {record.images:,} images, and has to be of {settings.impact_min_images:,} "
-            f"(impact_min_images): run {command} with a larger --sample. Nothing was written"
+            f"the impact of {version} is of {how_many(record.images, 'image')}, and has to be of "
+            f"{settings.impact_min_images:,} (impact_min_images): run {command} with a larger --sample. Nothing was "
+            "written"
         )
     age_h = (time.time_ns() // 1000 - record.snapshot_us) / _HOUR_US
     if not 0 <= age_h <= settings.impact_max_age_h:
         raise ImpactInsufficient(
-            f"the impact of {version} is {age_h:,.0f} hours old, and may be {settings.impact_max_age_h:g} "
-            f"(impact_max_age_h): run {command} again. Nothing was written"
+            f"the impact of {version} is {how_many(round(age_h), 'hour')} old, and may be "
+            f"{settings.impact_max_age_h:g} (impact_max_age_h): run {command} again. Nothing was written"
         )
     if record.difference_high is not None and record.difference_high < 0:
         raise ImpactInsufficient(
-            f"{version} is less often right than {standing} on {record.labelled:,} stored images, by "
+            f"{version} is less often right than {standing} on {how_many(record.labelled, 'stored image')}, by "
             f"{-100 * (record.difference or 0):.2f} points, and that is not chance. Nothing was written"
         )
     alike = record.agreement

@@ -137,6 +137,7 @@ class Corrector:
 
     def finish(self, told: Told = nobody) -> int:
         """Bring into the stores what a command that was killed, or met a store that was down, has left undone."""
+        self._log.close_gaps()  # what is behind one counts for nobody before that, and could not be done
         left = self._log.unfinished()
         for start in range(0, len(left), AT_ONCE):
             self._change_stores(left[start : start + AT_ONCE])
