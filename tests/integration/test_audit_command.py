@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from flumen.interceptor import Batch, Column, ImageMessage, Kind, load_chain, merge_columns
-from flumen.replay.audit import Audit, Report
+from flumen.replay.audit import Audit, Pace, Report
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
 from flumen.stores.kudu.driver import Write, open_driver
 from flumen.stores.solr import SolrOptions, SolrReader, SolrSink
@@ -70,8 +70,9 @@ class Stores:
             closing(SolrDocuments(self.solr, COLUMNS)) as documents,
         ):
             documents.connect()
-            where = options.pop("where", "")
-            return Audit(tables, documents, COLUMNS, **{"grace_s": 0.0} | options).run(where)
+            where, sleep = options.pop("where", ""), options.pop("sleep", lambda _: None)
+            pace = Pace(grace_s=0.0, orphans_s=0.0, sleep=sleep)
+            return Audit(tables, documents, COLUMNS, pace=pace, **options).run(where)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
