@@ -140,8 +140,9 @@ class MemoryKudu:
         return tuple(row[name] for name in self._keys[table])
 
     def _frozen(self, table: str) -> MemoryTables:
+        schema = self._known(table)
         rows = [self.rows[table][key] for key in sorted(self.rows[table])]
-        return MemoryTables({table: pa.Table.from_pylist(rows, self._known(table))})
+        return MemoryTables({table: pa.Table.from_pylist(rows, schema)})
 
 
 class MemoryDocuments:

@@ -40,7 +40,7 @@ _LONGEST = 32_766
 class Put:
     """What came of writing documents, by row: why it is refused for good, or the `_version_` it has by now.
 
-    A row whose document was replaced meanwhile is in neither.
+    A row whose document was replaced meanwhile is in neither; nor are the neighbours of one that Solr refuses.
     """
 
     refused: Mapping[int, str]
@@ -121,8 +121,9 @@ class SolrDocuments:
         whole = [
             _with(content, document) for content, document in zip(encoded.documents, documents, strict=True)
         ]
-        rows = [row for row in range(len(batch)) if row not in encoded.refused]
-        refused = dict(encoded.refused)
+        # A request that is refused is stored in part, and Solr does not tell the versions of that.
+        refused = {**encoded.refused, **_too_long(batch, self._fields)}
+        rows = [row for row in range(len(batch)) if row not in refused]
         versions: dict[str, int] = {}
 
         def send(some: Sequence[int]) -> str | None:
@@ -193,21 +194,26 @@ def _with(content: bytes, document: Mapping[str, Any] | None) -> bytes:
 
 def refusals(batch: Batch, fields: Sequence[IndexField]) -> dict[int, str]:
     """Return why the documents of rows would be refused, as far as that is known without asking Solr."""
-    refused = dict(encode(batch, fields).refused)
+    return {**encode(batch, fields).refused, **_too_long(batch, fields)}
+
+
+def _too_long(batch: Batch, fields: Sequence[IndexField]) -> dict[int, str]:
+    found: dict[int, str] = {}
     for field in fields:
         values = batch.columns.get(field.column.name)
         if field.column.kind not in (Kind.STRING, Kind.STRINGS) or values is None:
             continue
         for row, value in enumerate(values):
             if (longest := _longest(value)) > _LONGEST:
-                reason = f"{field.column.name} has {longest:,} bytes, and Solr takes {_LONGEST:,}"
-                refused.setdefault(row, reason)
-    return refused
+                found[row] = f"{field.column.name} has {longest:,} bytes, and Solr takes {_LONGEST:,}"
+    return found
 
 
 def _longest(value: object) -> int:
-    """Return the bytes of a text, or of the longest of several; text that is no text is refused elsewhere."""
+    """Return the bytes of a text, or of the longest of several; what is no text is refused elsewhere."""
     texts = [value] if isinstance(value, str) else value if isinstance(value, (list, tuple)) else []
-    return max(
-        (len(text.encode("utf-8", "surrogatepass")) for text in texts if isinstance(text, str)), default=0
-    )
+    return max((_bytes(text) for text in texts if isinstance(text, str)), default=0)
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
