@@ -89,6 +89,7 @@ def audit(
         closing(SolrDocuments(settings.solr_options(), columns)) as documents,
         progress_bar() as bar,
     ):
+        tables.schema("images")  # no index is made for tables that are not there
         if rebuild:
             with closing(SolrSink(settings.solr_options(), columns)) as sink:
                 sink.connect()

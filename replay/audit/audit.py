@@ -30,6 +30,7 @@ from flumen.replay.audit.seams import (
     Corrected,
     NothingCorrected,
 )
+from flumen.replay.errors import NoImages
 from flumen.replay.images.chosen import chosen_rows
 from flumen.replay.images.stored import Moment
 from flumen.replay.sql.where import Condition
@@ -113,6 +114,7 @@ class Audit:
 
         Raises:
             BadQuery: the condition is none.
+            NoImages: all documents of the index would have to be deleted.
             StoreError: a store cannot be read, or written. What was mended by then stays so.
         """
         found = Report()
@@ -121,7 +123,9 @@ class Audit:
         moment = Moment(self._tables, time.time_ns() // 1000, 1)
         in_pieces = self._rows(moment, condition, found)
         if condition is None:
-            self._documents_without_rows()
+            if self._fix and not found.images:
+                self._check_that_nothing_is_lost()
+            self._documents_without_rows(found)
             if self._beside.corrected is not None:
                 self._answers_of_deleted(moment)
             if self._beside.pieces:
@@ -155,12 +159,22 @@ class Audit:
                 self._judge(found)
         return in_pieces
 
-    def _documents_without_rows(self) -> None:
+    def _check_that_nothing_is_lost(self) -> None:
+        self._documents.commit()
+        if count := self._documents.count():
+            raise NoImages(
+                f"Kudu has no images, and the index has {count:,} documents, which would all have to go: nothing was "
+                "changed. Check FLUMEN_KUDU_TABLE_PREFIX and FLUMEN_SOLR_CORE; or delete the index, if that is meant"
+            )
+
+    def _documents_without_rows(self, found: Report) -> None:
         self._documents.commit()
         for ids in self._documents.ids():
             without = set(ids) - self._comparing.present(ids) - self._suspects.keys()
             self._suspects |= dict.fromkeys(without, b"")
             self._tell("documents", len(ids))
+            if len(self._suspects) >= _MOST_SUSPECTS:
+                self._judge(found)
 
     def _answers_of_deleted(self, moment: Moment) -> None:
         if ANSWERS not in self._tables.tables():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from flumen.interceptor import Batch
 from flumen.replay.audit import Audit, Beside, Pace, Report
 from flumen.replay.audit.memory import MemoryDocuments, MemoryKudu
+from flumen.replay.errors import NoImages
 from flumen.stores import StoreUnavailable
 from flumen.stores.corrections import Standing
 from flumen.stores.kudu.schema import CHUNK_BYTES
@@ -30,7 +31,7 @@ class Stores:
     solr: MemoryDocuments = field(default_factory=lambda: MemoryDocuments(COLUMNS))
     standings: dict[str, Standing] = field(default_factory=dict)
     slept: list[float] = field(default_factory=list)
-    meanwhile: Callable[[], None] = lambda: None
+    meanwhile: Callable[[], Any] = lambda: None
 
     def write(self, batch: Batch) -> None:
         self.kudu.write(batch)
@@ -194,6 +195,11 @@ def test_every_damage_is_found_and_what_can_be_mended_is(damages: list[Callable[
     assert report.left == sum(expected.values())
     assert stores.state() == before, "without --fix nothing is written"
 
+    if not stores.kudu.rows["images"] and stores.solr.documents:
+        with pytest.raises(NoImages, match="FLUMEN_KUDU_TABLE_PREFIX"):
+            stores.audit(fix=True)
+        assert stores.state() == before
+        return
     mended = stores.audit(fix=True)
     left = {kind: count for kind, count in expected.items() if kind in FOR_GOOD}
     assert mended.left == sum(left.values())
@@ -205,6 +211,21 @@ def test_every_damage_is_found_and_what_can_be_mended_is(damages: list[Callable[
     gone = {image_id for image_id, standing in stores.standings.items() if standing.deleted}
     held = {key[0] for rows in stores.kudu.rows.values() for key in rows} | stores.solr.documents.keys()
     assert not gone & held
+
+
+def test_a_row_that_has_changed_since_is_no_finding() -> None:
+    stores = Stores()
+    for number in range(12):
+        stale(stores, f"image {number}")
+    moved = {f"image {number}" for number in range(5)}
+    stores.meanwhile = lambda: [
+        stores.kudu.write(image(each, iso=9, kafka_offset=9)) for each in sorted(moved)
+    ]
+    report = stores.audit(fix=True)
+    assert (found(report), report.moving) == ({"stale": 7}, 5)
+    assert {
+        each for each, document in stores.solr.documents.items() if document["classified_at"][:4] == "1970"
+    } == moved
 
 
 def test_no_more_is_read_than_is_asked_for() -> None:
@@ -316,6 +337,7 @@ def test_a_store_that_goes_down_at_any_moment_leaves_what_can_be_gone_on_with(
     damages: list[Callable[..., None]], requests: int, solr: bool
 ) -> None:
     stores = Stores()
+    nothing(stores, "whole")
     for number, damage in enumerate(damages):
         damage(stores, f"image {number}")
     intended = copy.deepcopy(stores)
