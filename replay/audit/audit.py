@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from flumen.interceptor import Column
 from flumen.replay.audit.chunks import TABLES, damaged, incomplete, is_damaged, look_again, unnamed
-from flumen.replay.audit.comparing import ANSWERS, Compared, Comparing, fingerprint, joined
+from flumen.replay.audit.comparing import ANSWERS, Compared, Comparing, joined
 from flumen.replay.audit.findings import Finding, Report
 from flumen.replay.audit.orphans import Orphans
 from flumen.replay.audit.seams import (
@@ -201,7 +201,7 @@ class Audit:
             compared = self._comparing.now(ids)
             differing, on_their_way = dict(compared.findings), compared.on_their_way({})
             for image_id in compared.findings:
-                has_changed = fingerprint(compared.rows.get(image_id)) != suspects[image_id]
+                has_changed = compared.fingerprints.get(image_id, b"") != suspects[image_id]
                 if has_changed or image_id in on_their_way:
                     found.moving += 1
                     del differing[image_id]

@@ -30,11 +30,15 @@ Rows = Mapping[str, pa.RecordBatch]
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What differs of some images, and the rows and documents that were held against one another."""
+    """What differs of some images, and the rows and documents that were held against one another.
+
+    `fingerprints` tell whether rows are the ones that were read before.
+    """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
     rows: Rows = field(default_factory=dict)
     documents: Mapping[str, Document] = field(default_factory=dict)
+    fingerprints: Mapping[str, bytes] = field(default_factory=dict)
 
     def on_their_way(self, ours: Mapping[str, int]) -> set[str]:
         """Return the images whose documents may be of deliveries that are not in Kudu yet.
@@ -87,20 +91,21 @@ class Comparing:
             self.batch(known), [documents.get(image_id, {}) for image_id in ids]
         )
         standings = self._corrected.look(ids)
-        return {
-            image_id: fingerprint(known.slice(row, 1))
+        differing = [
+            row
             for row, image_id in enumerate(ids)
             if image_id not in documents
             or columns[row]
             or (image_id in standings and _uncorrected(standings[image_id], known.slice(row, 1)))
-        }
+        ]
+        return _fingerprints(known.take(pa.array(differing, pa.int32())))
 
     def now(self, ids: Sequence[str]) -> Compared:
         """Hold these images' documents against their rows, as both are by now. The documents are read first."""
         if not ids:
             return Compared()
         documents = self._documents.read(ids)
-        rows = self._rows(ids)
+        rows, fingerprints = self._rows(ids)
         findings = {image_id: Finding("extra", image_id) for image_id in documents if image_id not in rows}
         findings |= {image_id: Finding("missing", image_id) for image_id in rows if image_id not in documents}
         both = [image_id for image_id in ids if image_id in rows and image_id in documents]
@@ -113,7 +118,7 @@ class Comparing:
                 if names
             }
         findings |= self._against_corrections(ids, rows, documents)
-        return Compared(findings, rows, documents)
+        return Compared(findings, rows, documents, fingerprints)
 
     def refused(self, compared: Compared) -> dict[str, Finding]:
         """Return which rows would have to be indexed, and are of no use to Solr."""
@@ -158,14 +163,16 @@ class Comparing:
                 found[image_id] = Finding("uncorrected", image_id, (LABEL,))
         return found
 
-    def _rows(self, ids: Sequence[str]) -> dict[str, pa.RecordBatch]:
-        """Return the rows of these images as they are by now."""
-        found = self._tables.scan("images", self.read_columns, [Predicate("id", "in", tuple(ids))])
-        return {
-            image_id: rows.slice(row, 1)
-            for rows in found
-            for row, image_id in enumerate(rows.column("id").to_pylist())
-        }
+    def _rows(self, ids: Sequence[str]) -> tuple[dict[str, pa.RecordBatch], dict[str, bytes]]:
+        """Return the rows of these images as they are by now, and their fingerprints."""
+        found: dict[str, pa.RecordBatch] = {}
+        fingerprints: dict[str, bytes] = {}
+        for rows in self._tables.scan("images", self.read_columns, [Predicate("id", "in", tuple(ids))]):
+            found |= {
+                image_id: rows.slice(row, 1) for row, image_id in enumerate(rows.column("id").to_pylist())
+            }
+            fingerprints |= _fingerprints(rows)
+        return found, fingerprints
 
     def _ids_in(self, table: str, ids: Sequence[str]) -> set[str]:
         found = self._tables.scan(table, ["id"], [Predicate("id", "in", tuple(ids))])
@@ -178,11 +185,13 @@ def joined(rows: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return batch
 
 
-def fingerprint(row: pa.RecordBatch | None) -> bytes:
-    """Return what tells whether a row is the one that was read before; nothing for one that is not there."""
-    if row is None:
-        return b""
-    return hashlib.blake2b(repr(row.to_pylist()).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _fingerprints(rows: pa.RecordBatch) -> dict[str, bytes]:
+    """Return, by id, what tells whether a row is the one that was read before."""
+    values = zip(*(column.to_pylist() for column in rows.columns), strict=True)
+    return {
+        image_id: hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        for image_id, row in zip(rows.column("id").to_pylist(), values, strict=True)
+    }
 
 
 def _uncorrected(standing: Standing, row: pa.RecordBatch | None) -> bool:
