@@ -23,6 +23,7 @@ from flumen.replay.audit.chunks import TABLES, damaged, incomplete, is_damaged, 
 from flumen.replay.audit.comparing import ANSWERS, Compared, Comparing, joined
 from flumen.replay.audit.findings import Finding, Report
 from flumen.replay.audit.orphans import Orphans
+from flumen.replay.audit.past import restore
 from flumen.replay.audit.seams import (
     AuditedDocuments,
     AuditedTables,
@@ -131,7 +132,7 @@ class Audit:
             if self._beside.pieces:
                 in_pieces |= self._orphans(moment)
         self._judge(found)
-        self._judge_pieces(sorted(in_pieces), found)
+        self._judge_pieces(moment, sorted(in_pieces), found)
         if self._beside.originals and condition is None:
             self._judge_bytes(list(damaged(moment, schema.names)), found)
         if self._fix:
@@ -250,31 +251,31 @@ class Audit:
         ours |= {wanted[row]: version for row, version in put.versions.items()}
         return {wanted[row]: Finding("refused", wanted[row], (why,)) for row, why in put.refused.items()}
 
-    def _judge_pieces(self, ids: Sequence[str], found: Report) -> None:
-        """Look again at images in pieces, count what is wrong with them still, and take out orphans."""
+    def _judge_pieces(self, moment: Moment, ids: Sequence[str], found: Report) -> None:
+        """Look again at images in pieces, count what is wrong with them still, and mend it."""
         self._wait_if(ids)
+        chunks = self._beside.chunks if self._fix else None
+        left: list[Finding] = []
         for some in _some(ids):
             missing, orphans = look_again(self._tables, some, self._comparing.counts)
             found.moving += len(set(some) - {each.image_id for each in (*missing, *orphans)})
             for finding in missing:
-                found.add(finding)
-            came = set()
-            if self._fix and self._beside.chunks is not None and orphans:
-                taking = Orphans(
-                    self._tables,
-                    self._beside.chunks,
-                    self._comparing.counts,
-                    lambda: self._pace.sleep(self._pace.orphans_s),
-                )
-                came = taking.remove([each.image_id for each in orphans])
-                found.moving += len(came)
-                for image_id in came:  # of which chunks were put back
-                    if is_damaged(self._tables, image_id):
-                        found.add(Finding("damaged", image_id))
-            for finding in orphans:
-                if finding.image_id not in came:
-                    found.add(finding, mended=self._fix and self._beside.chunks is not None)
+                is_whole = chunks is not None and restore(self._tables, chunks, finding.image_id)
+                found.add(finding, mended=is_whole)
+            left += orphans
             self._tell("second look", len(some))
+        came = set()
+        if chunks is not None:
+            wait = lambda: self._pace.sleep(self._pace.orphans_s)  # noqa: E731
+            taking = Orphans(self._tables, chunks, self._comparing.counts, moment.snapshot_us, wait)
+            came = taking.remove([each.image_id for each in left])
+            found.moving += len(came)
+        for finding in left:
+            if finding.image_id not in came:
+                found.add(finding, mended=chunks is not None)
+        for image_id in came:  # of which chunks were put back
+            if is_damaged(self._tables, image_id):
+                found.add(Finding("damaged", image_id))
 
     def _judge_bytes(self, ids: Sequence[str], found: Report) -> None:
         self._wait_if(ids)

@@ -141,7 +141,7 @@ def damaged(moment: Moment, columns: Sequence[str]) -> Iterator[str]:
 def is_damaged(tables: AuditedTables, image_id: str) -> bool:
     """Look once more at one image: whether all its chunks are there by now, and are not those of its hash."""
     wanted = [Predicate("id", "=", (image_id,))]
-    before = _whole_row(tables, wanted)
+    before = whole_row(tables, wanted)
     if before is None:
         return False
     image, count, sha256 = before
@@ -159,11 +159,14 @@ def is_damaged(tables: AuditedTables, image_id: str) -> bool:
         for seq in sorted(pieces):
             digest.update(pieces[seq])
     elif image is None:
-        return _whole_row(tables, wanted) == before
-    return sha256 not in (None, digest.hexdigest()) and _whole_row(tables, wanted) == before
+        return whole_row(tables, wanted) == before
+    return sha256 not in (None, digest.hexdigest()) and whole_row(tables, wanted) == before
 
 
-def _whole_row(tables: AuditedTables, wanted: Sequence[Predicate]) -> tuple[bytes | None, int, str] | None:
+def whole_row(
+    tables: AuditedTables, wanted: Sequence[Predicate]
+) -> tuple[bytes | None, int, str | None] | None:
+    """Return the image, the count of its chunks and its hash, of the one row that meets these predicates."""
     for rows in tables.scan("images", ["image", "chunks", "sha256"], wanted):
         for image, count, sha256 in _rows(rows):
             return image, count, sha256

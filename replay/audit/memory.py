@@ -1,5 +1,6 @@
 """Twins in memory of what an audit looks at: Kudu's tables with their chunks, and the index."""
 
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -27,8 +28,8 @@ _Key = tuple[Any, ...]
 class MemoryKudu:
     """Kudu's tables: `flumen.replay.audit.seams.AuditedTables` and `ChunkTables`, and what a worker's sink does.
 
-    `rows` are those of each table by their key. A token of a scan reads what was there when it was made. With
-    `available` False it behaves as servers that are down; `before` is called before each request.
+    `rows` are those of each table by their key. A token of a scan reads what was there at its time. With `available`
+    False it behaves as servers that are down; `before` is called before each request.
     """
 
     def __init__(self, columns: Sequence[Column], before: Callable[[], None] = lambda: None) -> None:
@@ -38,6 +39,9 @@ class MemoryKudu:
         self._keys = {table.name: table.keys for table in made}
         self._schemas = {table.name: table.arrow for table in made}
         self._scans: list[MemoryTables] = []
+        # Each table as it was until a time, the earliest first; what tests change by hand is not in it.
+        self.past: dict[str, list[tuple[int, dict[_Key, dict[str, Any]]]]] = {name: [] for name in self._keys}
+        self._frozen_past: dict[int, MemoryTables] = {}
         self.rows: dict[str, dict[_Key, dict[str, Any]]] = {table.name: {} for table in made}
         self.available = True
         self.before = before
@@ -61,14 +65,23 @@ class MemoryKudu:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Take out images as `KuduSink.remove` does."""
-        for rows in self.rows.values():
+        for table, rows in self.rows.items():
+            self._remember(table)
             for key in [key for key in rows if key[0] in ids]:
                 del rows[key]
 
     def upsert(self, table: str, rows: pa.RecordBatch) -> None:
         """Add rows, or replace those of their keys."""
         self._ask()
+        self._remember(table)
         self.rows[table] |= {self._key(table, row): row for row in rows.to_pylist()}
+
+    def let_pass(self, seconds: float) -> None:
+        """Let all that was done so far be so much longer ago."""
+        self.past = {
+            name: [(until - round(seconds * 1e6), rows) for until, rows in past]
+            for name, past in self.past.items()
+        }
 
     def tables(self) -> Sequence[str]:
         """Return the names of the tables."""
@@ -100,7 +113,7 @@ class MemoryKudu:
     ) -> Sequence[bytes]:
         """Cut a scan into tokens."""
         self._ask()
-        self._scans.append(frozen := self._frozen(table))
+        self._scans.append(frozen := self._frozen(table, snapshot_us))
         number = len(self._scans) - 1
         tokens = frozen.scan_tokens(table, columns, predicates, snapshot_us)
         return [b"%d " % number + token for token in tokens]
@@ -117,12 +130,14 @@ class MemoryKudu:
     def remove(self, table: str, keys: pa.RecordBatch) -> None:
         """Delete chunks."""
         self._ask()
+        self._remember(table)
         for row in keys.to_pylist():
             self.rows[table].pop(self._key(table, row), None)
 
     def put_back(self, table: str, chunks: pa.RecordBatch) -> None:
         """Insert chunks where none are."""
         self._ask()
+        self._remember(table)
         for row in chunks.to_pylist():
             self.rows[table].setdefault(self._key(table, row), row)
 
@@ -139,10 +154,22 @@ class MemoryKudu:
     def _key(self, table: str, row: Mapping[str, Any]) -> _Key:
         return tuple(row[name] for name in self._keys[table])
 
-    def _frozen(self, table: str) -> MemoryTables:
+    def _remember(self, table: str) -> None:
+        past = self.past[table]
+        until = max(time.time_ns() // 1000, past[-1][0] + 1 if past else 0)
+        past.append((until, dict(self.rows[table])))
+
+    def _frozen(self, table: str, moment_us: int | None = None) -> MemoryTables:
         schema = self._known(table)
-        rows = [self.rows[table][key] for key in sorted(self.rows[table])]
-        return MemoryTables({table: pa.Table.from_pylist(rows, schema)})
+        then = self.rows[table]
+        if moment_us is not None:
+            then = next((rows for until, rows in self.past[table] if moment_us < until), then)
+        if then is self.rows[table] or id(then) not in self._frozen_past:
+            made = MemoryTables({table: pa.Table.from_pylist([then[key] for key in sorted(then)], schema)})
+            if then is self.rows[table]:
+                return made
+            self._frozen_past[id(then)] = made  # it changes no more
+        return self._frozen_past[id(then)]
 
 
 class MemoryDocuments:

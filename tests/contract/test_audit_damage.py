@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from contract_samples import COLUMNS, sample_batch
 from hypothesis import given, settings
@@ -31,6 +32,7 @@ class Stores:
     solr: MemoryDocuments = field(default_factory=lambda: MemoryDocuments(COLUMNS))
     standings: dict[str, Standing] = field(default_factory=dict)
     slept: list[float] = field(default_factory=list)
+    later: list[str] = field(default_factory=list)
     meanwhile: Callable[[], Any] = lambda: None
 
     def write(self, batch: Batch) -> None:
@@ -59,15 +61,30 @@ class Stores:
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
+        self.kudu.let_pass(seconds)
         self.meanwhile()
 
     def audit(self, *, fix: bool = False, **beside: Any) -> Report:
+        self.kudu.let_pass(0.01)
         beside = {"corrected": self, "chunks": self.kudu, "originals": True} | beside
         pace = Pace(grace_s=1.0, orphans_s=2.0, sleep=self.sleep)
         return Audit(self.kudu, self.solr, COLUMNS, fix, pace, Beside(**beside)).run()
 
     def state(self) -> Any:
         return copy.deepcopy((self.kudu.rows, self.solr.documents))
+
+
+def damaged(damages: Sequence[Callable[..., None]]) -> Stores:
+    """Return stores with these damages, an image each."""
+    stores = Stores()
+    for number, damage in enumerate(damages):
+        damage(stores, f"image {number:0{number % 3 + 1}}")
+    stores.kudu.let_pass(100)
+    if stores.later:
+        keys = {"id": stores.later, "seq": pa.array([1] * len(stores.later), pa.int32())}
+        stores.kudu.remove("image_chunks", pa.record_batch(keys))
+        stores.kudu.let_pass(1)
+    return stores
 
 
 def image(image_id: str, size: int = 5, **columns: Any) -> Batch:
@@ -130,8 +147,18 @@ def label_in_kudu_alone(stores: Stores, image_id: str) -> None:
 
 
 def half_written(stores: Stores, image_id: str) -> None:
+    """And Kudu does not remember what is missing."""
     stores.write(image(image_id, LARGE))
     del stores.kudu.rows["image_chunks"][image_id, 1]
+    for _, rows in stores.kudu.past["image_chunks"]:
+        rows.pop((image_id, 1), None)
+
+
+def half_gone(stores: Stores, image_id: str) -> None:
+    stores.write(image(image_id, LARGE))
+    stores.kudu.write(sample_batch([image_id], [b"z" * LARGE]), row=False)
+    stores.kudu.write(image(image_id, LARGE), row=False)
+    stores.later.append(image_id)
 
 
 def other_bytes(stores: Stores, image_id: str) -> None:
@@ -170,6 +197,7 @@ DAMAGES: Mapping[Callable[[Stores, str], None], str] = {
     another_label: "uncorrected",
     label_in_kudu_alone: "different",
     half_written: "incomplete",
+    half_gone: "incomplete",
     other_bytes: "damaged",
     other_small_bytes: "damaged",
     chunks_alone: "orphan",
@@ -179,12 +207,10 @@ DAMAGES: Mapping[Callable[[Stores, str], None], str] = {
 FOR_GOOD = {"refused", "incomplete", "damaged"}
 
 
-@settings(max_examples=40)
-@given(st.lists(st.sampled_from(list(DAMAGES)), max_size=12))
+@settings(max_examples=30)
+@given(st.lists(st.sampled_from(list(DAMAGES)), max_size=8))
 def test_every_damage_is_found_and_what_can_be_mended_is(damages: list[Callable[..., None]]) -> None:
-    stores = Stores()
-    for number, damage in enumerate(damages):
-        damage(stores, f"image {number:0{number % 3 + 1}}")
+    stores = damaged(damages)
     expected: dict[str, int] = {}
     for damage in damages:
         if kind := DAMAGES[damage]:
@@ -202,6 +228,8 @@ def test_every_damage_is_found_and_what_can_be_mended_is(damages: list[Callable[
         return
     mended = stores.audit(fix=True)
     left = {kind: count for kind, count in expected.items() if kind in FOR_GOOD}
+    left["incomplete"] = damages.count(half_written)
+    left = {kind: count for kind, count in left.items() if count}
     assert mended.left == sum(left.values())
     assert sum(each.found for each in mended.counts.values()) == sum(expected.values())
     after = stores.state()
@@ -259,6 +287,28 @@ def test_a_row_that_comes_has_its_chunks_back() -> None:
     assert found(report) == {"orphan": 1}
     assert report.moving == 1
     assert {key[0] for key in stores.kudu.rows["image_chunks"]} == {"late"}
+    assert found(stores.audit()) == {}
+
+
+def test_a_chunk_that_is_written_anew_at_the_moment_at_which_it_is_deleted_is_not_put_back_as_it_was_before() -> (
+    None
+):
+    stores = Stores()
+    stores.write(image("a", LARGE))
+    stores.write(image("a", 5))
+    anew = sample_batch(["a"], [b"z" * LARGE])
+    remove = stores.kudu.remove
+
+    def write_and_remove(table: str, keys: Any) -> None:
+        stores.kudu.write(anew, row=False)
+        remove(table, keys)
+        stores.kudu.write(anew, chunks=False)
+        stores.solr.write(anew)
+
+    stores.kudu.remove = write_and_remove  # type: ignore[method-assign]
+    report = stores.audit(fix=True)
+    assert report.left == 0
+    assert {row["data"][:1] for row in stores.kudu.rows["image_chunks"].values()} == {b"z"}
     assert found(stores.audit()) == {}
 
 
@@ -331,15 +381,12 @@ def test_an_image_that_is_deleted_while_it_is_indexed_does_not_come_back() -> No
     assert stores.solr.documents == {}
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from(list(DAMAGES)), min_size=1, max_size=6), st.integers(0, 60), st.booleans())
 def test_a_store_that_goes_down_at_any_moment_leaves_what_can_be_gone_on_with(
     damages: list[Callable[..., None]], requests: int, solr: bool
 ) -> None:
-    stores = Stores()
-    nothing(stores, "whole")
-    for number, damage in enumerate(damages):
-        damage(stores, f"image {number}")
+    stores = damaged([nothing, *damages])
     intended = copy.deepcopy(stores)
     left = intended.audit(fix=True).left
     store: Any = stores.solr if solr else stores.kudu
