@@ -26,7 +26,8 @@ _SHOWN = 3
 _WHAT_TO_DO = {
     "refused": "Solr does not take what these rows hold; the reason stands beside them. Publish the images again with "
     "shorter values, or delete them",
-    "incomplete": "Kudu has not all chunks of these images: publish them again, or delete them",
+    "incomplete": "Kudu has not all chunks of these images: `flumen audit --fix` takes them from its past where that has "
+    "them; else publish the images again, or delete them",
     "damaged": "Kudu has other bytes than these images had when they came: publish them again, or delete them",
 }
 _BY_FIX = frozenset({"missing", "extra", "stale", "different", "uncorrected", "orphan"})
