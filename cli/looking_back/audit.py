@@ -26,15 +26,15 @@ _SHOWN = 3
 _WHAT_TO_DO = {
     "refused": "Solr does not take what these rows hold; the reason stands beside them. Publish the images again with "
     "shorter values, or delete them",
-    "incomplete": "Kudu has not all chunks of these images: `flumen audit --fix` takes them from its past where that has "
-    "them; else publish the images again, or delete them",
+    "incomplete": "Kudu has not all chunks of these images: `flumen audit --fix` takes them from its past where it has "
+    "one; else publish the images again, or delete them",
     "damaged": "Kudu has other bytes than these images had when they came: publish them again, or delete them",
 }
 _BY_FIX = frozenset({"missing", "extra", "stale", "different", "uncorrected", "orphan"})
 _STAGES: "dict[Stage, str]" = {
     "rows": "rows of Kudu",
     "documents": "documents of Solr",
-    "chunks": "images in chunks",
+    "chunks": "images with chunks left",
     "second look": "looking again",
 }
 
@@ -133,15 +133,17 @@ class _Shown:
         self._totals = totals
         self._tasks: dict[Stage, tuple[TaskID, float]] = {}
         self._seen: dict[Stage, int] = {}
+        self._last = monotonic()
 
     def __call__(self, stage: "Stage", more: int) -> None:
         total = self._totals.get(stage)
         if stage not in self._tasks:
             task = self._bar.add_task(_STAGES[stage], total=total, note="")
-            self._tasks[stage] = task, monotonic()
+            self._tasks[stage] = task, self._last
+        self._last = monotonic()
         task, began = self._tasks[stage]
         seen = self._seen[stage] = self._seen.get(stage, 0) + more
-        rate = seen / max(monotonic() - began, 1e-3)
+        rate = max(seen, 1) / max(self._last - began, 1e-3)
         left = "" if total is None else f", {max(total - seen, 0) / rate:,.0f} s left"
         self._bar.update(task, advance=more, note=f"{rate:,.0f}/s{left}")
 

@@ -191,7 +191,8 @@ class Audit:
             if TABLES[column] in there:
                 for ids in unnamed(moment, column):
                     suspects |= ids
-                    self._tell("chunks", len(ids))
+                    if ids:
+                        self._tell("chunks", len(ids))
         return suspects
 
     def _judge(self, found: Report) -> None:

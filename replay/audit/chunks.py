@@ -107,7 +107,8 @@ def look_again(
             if of_it < named.of(column) and before.get(image_id) == named:
                 lacking.append(f"{of_it} of {named.of(column)} {what}")
             if len(there) > of_it:
-                left.append(f"{len(there) - of_it} {what}")
+                count = len(there) - of_it
+                left.append(f"{count} {what.removesuffix('s') if count == 1 else what}")
         if lacking:
             missing.append(Finding("incomplete", image_id, lacking))
         if left:

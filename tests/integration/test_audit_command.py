@@ -177,7 +177,7 @@ def test_an_index_is_rebuilt_and_damage_is_found_and_mended(stores: Stores, ids:
     assert damaged.left == sum(damage.values())
 
     assert damaged.counts["refused"].examples[0].columns == ("name has 40,000 bytes, and Solr takes 32,766",)
-    assert damaged.counts["orphan"].examples == [Finding("orphan", "nobody's", ["1 view chunks"])]
+    assert damaged.counts["orphan"].examples == [Finding("orphan", "nobody's", ["1 view chunk"])]
 
     mended = stores.command("--fix", "--grace", "0", "--originals")
     assert (
