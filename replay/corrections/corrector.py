@@ -12,7 +12,15 @@ from typing import Self
 from flumen.interceptor import Batch, ImageMessage
 from flumen.replay.errors import BadCorrection
 from flumen.stores import LabelSink, Sink
-from flumen.stores.corrections import DELETE, LABEL, RESTORE, Correction, CorrectionLog, CurrentCorrections
+from flumen.stores.corrections import (
+    DELETE,
+    LABEL,
+    RESTORE,
+    Correction,
+    CorrectionLog,
+    CurrentCorrections,
+    Standing,
+)
 
 AT_ONCE = 1000
 """So many images are corrected in one step."""
@@ -126,6 +134,15 @@ class Corrector:
             )
         for some in _in_steps(wanted):
             self._correct([self._correction(each, RESTORE, reason) for each in some])
+
+    def look(self, ids: Iterable[str]) -> Mapping[str, Standing]:
+        """Return what holds for these images at a moment after the call, by id; most images are not in it."""
+        return self._current.look(ids)
+
+    def settle(self, ids: Sequence[str]) -> None:
+        """Let the stores say of these images what the log says, once more; of others nothing is changed."""
+        for some in _in_steps(ids):
+            self._settle(some)
 
     def history(self, image_id: str) -> Sequence[Correction]:
         """Return all corrections of an image, the first one first."""

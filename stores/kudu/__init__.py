@@ -8,6 +8,7 @@ from flumen.stores.store import Store
 
 if TYPE_CHECKING:
     from flumen.stores.kudu.answers import KuduAnswers
+    from flumen.stores.kudu.chunks import KuduChunks
     from flumen.stores.kudu.corrections import KuduCorrections
     from flumen.stores.kudu.driver import Predicate
     from flumen.stores.kudu.labels import KuduLabels
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STORE",
     "KuduAnswers",
+    "KuduChunks",
     "KuduCorrections",
     "KuduLabels",
     "KuduMigration",
@@ -39,6 +41,7 @@ __getattr__ = imported_when_used(
     __name__,
     {
         "answers": ["KuduAnswers"],
+        "chunks": ["KuduChunks"],
         "corrections": ["KuduCorrections"],
         "driver": ["Predicate"],
         "labels": ["KuduLabels"],
