@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,18 @@ class Preprocess:
         """All that decides on the pixels; models that agree in it can share them."""
         size = (self.width, self.height, self.channels)
         return (*size, self.resize, self.crop, self.fill, self.resampling)
+
+
+@runtime_checkable
+class Embedding(Protocol):
+    """A classifier that can say more of an image than its class: where it lies among others, as a vector."""
+
+    @property
+    def embedding_size(self) -> int | None:
+        """The dimensions of that vector; None where this model names none, and is to be asked as any other."""
+
+    def with_embeddings(self, tensor: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return in one run `Classifier.probabilities`, and float32, n x `embedding_size`."""
 
 
 class Classifier(Protocol):
