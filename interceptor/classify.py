@@ -125,7 +125,7 @@ def _cells(embeddings: Embeddings) -> list[bytes | None]:
     """Return each row as bytes; None where a value of it is no number."""
     width = 4 * embeddings.shape[1]
     content = embeddings.astype("<f4", copy=False).tobytes()
-    finite = np.isfinite(embeddings).all(axis=1).tolist()
+    finite = np.asarray(np.isfinite(embeddings).all(axis=1)).tolist()
     return [content[row * width : (row + 1) * width] if good else None for row, good in enumerate(finite)]
 
 

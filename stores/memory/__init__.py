@@ -7,6 +7,7 @@ from flumen.stores.memory.answers import MemoryAnswers
 from flumen.stores.memory.corrections import MemoryCorrections
 from flumen.stores.memory.labels import MemoryLabels
 from flumen.stores.memory.models import MemoryModelIndex
+from flumen.stores.memory.neighbours import MemoryNeighbours
 from flumen.stores.memory.reader import MemoryReader
 from flumen.stores.memory.sink import MemorySink
 from flumen.stores.memory.store import MemoryStore
@@ -18,6 +19,7 @@ __all__ = [
     "MemoryCorrections",
     "MemoryLabels",
     "MemoryModelIndex",
+    "MemoryNeighbours",
     "MemoryReader",
     "MemorySink",
     "MemoryStore",
