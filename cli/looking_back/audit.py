@@ -37,6 +37,7 @@ def audit(
 ) -> None:
     """Compare the index in Solr with Kudu, image by image and column by column, and mend it."""
     from flumen.interceptor import Kind, load_chain, merge_columns
+    from flumen.interceptor.classify import EMBEDDING
     from flumen.replay.audit import Audit
     from flumen.stores.kudu import KuduReader
     from flumen.stores.solr import SolrSink
@@ -45,7 +46,9 @@ def audit(
     settings = load_settings()
     chain = load_chain(settings.interceptors)
     columns = [
-        column for column in merge_columns(step.columns for step in chain) if column.kind is not Kind.BINARY
+        column
+        for column in merge_columns(step.columns for step in chain)
+        if column.kind is not Kind.BINARY or column.name == EMBEDDING
     ]
     with (
         closing(KuduReader(settings.kudu_options())) as tables,

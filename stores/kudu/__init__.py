@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.answers import KuduAnswers
     from flumen.stores.kudu.corrections import KuduCorrections
     from flumen.stores.kudu.driver import Predicate
+    from flumen.stores.kudu.hashes import KuduHashes
     from flumen.stores.kudu.labels import KuduLabels
     from flumen.stores.kudu.lists import columns_of
     from flumen.stores.kudu.migration import KuduMigration
@@ -23,6 +24,7 @@ __all__ = [
     "STORE",
     "KuduAnswers",
     "KuduCorrections",
+    "KuduHashes",
     "KuduLabels",
     "KuduMigration",
     "KuduOptions",
@@ -41,6 +43,7 @@ __getattr__ = imported_when_used(
         "answers": ["KuduAnswers"],
         "corrections": ["KuduCorrections"],
         "driver": ["Predicate"],
+        "hashes": ["KuduHashes"],
         "labels": ["KuduLabels"],
         "lists": ["columns_of"],
         "migration": ["KuduMigration"],

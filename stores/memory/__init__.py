@@ -5,6 +5,7 @@ It is registered nowhere, so that no worker writes what must last to where it do
 
 from flumen.stores.memory.answers import MemoryAnswers
 from flumen.stores.memory.corrections import MemoryCorrections
+from flumen.stores.memory.hashes import MemoryHashes
 from flumen.stores.memory.labels import MemoryLabels
 from flumen.stores.memory.models import MemoryModelIndex
 from flumen.stores.memory.neighbours import MemoryNeighbours
@@ -17,6 +18,7 @@ __all__ = [
     "STORE",
     "MemoryAnswers",
     "MemoryCorrections",
+    "MemoryHashes",
     "MemoryLabels",
     "MemoryModelIndex",
     "MemoryNeighbours",

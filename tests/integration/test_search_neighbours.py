@@ -3,7 +3,6 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -21,11 +20,9 @@ from flumen.models.datasets.idx import read_idx
 from flumen.models.manifest import ModelOutput, from_json
 from flumen.models.repository import Repository
 from flumen.models.trainers.embedding import with_last_hidden
-from flumen.replay.audit import Audit, Counts
 from flumen.stores.errors import NoEmbedding, SchemaMismatch
 from flumen.stores.kudu import KuduReader, KuduSink
 from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
-from flumen.stores.solr.documents import SolrDocuments
 from flumen.stores.solr.schema import CONFIGSET, VECTORS
 from flumen.streams.settings import Settings
 
@@ -129,7 +126,7 @@ def test_neighbours_of_digits(stored: Stored, settings: Settings, flumen: Callab
     assert hits / TOP / len(asked) >= 0.9
     assert alike / TOP / len(asked) >= 0.9
     look_by_command(stored.ids[0], flumen)
-    audit_vectors(stored, settings)
+    audit_vectors(stored, settings, flumen)
 
 
 def look_by_command(image_id: str, flumen: Callable[..., Result]) -> None:
@@ -150,19 +147,14 @@ def look_by_command(image_id: str, flumen: Callable[..., Result]) -> None:
     assert "the model that classified it, mnist@1, names none" in str(refused)
 
 
-def audit_vectors(stored: Stored, settings: Settings) -> None:
-    def documents() -> SolrDocuments:
-        made = SolrDocuments(settings.solr_options(), COLUMNS)
-        made.connect()
-        return made
+def audit_vectors(stored: Stored, settings: Settings, flumen: Callable[..., Result]) -> None:
+    def audit(*arguments: str) -> Any:
+        answer = json.loads(flumen("audit", "--grace", "0", "--json", *arguments).stdout)
+        assert answer["images"] == COUNT + 1
+        [different] = [each for each in answer["kinds"] if each["kind"] == "different"]
+        return different
 
-    def audit(*, fix: bool) -> Counts:
-        with closing(KuduReader(settings.kudu_options())) as tables, closing(documents()) as index:
-            report = Audit(tables, index, COLUMNS, fix=fix, grace_s=0.0).run()
-        assert report.images == COUNT + 1
-        return report.counts["different"]
-
-    assert audit(fix=False).found == 0
+    assert audit()["found"] == 0
     other = np.pad(stored.units[3], (0, FIELD - stored.units.shape[1])).tolist()
     name = f"embedding_{FIELD}"
     damage = [
@@ -173,9 +165,9 @@ def audit_vectors(stored: Stored, settings: Settings) -> None:
     options = settings.solr_options()
     update = f"{options.url}/{options.core}/update?commit=true"
     assert loopback.post(update, json=damage, timeout=60).status_code == 200
-    mended = audit(fix=True)
-    assert (mended.found, mended.left) == (3, 0)
-    assert {tuple(each.columns) for each in mended.examples} == {(name,)}
+    mended = audit("--fix")
+    assert (mended["found"], mended["mended"]) == (3, 3)
+    assert [each["what"] for each in mended["for_example"]] == [[name]] * 3
     for row in (0, 1):
         [nearest] = stored.reader.find_neighbours(stored.ids[row], rows=1).rows
         assert nearest["similarity"] == pytest.approx(cosines(stored, row).max(), abs=1e-5)
