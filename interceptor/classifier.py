@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +42,6 @@ class Preprocess:
         return (*size, self.resize, self.crop, self.fill, self.resampling)
 
 
-@runtime_checkable
 class Embedding(Protocol):
     """A classifier that can say more of an image than its class: where it lies among others, as a vector."""
 

@@ -1,5 +1,7 @@
 """The last interceptor: from pixels to an answer, a whole batch in one call of the model."""
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,7 +75,8 @@ def answers_of(tensor: Tensor, model: Classifier) -> tuple[Checked, Embeddings |
 
     Raises as `probabilities_of`.
     """
-    size = model.embedding_size if isinstance(model, Embedding) else None
+    # Not by isinstance, which takes longer than a small batch's own steps do.
+    size: int | None = getattr(model, "embedding_size", None)
     if size is None:
         return probabilities_of(tensor, model), None
     embeddings = np.full((len(tensor), size), np.nan, np.float32)
@@ -115,9 +118,9 @@ def _answers(tensor: Tensor, model: Classifier, embeddings: Embeddings | None = 
 
 def _asked(tensor: Tensor, model: Classifier, embeddings: Embeddings | None) -> Answers:
     """Return a model's probabilities; what it says beside them goes into `embeddings`."""
-    if embeddings is None or not isinstance(model, Embedding):
+    if embeddings is None:
         return model.probabilities(tensor)
-    probabilities, embeddings[:] = model.with_embeddings(tensor)
+    probabilities, embeddings[:] = cast("Embedding", model).with_embeddings(tensor)
     return probabilities
 
 
