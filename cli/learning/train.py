@@ -62,6 +62,10 @@ def train(
     grey: Annotated[
         bool, typer.Option("--grey", help="Learn from values 0 to 1, instead of binarised above 30.")
     ] = False,
+    embedding: Annotated[
+        bool,
+        typer.Option("--embedding", help="Let the model give its last hidden layer too, for search --like."),
+    ] = False,
     kind: options_of.From = _IMAGES.kind,
     data: options_of.Data = None,
     where: options_of.Where = _IMAGES.where,
@@ -95,6 +99,7 @@ def train(
     """
     from flumen.cli.learning.training_progress import shown_rounds
     from flumen.models.names import check_name
+    from flumen.models.trainers.embedding import TrainerWithEmbedding
     from flumen.models.trainers.making import make_model
     from flumen.models.trainers.registering import register as register_made
 
@@ -131,7 +136,13 @@ def train(
         interruption.hold()
         with shown_rounds(interruption) as report:
             made = make_model(
-                name, dataset, found, parameters, seed=seed, class_weights=weights, report=report
+                name,
+                dataset,
+                TrainerWithEmbedding(found) if embedding else found,
+                parameters,
+                seed=seed,
+                class_weights=weights,
+                report=report,
             )
         version = None
         if register:

@@ -69,6 +69,7 @@ def audit(
 ) -> None:
     """Compare the index in Solr with Kudu, image by image and column by column, and mend it."""
     from flumen.interceptor import Kind, load_chain, merge_columns
+    from flumen.interceptor.classify import EMBEDDING
     from flumen.replay.audit import Audit, Beside, Pace
     from flumen.stores.kudu import KuduChunks, KuduReader
     from flumen.stores.solr import SolrSink
@@ -79,7 +80,9 @@ def audit(
     settings = load_settings()
     chain = load_chain(settings.interceptors)
     columns = [
-        column for column in merge_columns(step.columns for step in chain) if column.kind is not Kind.BINARY
+        column
+        for column in merge_columns(step.columns for step in chain)
+        if column.kind is not Kind.BINARY or column.name == EMBEDDING
     ]
     kudu = settings.kudu_options()
     pace = Pace(grace_s=_GRACE_S, orphans_s=max(_GRACE_S, _ATTEMPTS * kudu.timeout_s))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.chunks import KuduChunks
     from flumen.stores.kudu.corrections import KuduCorrections
     from flumen.stores.kudu.driver import Predicate
+    from flumen.stores.kudu.hashes import KuduHashes
     from flumen.stores.kudu.labels import KuduLabels
     from flumen.stores.kudu.lists import columns_of
     from flumen.stores.kudu.migration import KuduMigration
@@ -25,6 +26,7 @@ __all__ = [
     "KuduAnswers",
     "KuduChunks",
     "KuduCorrections",
+    "KuduHashes",
     "KuduLabels",
     "KuduMigration",
     "KuduOptions",
@@ -44,6 +46,7 @@ __getattr__ = imported_when_used(
         "chunks": ["KuduChunks"],
         "corrections": ["KuduCorrections"],
         "driver": ["Predicate"],
+        "hashes": ["KuduHashes"],
         "labels": ["KuduLabels"],
         "lists": ["columns_of"],
         "migration": ["KuduMigration"],

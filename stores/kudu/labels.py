@@ -63,9 +63,15 @@ def _rows(table: Table | None, name: str) -> Table:
     """Return the table as it is written here: its key, and the label."""
     if table is None:
         raise missing_table(name)
-    columns = tuple(column for column in table.columns if column.key or column.name == LABEL)
-    if len(columns) != len(table.keys) + 1:
+    rows = key_and_column(table, LABEL)
+    if rows is None:
         raise StoreRefused(
             f"the Kudu table {name!r} has no column {LABEL!r}: the interceptor `envelope` writes it"
         )
-    return replace(table, columns=columns, others=())
+    return rows
+
+
+def key_and_column(table: Table, name: str) -> Table | None:
+    """Return a table as it is where one column of rows is written: its key, and that; None where it has it not."""
+    columns = tuple(column for column in table.columns if column.key or column.name == name)
+    return replace(table, columns=columns, others=()) if len(columns) == len(table.keys) + 1 else None

@@ -72,6 +72,10 @@ def _texts(values: Sequence[str]) -> list[str] | None:
     return sorted(set(values)) or None
 
 
+def _numbers(vector: Sequence[float]) -> bytes:
+    return np.asarray(vector, np.float32).tobytes()
+
+
 def milliseconds(time: str) -> int:
     """Return a time, as Solr gives it, in milliseconds since the epoch."""
     return int(np.datetime64(time.removesuffix("Z"), "ms").astype(np.int64))
@@ -82,9 +86,11 @@ _WANTED: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.DOUBLE: _double,
     Kind.STRINGS: _texts,
     Kind.TIMESTAMP: lambda micros: int(micros) // 1000,
+    Kind.BINARY: _numbers,
 }
 _GIVEN: Mapping[Kind, Callable[[Any], Any]] = {
     Kind.FLOAT: _single,
     Kind.STRINGS: _texts,
     Kind.TIMESTAMP: milliseconds,
+    Kind.BINARY: _numbers,
 }
