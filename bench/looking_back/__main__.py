@@ -8,6 +8,7 @@ import argparse
 import time
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -60,9 +61,9 @@ def main() -> None:
         if small:
             with _stored(console, setting, options.rows) as settings:
                 for part in small:
-                    found += _measured(console, part, lambda p=part: _PARTS[p](setting, settings, options))
+                    found += _measured(console, part, partial(_PARTS[part], settings, options))
         if "memory" in options.parts:
-            found += _measured(console, "memory", lambda: _memory(console, setting, options))
+            found += _measured(console, "memory", partial(_memory, console, setting, options))
     show_table(
         console,
         "Looking back",
@@ -91,7 +92,7 @@ def _stored(console: Console, setting: Setting, rows: int) -> "Iterator[Settings
         yield settings
 
 
-def _reclassify(_: Setting, settings: "Settings", options: argparse.Namespace) -> list[Figure]:
+def _reclassify(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     turns = rates.reclassify_turns(settings, options.rows, options.repeats)
     return rate_figures(
         turns,
@@ -100,7 +101,7 @@ def _reclassify(_: Setting, settings: "Settings", options: argparse.Namespace) -
     )
 
 
-def _audit(_: Setting, settings: "Settings", options: argparse.Namespace) -> list[Figure]:
+def _audit(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     turns = rates.audit_turns(settings, options.rows, options.repeats)
     return rate_figures(
         turns,
@@ -109,23 +110,23 @@ def _audit(_: Setting, settings: "Settings", options: argparse.Namespace) -> lis
     )
 
 
-def _drift(_: Setting, settings: "Settings", options: argparse.Namespace) -> list[Figure]:
+def _drift(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     turns = rates.drift_turns(settings, options.rows, options.repeats)
     return rate_figures(turns, rates.DRIFT, {("of a bare scan", (rates.DRIFT_SCAN,)): 0.5})
 
 
-def _live(setting: Setting, settings: "Settings", options: argparse.Namespace) -> list[Figure]:
+def _live(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     with TemporaryDirectory(prefix="flumen-bench-") as logs:
         return live_figures(
-            live.live_found(setting, settings, options.backlog, options.repeats, options.window_s, Path(logs))
+            live.live_found(settings, options.backlog, options.repeats, options.window_s, Path(logs))
         )
 
 
-def _like(_: Setting, settings: "Settings", options: argparse.Namespace) -> list[Figure]:
+def _like(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     return like_figures(rates.alike_ms(settings, options.rows, options.questions), options.rows)
 
 
-def _spark(_: Setting, settings: "Settings", options: argparse.Namespace) -> list[Figure]:
+def _spark(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     if not engines.has_spark():
         return [Figure("reclassify --engine spark", None, "the command has no such option yet")]
     turns = engines.engine_turns(settings, options.rows, options.repeats)
@@ -140,7 +141,7 @@ def _memory(console: Console, setting: Setting, options: argparse.Namespace) -> 
     return memory_figures(found)
 
 
-_PARTS: "Mapping[str, Callable[[Setting, Settings, argparse.Namespace], list[Figure]]]" = {
+_PARTS: "Mapping[str, Callable[[Settings, argparse.Namespace], list[Figure]]]" = {
     "reclassify": _reclassify,
     "audit": _audit,
     "drift": _drift,

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 
 from bench.contenders import ROOT
 from bench.looking_back.stored import topics_of
-from bench.setting import MOST_DIGITS, Setting, publish_more
+from bench.setting import MOST_DIGITS, publish_more
 from bench.swap_fleet import run_workers
 from flumen.cli.background import environment_of
 from flumen.streams.kafka.topic_reader import TopicReader
@@ -41,9 +41,7 @@ class Found:
         return statistics.mean(self.beside) / statistics.mean(self.alone)
 
 
-def live_found(
-    setting: Setting, settings: Settings, backlog: int, windows: int, window_s: float, logs: Path
-) -> Found:
+def live_found(settings: Settings, backlog: int, windows: int, window_s: float, logs: Path) -> Found:
     """Let a worker read a backlog into the tables that the reclassification reads; windows to and fro."""
     ensure_topics(settings)
     publish_more(settings, 0, max(backlog, MOST_DIGITS))

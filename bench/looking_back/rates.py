@@ -51,7 +51,7 @@ def audit_turns(settings: Settings, rows: int, repeats: int) -> Turns:
             closing(SolrDocuments(settings.solr_options(), columns)) as documents,
         ):
             documents.connect()
-            report = Audit(tables, documents, columns, grace_s=0.0).run()
+            report = Audit(tables, documents, columns).run()
         if report.left or report.moving:
             raise SystemExit(f"audit: {report.left:,} differences where there are none: {report}")
         return report.images
