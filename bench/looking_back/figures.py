@@ -62,6 +62,14 @@ def rate_figures(
                 least=least,
             )
         )
+        cpu = turns.cpu_shares(name, *others)
+        found.append(
+            Figure(
+                "  the same by CPU of its own process",
+                statistics.median(cpu),
+                " ".join(f"{share:.2f}" for share in cpu),
+            )
+        )
     for way in turns.seconds:
         rows = [turns.rows / seconds for seconds in turns.seconds[way]]
         what = f"  {way}" if way == name else f"  {name}: {way}"
