@@ -15,6 +15,9 @@ from flumen.streams.settings import Settings
 
 EXPORT = "SQL export"
 
+_LOOK_EVERY_S = 0.05
+"""What a process takes more after the last look is not seen; what it took before, the system remembers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Peak:
@@ -54,14 +57,29 @@ def _peak(settings: Settings, arguments: Sequence[str]) -> Peak:
         process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said
         )
-        _, status, used = os.wait4(process.pid, 0)
+        most = 0
+        while process.poll() is None:
+            most = max(most, _most_so_far(process.pid))
+            time.sleep(_LOOK_EVERY_S)
         seconds = time.monotonic() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             said.seek(0)
             end = said.read()[-2000:].decode(errors="replace")
             raise SystemExit(f"flumen {' '.join(arguments)} failed:\n{end}")
-    return Peak(used.ru_maxrss * 1024, seconds)
+    return Peak(most, seconds)
+
+
+def _most_so_far(pid: int) -> int:
+    """Return the most bytes that a process has had in memory since its program began; 0 of one that has ended.
+
+    Not from `wait4`: that counts what its parent had when it was forked.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(found[0]) * 1024 if found else 0
 
 
 def _first_days() -> str:
