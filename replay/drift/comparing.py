@@ -100,9 +100,7 @@ def find_drift(counting: Counting, scope: Scope, reference: Reference) -> Drift:
         for row in judged
         if (start := counting.windows[row].start) is not None
         and column.counts[row].sum() >= LEAST_IMAGES
-        and (
-            distances_of := distances(column, column.counts[0], column.counts[row], ALPHA / comparisons)
-        )
+        and (distances_of := distances(column, column.counts[0], column.counts[row], ALPHA / comparisons))
     ]
     places = {window.start: row for row, window in enumerate(counting.windows) if window.start is not None}
     return Drift(
