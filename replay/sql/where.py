@@ -51,7 +51,9 @@ class Condition:
                 "the condition is nested too deeply; say it in fewer terms, with IN (...)"
             ) from error
         self.columns: tuple[str, ...] = tuple(name for name in asked.columns if name != _ROW)
-        self.predicates: tuple[Predicate, ...] = (*asked.predicates, *prefix_predicates(condition, schema))
+        found = (*asked.predicates, *prefix_predicates(condition, schema))
+        # `columns(*) is not null` speaks of the number of a row as well, of which Kudu knows nothing.
+        self.predicates: tuple[Predicate, ...] = tuple(each for each in found if each.column != _ROW)
 
     def kept(self, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Return of each batch the rows that meet the condition. They have its columns.

@@ -178,6 +178,12 @@ def test_how_a_text_begins_is_tested_by_kudu(
     assert expected or not any(text.startswith("id >") for text in told)
 
 
+def test_a_column_is_called_as_it_was_written(reader: KuduReader) -> None:
+    result = query(reader, "select exists(select 1 from images where id like '001%')")
+    assert ">=" not in result.columns[0]
+    assert result.rows == [(True,)]
+
+
 def test_an_outer_join_keeps_the_rows_without_a_partner(reader: KuduReader) -> None:
     result = query(
         reader,
