@@ -47,7 +47,7 @@ def _value(field: IndexField, row: Mapping[str, Any]) -> Any:
         return None if row["knownlabel"] is None else row["knownlabel"] == row["prediction"]
     if field.column.name == "location":
         place = row["latitude"], row["longitude"]
-        return None if None in place else "{},{}".format(*place)
+        return "{},{}".format(*place) if None not in place and abs(place[0]) <= 90 else None
     value = row.get(field.column.name)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return None

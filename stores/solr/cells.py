@@ -1,6 +1,5 @@
 """The values of columns in CBOR (RFC 8949): a whole column as a matrix of bytes, or one value."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -166,21 +165,20 @@ def _integer(size: int, first: int) -> Callable[[Any], bytes]:
 def _floats(type_: type[np.floating[Any]], first: int) -> Callable[[ColumnValues], FixedCells | None]:
     def encode(values: ColumnValues) -> FixedCells | None:
         array = _array(values, "iuf")
-        if array is None or not np.isfinite(array).all():
+        if array is None:
             return None
-        with np.errstate(over="ignore"):  # too large a double is an infinite float to Solr as well
-            return FixedCells(bytes((first,)), _bytes_of(array.astype(type_, copy=False)))
+        with np.errstate(over="ignore"):  # too large a double is an infinite float
+            numbers = array.astype(type_, copy=False)
+        return FixedCells(bytes((first,)), _bytes_of(numbers)) if np.isfinite(numbers).all() else None
 
     return encode
 
 
 def _float(type_: type[np.floating[Any]], first: int) -> Callable[[Any], bytes]:
     def encode(value: Any) -> bytes:
-        number = float(value)
-        if not math.isfinite(number):
-            return b""
         with np.errstate(over="ignore"):
-            return bytes((first,)) + _bytes_of(np.array([number]).astype(type_)).tobytes()
+            number = np.array([float(value)]).astype(type_)
+        return bytes((first,)) + _bytes_of(number).tobytes() if np.isfinite(number[0]) else b""
 
     return encode
 

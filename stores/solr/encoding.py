@@ -26,6 +26,7 @@ _FEW = 16
 """A column that has so many times fewer values than rows is encoded by value, not by row."""
 
 _HASHES_END = 1 << 63
+_MOST_LATITUDE, _MOST_LONGITUDE = 90, 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,9 @@ class EncodedBatch:
 def encode(batch: Batch, fields: Sequence[IndexField]) -> EncodedBatch:
     """Encode one document a row, in the batch's order. A null cell is not in it: most images say little.
 
-    A declared column that the batch lacks is null in every row; NaN and infinite numbers are null. Refused are rows
-    with an integer that does not fit, which Solr would wrap silently, with text that is not valid Unicode, and with
-    what is of another kind than its column.
+    A declared column that the batch lacks is null in every row; NaN and infinite numbers are null, and so is a point
+    that is not on Earth. Refused are rows with an integer that does not fit, which Solr would wrap silently, with text
+    that is not valid Unicode, and with what is of another kind than its column.
     """
     pieces = _Pieces(len(batch))
     for field in fields if len(batch) else ():
@@ -179,10 +180,21 @@ def correct(predictions: list[int], known_labels: list[int | None]) -> list[bool
 
 
 def _points(latitudes: list[float | None], longitudes: list[float | None]) -> list[str | None]:
+    """Return points as Solr reads them; None where it would refuse one: NaN, or outside ±90 or ±180 degrees."""
     return [
-        None if latitude is None or longitude is None else f"{latitude},{longitude}"
+        f"{float(latitude)},{float(longitude)}"  # type: ignore[arg-type]
+        if _within(latitude, _MOST_LATITUDE) and _within(longitude, _MOST_LONGITUDE)
+        else None
         for latitude, longitude in zip(latitudes, longitudes, strict=True)
     ]
+
+
+def _within(degrees: float | None, most: float) -> bool:
+    """Say whether it is a number of degrees that there is; what is no number is its own column's to refuse."""
+    try:
+        return degrees is not None and -most <= degrees <= most
+    except TypeError:
+        return False
 
 
 def _bands(hashes: list[int | None]) -> ColumnValues:

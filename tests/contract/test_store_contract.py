@@ -220,13 +220,21 @@ def test_batches_of_any_size(store: "StoreUnderTest", size: int) -> None:
     assert last["label"] == str((size - 1) % 10)
 
 
-def test_nulls_are_kept(store: "StoreUnderTest") -> None:
+def test_nulls_are_kept_and_no_float_refuses_its_row(store: "StoreUnderTest") -> None:
+    sink = connected(store)
     nullable = [column.name for column in COLUMNS if column.nullable]
     nothing: dict[str, Any] = {name: [None, None] for name in nullable}
-    assert not connected(store).write(sample_batch(["a", "b"], **nothing))
+    assert not sink.write(sample_batch(["a", "b"], **nothing))
     row = store.make_reader().get("b")
     assert row is not None
     assert {name: row.get(name) for name in nullable} == dict.fromkeys(nullable)
+    nan, infinite = float("nan"), float("inf")
+    floats = {
+        "latitude": [nan, infinite, 90.5, -1e308, 0.0, 5e-324],
+        "longitude": [0.0, 1.0, 2.0, -infinite, 180.5, -180.0],
+        "confidence": [0.5, nan, infinite, -infinite, 1e39, 1e-46],
+    }
+    assert not sink.write(sample_batch(list("cdefgh"), **floats))
 
 
 @pytest.mark.parametrize("size", [CELL_BYTES, CELL_BYTES + 1, 3 * CELL_BYTES + 7])

@@ -123,6 +123,24 @@ def test_what_an_image_does_not_say_is_not_in_its_document() -> None:
 
 
 @pytest.mark.parametrize("as_array", [True, False])
+def test_numbers_and_points_that_solr_would_refuse_are_null(as_array: bool) -> None:
+    places = [(90, -180), (90.1, 0), (0, 180.1), (np.nan, 0), (0, np.inf), (-91, 0), (1.5, -200)]
+    values: dict[str, Any] = {
+        "latitude": [float(latitude) for latitude, _ in places],
+        "longitude": [float(longitude) for _, longitude in places],
+        "confidence": [0.5, 1e39, -1e300, np.nan, np.inf, -np.inf, 3e38],
+    }
+    columns = [column for column in COLUMNS if column.name in values]
+    if as_array:
+        values = {name: np.array(column) for name, column in values.items()}
+    batch = Batch([ImageMessage(str(row), b"", 0) for row in range(len(places))], values)
+    found = documents(encode(batch, index_fields(columns)))
+    assert [document.get("location") for document in found] == ["90.0,-180.0", *[None] * 6]
+    assert [row for row, document in enumerate(found) if "confidence" in document] == [0, 6]
+    assert [row for row, document in enumerate(found) if "latitude" not in document] == [3]
+
+
+@pytest.mark.parametrize("as_array", [True, False])
 def test_an_int_that_needs_more_than_32_bits_refuses_its_row(as_array: bool) -> None:
     values = [2**31 - 1, -(2**31) - 1, 2**31]
     batch = batch_of_three(knownlabel=np.array(values) if as_array else values)
