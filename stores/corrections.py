@@ -5,7 +5,7 @@ to look for the next one alone: where that is not there, none that counts is beh
 `docs/corrections.md` says what follows from that.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
@@ -100,11 +100,21 @@ class CorrectionLog(Protocol):
         """Release the connection. A second call does nothing."""
 
 
-class CurrentCorrections:
-    """What the corrections come to, kept in memory and brought up to date by one look at the log. For any thread."""
+def nobody(_correction: Correction) -> None:
+    """Tell nobody."""
 
-    def __init__(self, log: CorrectionLog) -> None:
+
+class CurrentCorrections:
+    """What the corrections come to, kept in memory and brought up to date by one look at the log. For any thread.
+
+    Args:
+        log: where they stand.
+        heard: is told of each correction when it is read, in order.
+    """
+
+    def __init__(self, log: CorrectionLog, heard: Callable[[Correction], None] = nobody) -> None:
         self._log = log
+        self._heard = heard
         self._next = 1
         self._standings: dict[str, Standing] = {}
         # There are few that differ, and many images that they hold for.
@@ -142,6 +152,7 @@ class CurrentCorrections:
     def _follow(self) -> None:
         for correction in self._log.read_from(self._next):
             self._apply(correction)
+            self._heard(correction)
             self._next = correction.sequence + 1
 
     def _apply(self, correction: Correction) -> None:

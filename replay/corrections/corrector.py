@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Self
@@ -56,7 +56,9 @@ class Corrector:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._log = log
-        self._current = CurrentCorrections(log)
+        self._current = CurrentCorrections(log, self._hear)
+        # Those of the images that are being deleted, by image: to look for them at each step takes the whole log.
+        self._labels_given: dict[str, list[Correction]] = {}
         self._sinks = sinks
         self._labels = labels
         self._actor = actor
@@ -108,6 +110,9 @@ class Corrector:
         What was deleted before is taken out once more. Of an image that is not there, it is written down all the same.
         """
         wanted = list(dict.fromkeys(ids))
+        self._labels_given = {each: [] for each in wanted}
+        there = self._current.look(wanted)
+        self._find_labels({each for each, standing in there.items() if not standing.deleted})
         new = 0
         for some in _in_steps(wanted):
             standings = self._current.look(some)
@@ -156,6 +161,8 @@ class Corrector:
         """Bring into the stores what a command that was killed, or met a store that was down, has left undone."""
         self._log.close_gaps()  # what is behind one counts for nobody before that, and could not be done
         left = self._log.unfinished()
+        self._labels_given = {each.id: [] for each in left if each.kind == DELETE}
+        self._find_labels(self._labels_given.keys())
         for start in range(0, len(left), AT_ONCE):
             self._change_stores(left[start : start + AT_ONCE])
             told(len(left[start : start + AT_ONCE]))
@@ -173,11 +180,27 @@ class Corrector:
         """Let the stores say what the log says of these images by now, and write down that they do."""
         ids = list(dict.fromkeys(each.id for each in corrections))
         self._settle(ids)
-        deleted = {each.id for each in corrections if each.kind == DELETE}
-        if deleted:
-            # Of an image that is to go nothing stays but its id, and who had it deleted, and why.
-            self._log.erase([each for each in self._log.of_images(deleted) if each.kind == LABEL])
+        # Of an image that is to go nothing stays but its id, and who had it deleted, and why.
+        self._log.erase(self._labels_before([each for each in corrections if each.kind == DELETE]))
         self._log.mark_done(corrections, round(self._clock() * 1e6))
+
+    def _find_labels(self, ids: Set[str]) -> None:
+        """Find the labels of images that are about to be deleted; of what comes later, `_hear` is told."""
+        for each in self._log.of_images(ids) if ids else ():
+            self._hear(each)
+
+    def _hear(self, correction: Correction) -> None:
+        if correction.kind == LABEL and correction.id in self._labels_given:
+            self._labels_given[correction.id].append(correction)
+
+    def _labels_before(self, deletions: Sequence[Correction]) -> Sequence[Correction]:
+        """Return the labels that deleted images had been given; one that came after a deletion is of a new image."""
+        return [
+            label
+            for deletion in deletions
+            for label in self._labels_given.get(deletion.id, ())
+            if label.sequence < deletion.sequence
+        ]
 
     def _settle(self, ids: Sequence[str]) -> None:
         standings = self._current.look(ids)

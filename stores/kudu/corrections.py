@@ -143,11 +143,10 @@ class KuduCorrections:
         self._update(corrections, {"kind": ERASED, "knownlabel": None, "actor": None, "reason": None})
 
     def of_images(self, ids: Set[str]) -> Sequence[Correction]:
-        """Scan the table; Kudu compares the ids."""
+        """Scan the table once. Kudu compares the ids, if they are few enough to be sent."""
         named = sorted(filter(is_text, ids))
-        found: list[Correction] = []
-        for start in range(0, len(named), _AT_ONCE):
-            found += self._scan(Predicate("id", "in", tuple(named[start : start + _AT_ONCE])))
+        wanted = [Predicate("id", "in", tuple(named))] if len(named) <= _AT_ONCE else []
+        found = [each for each in self._scan(*wanted) if each.id in ids]
         return sorted(found, key=lambda each: each.sequence)
 
     def unfinished(self) -> Sequence[Correction]:
