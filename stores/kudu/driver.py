@@ -139,11 +139,14 @@ class Driver(Protocol):
         """Read the rows of a token of that table and those columns, batch by batch."""
 
     def find(self, table: str, columns: Sequence[str], keys: Sequence[str]) -> pa.RecordBatch:
-        """Read the columns of the rows under these keys, one or more; the table's key is one STRING.
+        """Read the columns of all rows whose key begins with one of these, one or more; that is a STRING.
 
         Each is looked up by itself, so that it takes as long in a large table as in a small one. Keys that are not
         there are left out, and the order is no particular one.
         """
+
+    def row_count(self, table: str) -> int | None:
+        """Return how many rows a table has, about: the masters know it of a moment ago. None where nobody tells."""
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""

@@ -219,6 +219,12 @@ class JvmDriver:
             reader = defined("ScanReader").find(self._open(table), array(list(columns)), array(list(keys)))
             return rows_of(reader, pa.schema([found.arrow.field(name) for name in columns]))
 
+    def row_count(self, table: str) -> int | None:
+        """Ask a master. See `flumen.stores.kudu.driver.Driver.row_count`."""
+        with self._translated():
+            count = int(self._open(table).getTableStatistics().getLiveRowCount())
+        return count if count >= 0 else None  # where a tablet server is of another time, it is not known
+
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
         if self._shared is not None:

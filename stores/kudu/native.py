@@ -131,6 +131,10 @@ class NativeDriver:
         rows: pa.RecordBatch = self._call("find", table, schema, list(keys))
         return rows
 
+    def row_count(self, _table: str) -> int | None:
+        """Return None: kudu-python does not tell."""
+        return None
+
     def close(self) -> None:
         """End the child. A second call does nothing."""
         self._closed = True

@@ -217,7 +217,7 @@ class _Client:
         return scan
 
     def find(self, table: str, schema: pa.Schema, keys: Sequence[str]) -> pa.RecordBatch:
-        (key,) = self._table(table).schema.primary_keys()
+        key, *_ = self._table(table).schema.primary_keys()
         found: list[pa.RecordBatch] = []
         for value in keys:
             scan = self.open_scan(table, schema, [Predicate(key, "=", (value,))])

@@ -14,10 +14,11 @@ import pytest
 from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
-from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate
+from flumen.stores.kudu import KuduOptions, KuduReader, KuduSink, Predicate, of_images
 from flumen.stores.kudu.driver import Driver, Write, open_driver
 from flumen.stores.kudu.jvm import JvmDriver
 from flumen.stores.kudu.schema import CHUNK_BYTES, Table, TableColumn
+from flumen.stores.kudu.writing import flush
 
 COLUMNS = (
     Column("id", Kind.STRING, "", nullable=False),
@@ -319,18 +320,34 @@ def test_one_id_twice_in_a_batch_is_one_image(sink: KuduSink, reader: KuduReader
     assert answers(reader, "predictions") == {}
 
 
-def test_rows_are_found_by_their_keys(driver: Driver, kudu_options: KuduOptions) -> None:
+def test_rows_are_found_and_deleted_by_how_their_keys_begin(
+    driver: Driver, kudu_options: KuduOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = Table(
         f"{kudu_options.table_prefix}keys",
-        (TableColumn("id", "string", nullable=False, key=True), TableColumn("n", "int32")),
+        (
+            TableColumn("id", "string", nullable=False, key=True),
+            TableColumn("seq", "int32", nullable=False, key=True),
+            TableColumn("n", "int32"),
+        ),
     )
     driver.create(table)
-    driver.apply([Write(table.name, rows(table, [{"id": f"{n}", "n": n or None} for n in range(1_000)]))])
+    # Of every tenth, two rows.
+    there = [
+        {"id": f"{n}", "seq": seq, "n": n or None} for n in range(1_000) for seq in range(1 + (n % 10 == 0))
+    ]
+    driver.apply([Write(table.name, rows(table, there))])
     found = driver.find(table.name, ["n", "id"], ["0", "nobody", *map(str, range(300, 400)), "\0"])
     assert found.schema.names == ["n", "id"]
-    expected = [{"id": "0", "n": None}, *({"id": str(n), "n": n} for n in range(300, 400))]
+    expected = [{"n": row["n"], "id": row["id"]} for row in there if int(row["id"]) in (0, *range(300, 400))]
     assert sorted(found.to_pylist(), key=lambda row: int(row["id"])) == expected
     assert driver.find(table.name, ["id"], ["nobody"]).num_rows == 0
+    for rows_a_lookup, gone in ((0, range(100)), (10**9, range(100, 200))):  # looked up, and scanned
+        monkeypatch.setattr(of_images, "ROWS_A_LOOKUP", rows_a_lookup)
+        flush(driver, of_images.deletion(driver, table, [*map(str, gone), "nobody", "\udcff"]))
+        assert ids(driver, table) == sorted(
+            row["id"] for row in there if int(row["id"]) not in range(gone.stop)
+        )
 
 
 def test_getting_ready_writes_nothing(driver: Driver, kudu_options: KuduOptions) -> None:
