@@ -38,3 +38,9 @@ def test_likeness_is_not_handed_on() -> None:
     chain = [0b0, 0b111, 0b111111]
     assert [group.rows for group in groups(chain, within=3)] == [(0, 1), (2,)]
     assert [group.rows for group in groups([chain[1], chain[0], chain[2]], within=3)] == [(0, 1, 2)]
+
+
+def test_of_many_identical_images_one_stands_for_all() -> None:
+    """Each group costs a comparison with every hash that differs, and not with every image."""
+    hashes: list[int | None] = [None, 5] * 50_000
+    assert [len(group.rows) for group in groups(hashes, most=4)] == [1, 50_000, 1, 1]

@@ -217,3 +217,42 @@ def test_a_photo_shrunk_while_it_is_decoded_looks_like_the_mean_of_its_pixels(
     differences = np.abs(view.astype(int) - np.asarray(whole.reduce(factor)))
     assert differences.mean() < 1
     assert differences.max() <= 16
+
+
+def hashes_of(*contents: bytes) -> list[int | None]:
+    decoded = Decode().intercept(batch(*contents), context()).oks
+    return list(Statistics().intercept(decoded, context()).oks.columns["perceptual_hash"])
+
+
+def test_one_picture_has_one_hash_whatever_its_mode() -> None:
+    """As CMYK, with 16 bits, a palette and a transparent colour, or as the first of several frames."""
+    shades = gradient(64, 48)
+    picture = Image.fromarray(np.stack([shades, shades[::-1], 255 - shades], axis=2))
+    palette = picture.quantize(200)
+    palette.info["transparency"] = 201
+    frames = [Image.new("RGB", picture.size, shade) for shade in ("red", "blue")]
+    expected, *found = hashes_of(
+        encoded(picture),
+        encoded(picture.convert("CMYK"), "TIFF"),
+        encoded(Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)),
+        encoded(palette),
+        encoded(picture.convert("RGBA")),
+        encoded(picture, save_all=True, append_images=frames),
+    )
+    assert expected is not None
+    assert [(value or 0) ^ expected for value in found] == [0] * 5
+
+
+def test_images_with_nothing_to_compare_have_no_hash() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (7, 10_000), dtype=np.uint8)
+    images = [
+        Image.new("RGB", (1, 1), "red"),
+        Image.fromarray(noise[:1]),
+        Image.fromarray(noise.T),
+        Image.new("RGB", (40, 30), "red"),
+        Image.new("CMYK", (40, 30), (9, 8, 7, 6)),
+    ]
+    contents = [encoded(image, "TIFF" if image.mode == "CMYK" else "PNG") for image in images]
+    (seen,) = hashes_of(encoded(Image.fromarray(noise[:, :8].repeat(2, axis=0))))
+    assert seen is not None
+    assert hashes_of(*contents) == [None] * len(contents)
