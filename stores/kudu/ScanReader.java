@@ -21,7 +21,11 @@ import org.apache.kudu.Type;
 public final class ScanReader {
   private static final int LOOKED_UP_AT_ONCE = 32;
 
+  /** A tablet server drops a scan that is not read on with for --scanner_ttl_ms, a minute if it is not told otherwise. */
+  private static final int KEEP_ALIVE_MS = 10000;
+
   private final KuduScanner scanner;
+  private boolean keptAlive;
   private int rows;
   private ByteBuffer packed = ByteBuffer.allocateDirect(0);
   private int[] layout;
@@ -91,9 +95,11 @@ public final class ScanReader {
       if (batch != null && batch.getNumRows() > 0) {
         rows = batch.getNumRows();
         pack(read(batch, scanner.getProjectionSchema()));
+        keptAlive = keptAlive || (scanner.hasMoreRows() && scanner.startKeepAlivePeriodically(KEEP_ALIVE_MS));
         return true;
       }
     }
+    stopKeepingAlive();
     return false;
   }
 
@@ -112,7 +118,15 @@ public final class ScanReader {
 
   public void close() throws KuduException {
     if (scanner != null) {
+      stopKeepingAlive();
       scanner.close();
+    }
+  }
+
+  private void stopKeepingAlive() {
+    if (keptAlive) {
+      keptAlive = false;
+      scanner.stopKeepAlivePeriodically();
     }
   }
 

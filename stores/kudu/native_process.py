@@ -5,8 +5,10 @@ flush, never use its sync mode. `flumen.stores.kudu.rows` checks every cell befo
 """
 
 import ast
+import contextlib
 import itertools
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +24,8 @@ from flumen.stores.kudu.schema import Table, TableColumn
 
 # Far over FLUSH_BYTES: an overflow of this buffer ends the interpreter.
 _BUFFER_BYTES = 32 * 1024 * 1024
+# A tablet server drops a scan that is not read on with for --scanner_ttl_ms, a minute if it is not told otherwise.
+_KEEP_ALIVE_S = 10.0
 _OPERATORS = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
 
 
@@ -46,12 +50,17 @@ def serve(connection: Connection, options: KuduOptions) -> None:
     _keep_microseconds(kudu)
     opened = _answer(kudu, lambda: _Client(kudu, options))
     connection.send(Answer(status=opened.status))
+    kept_alive = time.monotonic()
     while opened.status is None:
         try:
-            method, arguments = connection.recv()
+            if connection.poll(_KEEP_ALIVE_S):
+                method, arguments = connection.recv()
+                connection.send(_answer(kudu, partial(getattr(opened.value, method), *arguments)))
         except (EOFError, OSError):
             return
-        connection.send(_answer(kudu, partial(getattr(opened.value, method), *arguments)))
+        if time.monotonic() - kept_alive >= _KEEP_ALIVE_S:
+            opened.value.keep_scans_alive()
+            kept_alive = time.monotonic()
 
 
 def _keep_microseconds(kudu: Any) -> None:
@@ -236,6 +245,12 @@ class _Client:
                 columns = zip(zip(*tuples, strict=True), schema.types, strict=True)
                 return pa.RecordBatch.from_arrays([pa.array(*each) for each in columns], schema=schema)
         return None
+
+    def keep_scans_alive(self) -> None:
+        """Ask for the scans that nobody reads on with for now; what is wrong with one is said where it is read."""
+        for scanner, _ in self._scans.values():
+            with contextlib.suppress(self._kudu.KuduBadStatus):
+                scanner.keep_alive()
 
     def close_scan(self, scan: int) -> None:
         scanner, _ = self._scans.pop(scan)
