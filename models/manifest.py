@@ -114,12 +114,28 @@ class Scores:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnProfile:
+    """How often which values of a column stood in the rows of the training images; `missing` of these had none.
+
+    Of numbers, `starts` has where each bin begins, ascending; a bin ends where the next one begins, and the last one
+    never. Of texts, `values` has them. `counts`: one a bin or a value. The other of the two is None, and left out of
+    the JSON.
+    """
+
+    counts: tuple[Count, ...]
+    missing: Count = 0
+    starts: Annotated[tuple[float, ...] | None, _IF_MEASURED] = None
+    values: Annotated[tuple[str, ...] | None, _IF_MEASURED] = None
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """What the training images were like, to see later whether the images that arrive still are.
 
     `class_counts`: training images a label. `pixel_mean`, `pixel_std`: of all values, 0..255.
     `foreground`: the mean share of an image above the threshold; null for a model without one. `image_means`: training
-    images by the mean of their values, in bins between `MEAN_EDGES`; None, and left out of the JSON, where not counted.
+    images by the mean of their values, in bins between `MEAN_EDGES`; `columns`: what stood in their rows, by column,
+    where they came from a table. Both are None, and left out of the JSON, where not counted.
     """
 
     class_counts: tuple[Count, ...]
@@ -127,6 +143,7 @@ class Profile:
     pixel_std: Annotated[float, Field(ge=0, le=255)]
     foreground: Share | None
     image_means: Annotated[tuple[Count, ...] | None, _IF_MEASURED] = None
+    columns: Annotated[dict[str, ColumnProfile] | None, _IF_MEASURED] = None
 
 
 # Other types and NaN are errors, here and in everything nested; unknown keys are ignored. A key that is added has a
@@ -297,6 +314,20 @@ def _profile_errors(profile: Profile, labels: int) -> Iterator[str]:
     bins = len(MEAN_EDGES) - 1
     if profile.image_means is not None and len(profile.image_means) != bins:
         yield f"profile.image_means: {len(profile.image_means)} counts for {bins} bins"
+    for name, column in (profile.columns or {}).items():
+        yield from _column_errors(f"profile.columns.{name}", column)
+
+
+def _column_errors(where: str, column: ColumnProfile) -> Iterator[str]:
+    if (column.starts is None) == (column.values is None):
+        yield f"{where}: it has either starts or values"
+        return
+    named = column.values if column.starts is None else column.starts
+    assert named is not None
+    if not len(column.counts) == len(set(named)) == len(named):
+        yield f"{where}: {len(column.counts)} counts for {len(set(named))} different bins or values"
+    if column.starts is not None and list(column.starts) != sorted(column.starts):
+        yield f"{where}.starts: they do not ascend"
 
 
 def _preprocess_errors(preprocess: Preprocess) -> Iterator[str]:

@@ -1,7 +1,9 @@
 """The options that say which images to learn from, for every command that learns or shows them."""
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,12 +15,13 @@ from flumen.cli.models.opening import open_repository
 if TYPE_CHECKING:
     from flumen.interceptor import Preprocess
     from flumen.models.datasets.dataset import Dataset
-    from flumen.models.manifest import Manifest
+    from flumen.models.manifest import ColumnProfile, Manifest
     from flumen.replay.datasets import Surroundings
     from flumen.streams.settings import Settings
 
 ARTICLE = Path("data/mnist")
 VALIDATION = 0.1
+_THREADS = 2
 
 _KINDS = ("idx", "folder", "csv", "kudu")
 _RESIZES = ("stretch", "crop", "pad", "none")
@@ -157,6 +160,23 @@ def read_images(
     for each in found.skipped:
         errors.print(f"left out: {printable(str(each))}", markup=False, highlight=False, soft_wrap=True)
     return found
+
+
+def row_profiles(
+    options: DatasetOptions, settings: "Settings", ids: Sequence[str]
+) -> "dict[str, ColumnProfile]":
+    """Return what stands in Kudu of these images, as they are at the moment of the options or now, by column.
+
+    Raises:
+        StoreError: Kudu cannot be read.
+    """
+    from flumen.replay.drift.training import column_profiles
+    from flumen.replay.images.stored import Moment
+    from flumen.stores.kudu import KuduReader
+
+    with closing(KuduReader(settings.kudu_options())) as reader:
+        moment = Moment(reader, options.snapshot_us or time.time_ns() // 1000, _THREADS)
+        return column_profiles(moment, ids, options.where)
 
 
 def surroundings(settings: "Settings") -> "Surroundings":

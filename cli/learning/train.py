@@ -22,6 +22,7 @@ from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from flumen.models.datasets.dataset import Dataset
+    from flumen.models.trainers.making import Made
 
 _MOST_CLASSES_SHOWN = 20
 _BALANCED = "balanced"
@@ -146,6 +147,7 @@ def train(
             )
         version = None
         if register:
+            made = _with_profile_of_rows(made, dataset, chosen, settings)
             manifest = register_made(made, repository)
             version = manifest.version
             if index:
@@ -159,6 +161,17 @@ def train(
         console.print("The model was not kept (--no-register).")
     else:
         console.print(f"Registered {name}@{version} in {repository.url}", markup=False)
+
+
+def _with_profile_of_rows(
+    made: "Made", dataset: "Dataset", chosen: options_of.DatasetOptions, settings: Settings
+) -> "Made":
+    """Return a model whose manifest says what stood in the rows of the images that it has learnt from."""
+    profile, ids = made.manifest.profile, dataset.train.ids
+    if chosen.kind != "kudu" or profile is None or ids is None:
+        return made
+    columns = options_of.row_profiles(chosen, settings, ids)
+    return replace(made, manifest=replace(made.manifest, profile=replace(profile, columns=columns)))
 
 
 def _read_images(

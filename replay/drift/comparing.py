@@ -139,6 +139,7 @@ def _with_reference(counting: Counting, reference: Reference) -> Mapping[str, Co
         if name in counted:
             table = counted[name].counts.copy()
             table[0] = 0
+            table[0, 0] = 0 if name in _NULL_SAYS_NOTHING else profile.missing
             table[0, 1 : len(profile.counts) + 1] = profile.counts
             names, bounds = counted[name].names, counted[name].bounds
             counted[name] = Counted(table, names, bounds, counted[name].others)

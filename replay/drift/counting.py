@@ -111,6 +111,29 @@ class Numbers:
         names = tuple(f"{bound:.4g}" for bound in bounds)
         return Counted(np.concatenate((table[:, :1], table[:, 1:][:, order]), axis=1), names, bounds)
 
+    def bins(self, most: int) -> tuple[list[float], list[int]]:
+        """Return where bins begin, and how many values of the first window each has: of `most` bins about as many.
+
+        Of as many slots or fewer each is a bin. Between bins that do not touch, and behind the last, is an empty one.
+        """
+        keys = np.sort(np.array(self._keys, np.int64))
+        counted = self.counted(1).counts[0, 1:]
+        group = np.arange(len(keys))
+        if len(keys) > most:
+            group = (np.cumsum(counted) - counted) * most // max(int(counted.sum()), 1)
+        ends = np.minimum(_bounds_of((keys + 1) << self._shift), _LARGEST).tolist()
+        starts: list[float] = []
+        counts: list[int] = []
+        for slot, start in enumerate(_bounds_of(keys << self._shift).tolist()):
+            if slot == 0 or group[slot] != group[slot - 1]:
+                if slot and ends[slot - 1] < start:
+                    starts.append(ends[slot - 1])
+                    counts.append(0)
+                starts.append(start)
+                counts.append(0)
+            counts[-1] += int(counted[slot])
+        return [*starts, *ends[-1:]], [*counts, *(0 for _ in ends[-1:])]
+
     def _take(self, new: NDArray[np.int64]) -> None:
         first = len(self._keys) + 1
         self._slots[new] = np.arange(first, first + len(new))

@@ -22,7 +22,7 @@ BLOCK_ROWS = 32_768
 """Rows that are counted at once: what is done for each block costs as much as some thousands of rows."""
 
 TIME = "ingested_at"
-_OF_ANSWERS = ("label", "confidence")
+OF_ANSWERS = ("label", "confidence")
 _PERFORMANCE = ("prediction", "knownlabel", "confidence")
 _CATEGORIES = frozenset({"knownlabel"})
 _NOT_COMPARED = frozenset(
@@ -126,7 +126,12 @@ def _compared(schema: pa.Schema, reference: Reference) -> Mapping[str, Counts]:
             for name, profile in reference.profiles.items()
             if name in schema.names
         }
-    first = [name for name in _OF_ANSWERS if name in schema.names]
+    return counts_of(schema)
+
+
+def counts_of(schema: pa.Schema) -> dict[str, Counts]:
+    """Return what counts each column that means something of the images of a table, those of answers first."""
+    first = [name for name in OF_ANSWERS if name in schema.names]
     found: dict[str, Counts] = {}
     for name in dict.fromkeys([*first, *schema.names]):
         kind = schema.field(name).type

@@ -119,6 +119,10 @@ def test_a_model_learns_from_what_is_stored_and_is_tested_on_the_rest(
     assert manifest.training.data == shown["text"]
     assert manifest.training.data_sha256 == shown["sha256"]
     assert int(manifest.training.parameters["validation_images"]) > 0
+    assert manifest.profile is not None
+    cameras = (manifest.profile.columns or {})["source"]
+    assert sorted(cameras.values or ()) == ["camera-0", "camera-1", "camera-2"]
+    assert sum(cameras.counts) == manifest.training.images
     report = run("evaluate", "digits", *images, "--root", root)
     assert report["measures"]["accuracy"] == made["accuracy"]
     assert report["data"]["images"] == made["images"]

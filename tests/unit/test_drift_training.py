@@ -14,14 +14,16 @@ import typer
 from flumen.cli.looking_back.drift import _reference, _since_us, _time_us, _width_us
 from flumen.models.errors import ManifestInvalid
 from flumen.models.evaluation.calibration import Bin, Reliability
-from flumen.models.manifest import MEAN_EDGES, Manifest, Profile, from_json, to_json
+from flumen.models.manifest import MEAN_EDGES, ColumnProfile, Manifest, Profile, from_json, to_json
 from flumen.models.repository import Repository
 from flumen.models.trainers.making import _image_means
 from flumen.replay.drift import Drift, Reference, Scope, find_drift, of_training, scan
 from flumen.replay.drift.comparing import estimated_accuracy
 from flumen.replay.drift.page import drift_page
 from flumen.replay.drift.reference import Profile as Counts
+from flumen.replay.drift.training import column_profiles
 from flumen.replay.errors import ReferenceUnusable
+from flumen.replay.images.stored import Moment
 from flumen.replay.images.tables import MemoryTables
 
 HOUR_US = 3_600_000_000
@@ -153,3 +155,57 @@ def test_times_are_utc_unless_they_say_otherwise() -> None:
     assert _time_us("1970-01-01T01:00", "--since") == HOUR_US
     assert _time_us("1970-01-01T01:00+01:00", "--since") == 0
     assert _width_us("2d") == 48 * HOUR_US
+
+
+def rows_of(count: int, seed: int, brighter: float = 0.0, camera: str = "A") -> dict[str, Any]:
+    """What stands beside digits in the table: of numbers, texts and truths, some of them null."""
+    random = np.random.default_rng(seed)
+    return {
+        "id": [f"{seed}-{row}" for row in range(count)],
+        "luminance_mean": pa.array(random.normal(90 + brighter, 20, count), pa.float32()),
+        "width": pa.array(random.choice([320, 640], count), pa.int32()),
+        "camera_model": pa.array([None if row % 4 == 0 else f"{camera}{row % 3}" for row in range(count)]),
+        "flash_fired": pa.array(random.random(count) < 0.3),
+        "iso": pa.nulls(count, pa.int32()),
+        "source": [f"folder {row}" for row in range(count)],
+        "label": ["another model's"] * count,
+    }
+
+
+def test_the_rows_that_a_model_learnt_from_are_what_windows_are_compared_with(manifest: Manifest) -> None:
+    """Of two parts of the same rows one was learnt from; another stream has drifted in what is different there."""
+    moment = Moment(MemoryTables({"images": pa.table(rows_of(4_000, 1))}), 0, 1)
+    columns = column_profiles(moment, [f"1-{row}" for row in range(2_000)])
+    assert set(columns) == {"luminance_mean", "width", "camera_model", "flash_fired"}
+    assert (columns["camera_model"].missing, columns["camera_model"].values) == (500, ("A0", "A1", "A2"))
+    width = columns["width"]
+    assert width.starts == (320.0, 322.0, 640.0, 644.0)
+    assert [count > 0 for count in width.counts] == [True, False, True, False]
+    assert len(columns["luminance_mean"].counts) <= 2 * 50 + 1
+    assert {sum(each.counts) + each.missing for each in columns.values()} == {2_000}
+    taught = replace(manifest, profile=replace(_profile(manifest), columns=columns))
+    assert from_json(to_json(taught)) == taught
+    reference = of_training(taught, [])
+    for brighter, camera, drifted in ((0.0, "A", set()), (9.0, "B", {"luminance_mean", "camera_model"})):
+        arrived = rows_of(2_000, 2, brighter, camera) | {
+            "label": np.repeat(manifest.labels, 200).tolist(),
+            "ingested_at": pa.array(np.arange(2_000) + HOUR_US, pa.timestamp("us")),
+            "model": [manifest.name] * 2_000,
+            "model_version": pa.array([manifest.version] * 2_000, pa.int32()),
+        }
+        scope = Scope(model=manifest.name, version=manifest.version, width_us=HOUR_US)
+        counting = scan(MemoryTables({"images": pa.table(arrived)}), scope, reference)
+        found = find_drift(counting, scope, reference)
+        assert {each.column for each in found.found} == {"label", *columns}
+        assert {each.column for each in found.drifted} - {"label"} == drifted
+
+
+def test_a_manifest_refuses_columns_that_contradict_themselves(manifest: Manifest) -> None:
+    for column, says in (
+        (ColumnProfile((1,)), "either starts or values"),
+        (ColumnProfile((1, 2), values=("a",)), "2 counts for 1"),
+        (ColumnProfile((1, 2), starts=(2.0, 1.0)), "do not ascend"),
+    ):
+        wrong = replace(manifest, profile=replace(_profile(manifest), columns={"iso": column}))
+        with pytest.raises(ManifestInvalid, match=rf"profile\.columns\.iso.*{says}"):
+            from_json(to_json(wrong))
