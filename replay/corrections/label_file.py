@@ -3,6 +3,7 @@
 import csv
 import io
 import sys
+from array import array
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -25,10 +26,8 @@ def read_labels(path: Path) -> dict[str, str]:
     Raises:
         BadCorrection: it cannot be read, or is no such file. The message names the lines, up to ten of them.
     """
-    rows = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    labels: dict[str, str] = {}
-    lines: dict[str, int] = {}
-    problems: list[str] = []
+    rows = csv.reader(io.TextIOWrapper(_content(path), "utf-8-sig", newline=""), strict=True)
+    found = _Found()
     try:
         columns = [name.strip() for name in next(rows, [])]
         for name in (_ID, _LABEL):
@@ -41,18 +40,38 @@ def read_labels(path: Path) -> dict[str, str]:
         for row in rows:
             if not row:
                 continue
-            problem = _problem(row, len(columns), at_id, at_label, labels, lines)
+            problem = _problem(row, len(columns), at_id, at_label)
             if problem:
-                problems.append(f"line {rows.line_num}: {problem}")
+                _note(f"line {rows.line_num}: {problem}", found.problems)
             else:
-                labels[row[at_id]] = row[at_label].strip()
-                lines[row[at_id]] = rows.line_num
+                found.add(rows.line_num, row[at_id], row[at_label].strip())
     except csv.Error as error:
         raise BadCorrection(f"{str(path)!r} is no CSV file: line {rows.line_num}: {error}") from error
-    raise_all(path, problems)
-    if not labels:
+    raise_all(path, found.problems)
+    if not found.labels:
         raise BadCorrection(f"{str(path)!r} has no line but its first: there is nothing to correct")
-    return labels
+    return found.labels
+
+
+class _Found:
+    """Labels by id, and what is wrong with them."""
+
+    def __init__(self) -> None:
+        self.labels: dict[str, str] = {}
+        self.problems: list[str] = []
+        self._lines = array("L")  # where each label stands, in their order
+        self._same: dict[str, str] = {}  # there are few labels, and many images that have them
+
+    def add(self, line: int, image_id: str, label: str) -> None:
+        before = self.labels.get(image_id)
+        if before is None:
+            self.labels[image_id] = self._same.setdefault(label, label)
+            self._lines.append(line)
+        elif before != label:
+            both = f"{_shortened(image_id)!r} is {_shortened(label)!r} here and {_shortened(before)!r}"
+            # The line is looked for where it is shown, which takes as long as all lines before it.
+            place = list(self.labels).index(image_id) if len(self.problems) < _SHOWN else 0
+            _note(f"line {line}: {both} in line {self._lines[place]:,}", self.problems)
 
 
 def raise_all(place: object, problems: list[str]) -> None:
@@ -67,6 +86,11 @@ def raise_all(place: object, problems: list[str]) -> None:
         raise BadCorrection(f"{str(place)!r} is not used, and nothing is changed:\n{shown}{more}")
 
 
+def _note(problem: str, problems: list[str]) -> None:
+    """Add a problem; those that are not shown are counted alone, as there may be as many as lines."""
+    problems.append(problem if len(problems) < _SHOWN else "")
+
+
 def numbered(
     given: Mapping[str, str], number_of: Callable[[str, str], int], place: object
 ) -> dict[str, int | None]:
@@ -76,17 +100,18 @@ def numbered(
         BadCorrection: some are none; the message says which.
     """
     numbers: dict[str, int | None] = {}
-    problems = []
+    problems: list[str] = []
     for image_id, label in given.items():
         try:
             numbers[image_id] = number_of(image_id, label)
         except BadCorrection as error:
-            problems.append(str(error))
+            _note(str(error), problems)
     raise_all(place, problems)
     return numbers
 
 
-def _text(path: Path) -> str:
+def _content(path: Path) -> io.BytesIO:
+    """Return a file as it is read line by line: of all that was said in it, only the labels stay in memory."""
     try:
         if path == STANDARD_INPUT:
             content = sys.stdin.buffer.read(_MOST_BYTES + 1)
@@ -100,30 +125,20 @@ def _text(path: Path) -> str:
             f"{str(path)!r} has more than {_MOST_BYTES // 1024**2:,} MiB, the most that is read: give it in parts"
         )
     try:
-        return content.decode("utf-8-sig")
+        content.decode()
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise BadCorrection(f"{str(path)!r} is not UTF-8 in line {line:,}; save it as UTF-8") from error
+    return io.BytesIO(content)
 
 
-def _problem(
-    row: list[str],
-    columns: int,
-    at_id: int,
-    at_label: int,
-    labels: Mapping[str, str],
-    lines: Mapping[str, int],
-) -> str:
+def _problem(row: list[str], columns: int, at_id: int, at_label: int) -> str:
     if len(row) != columns:
         return f"{len(row)} {'cell' if len(row) == 1 else 'cells'} for {columns} columns"
-    image_id, label = row[at_id], row[at_label].strip()
-    if not image_id:
+    if not row[at_id]:
         return "no id"
-    if not label:
-        return f"no label for {_shortened(image_id)!r}; take labels away with `flumen label ID --none`"
-    if labels.get(image_id, label) != label:
-        before = _shortened(labels[image_id])
-        return f"{_shortened(image_id)!r} is {_shortened(label)!r} here and {before!r} in line {lines[image_id]:,}"
+    if not row[at_label].strip():
+        return f"no label for {_shortened(row[at_id])!r}; take labels away with `flumen label ID --none`"
     return ""
 
 

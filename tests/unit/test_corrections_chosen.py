@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pytest
 
-from flumen.replay.corrections.stored import chosen
+from flumen.replay.corrections.stored import answered, chosen, row_counts
 from flumen.stores.kudu import Predicate
 
 COUNT = 20_000
@@ -33,3 +33,9 @@ class Tables:
 def test_a_condition_takes_each_image_once_and_no_other(where: str, count: int) -> None:
     ids = chosen(Tables(), where)
     assert len(set(ids)) == len(ids) == count
+
+
+def test_of_very_many_images_those_that_are_stored_are_found_and_no_others() -> None:
+    ids = [f"{row:05}" for row in range(0, 3 * COUNT, 2)] + [f"nobody {row}" for row in range(COUNT)]
+    assert set(answered(Tables(), ids)) == set(ids[: COUNT // 2])
+    assert row_counts(Tables(), ids) == {"images": COUNT // 2}

@@ -39,6 +39,8 @@ def test_labels_are_read_by_the_names_of_the_columns(tmp_path: Path, content: by
         (b"id,label\na,7\nb\n", "line 3: 1 cell for 2 columns"),
         (b"id,label\na,7\n,8\nc,\n", "line 3: no id\nline 4: no label for 'c'"),
         (b"id,label\na,7\nb,1\na,8\n", "line 4: 'a' is '8' here and '7' in line 2"),
+        (b"id,label\n\nb,1\na,7\nb,1\n" + b"a,8\n" * 30, "line 6: 'a' is '8' here and '7' in line 4"),
+        (b"id,label\na,7\n" + b"a,8\n" * 30, "and 20 more"),
         (b"id,label\na,7\nb,\xff\n", "not UTF-8 in line 3"),
         (b'id,label\n"a,7\n', "no CSV file: line 2"),
         (b"id,label\n" + b"".join(b"x%d\n" % n for n in range(30)), "and 20 more"),
