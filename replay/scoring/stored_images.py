@@ -1,14 +1,15 @@
 """Images that Kudu holds, put to a model: the same pixels and the same answers as on the live path, bit for bit."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flumen.interceptor import Limits, Preprocess
@@ -65,7 +66,8 @@ class Scored:
     `rows`: the id and the columns that were asked for, as they stand in Kudu. `answers`, row by row: `prediction`
     (int32), `label` (string), `confidence` (float32), `probabilities` (binary: float32, little-endian, one a label).
     `pixels`: what the model saw of each, uint8, n x height x width [x 3]. `skipped`: what has no answer, and why.
-    `ended`: the number of the token whose last rows these are or were; None before that.
+    `ended`: the number of the token whose last rows these are or were; None before that. `passed`: how many images the
+    model was not asked about.
     """
 
     rows: pa.RecordBatch
@@ -73,6 +75,11 @@ class Scored:
     pixels: NDArray[np.uint8]
     skipped: Sequence[Skip] = ()
     ended: int | None = None
+    passed: int = 0
+
+
+Passed = Callable[[pa.RecordBatch], NDArray[np.bool_]]
+"""Says of each row whether a model is not to be asked about it; it sees the id and the columns that are wanted."""
 
 
 class StoredImages:
@@ -129,6 +136,11 @@ class StoredImages:
         self._columns = tuple(dict.fromkeys([*self._wanted, *beside, *read]))
 
     @property
+    def moment(self) -> Moment:
+        """The moment: the tables as they were then."""
+        return self._moment
+
+    @property
     def snapshot_us(self) -> int:
         """The moment, microseconds since the epoch."""
         return self._moment.snapshot_us
@@ -164,8 +176,12 @@ class StoredImages:
         ]
         return Plan(self.snapshot_us, tuple(named), len(drawn), answered)
 
-    def scored(self, tokens: Mapping[int, bytes], model: Classifier) -> Generator[Scored, None, None]:
+    def scored(
+        self, tokens: Mapping[int, bytes], model: Classifier, passed: Passed | None = None
+    ) -> Generator[Scored, None, None]:
         """Read the rows of these tokens of a plan, each under a number, and put them to a model.
+
+        Of those that `passed` names, nothing is decoded and nothing asked.
 
         Raises:
             BadQuery: the condition cannot be computed.
@@ -175,10 +191,14 @@ class StoredImages:
         with closing(self._scan(self._columns, tokens)) as reading:
             for given in reading:
                 if given.rows is None:
-                    yield self._nothing(given.token, model)
+                    yield self._nothing(model, ended=given.token)
                     continue
-                for rows in self._pixels.pieces(given.rows):
-                    yield self._answered(rows, model)
+                for piece in self._pixels.pieces(given.rows):
+                    rows = piece
+                    if passed is not None:
+                        rows = piece.filter(pa.array(~passed(piece)))
+                    scored = self._answered(rows, model) if rows.num_rows else self._nothing(model)
+                    yield replace(scored, passed=piece.num_rows - rows.num_rows)
 
     def close(self) -> None:
         """End the processes that decode. A second call does nothing."""
@@ -207,7 +227,7 @@ class StoredImages:
         with closing(reading):
             yield from chosen_rows(reading, self._condition)
 
-    def _nothing(self, ended: int, model: Classifier) -> Scored:
+    def _nothing(self, model: Classifier, ended: int | None = None) -> Scored:
         schema = self._moment.tables.schema("images")
         rows = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in self._wanted]))
         pixels = np.empty((0, 0, 0), np.uint8)
@@ -227,6 +247,13 @@ class StoredImages:
             good[list(flaws)] = False
             rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
         return Scored(rows, _answers(found, model), pixels, skipped)
+
+
+def without(scored: Scored, ids: Sequence[str]) -> Scored:
+    """Return what was scored, less these images."""
+    kept = pc.invert(pc.is_in(scored.rows.column("id"), pa.array(ids, pa.string())))
+    pixels = scored.pixels[kept.to_numpy(zero_copy_only=False)]
+    return replace(scored, rows=scored.rows.filter(kept), answers=scored.answers.filter(kept), pixels=pixels)
 
 
 def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.RecordBatch:

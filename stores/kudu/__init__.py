@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.migration import KuduMigration
     from flumen.stores.kudu.reader import KuduReader
     from flumen.stores.kudu.reclassifications import KuduReclassifications
+    from flumen.stores.kudu.results import KuduResults
     from flumen.stores.kudu.runs import KuduRuns
     from flumen.stores.kudu.sink import KuduSink
     from flumen.stores.kudu.token_threads import TokenRows
@@ -28,6 +29,7 @@ __all__ = [
     "KuduOptions",
     "KuduReader",
     "KuduReclassifications",
+    "KuduResults",
     "KuduRuns",
     "KuduSink",
     "Predicate",
@@ -46,6 +48,7 @@ __getattr__ = imported_when_used(
         "migration": ["KuduMigration"],
         "reader": ["KuduReader"],
         "reclassifications": ["KuduReclassifications"],
+        "results": ["KuduResults"],
         "runs": ["KuduRuns"],
         "sink": ["KuduSink"],
         "token_threads": ["TokenRows"],

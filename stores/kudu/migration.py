@@ -7,6 +7,7 @@ from flumen.interceptor.columns import Column
 from flumen.stores.kudu.corrections import corrections_table
 from flumen.stores.kudu.driver import Driver, open_driver
 from flumen.stores.kudu.options import KuduOptions
+from flumen.stores.kudu.reclassifications import reclassifications_table
 from flumen.stores.kudu.run_schema import run_chunks_table, runs_table
 from flumen.stores.kudu.schema import Table, all_tables, check, check_what_stays, missing
 from flumen.stores.migration import Addition
@@ -23,8 +24,8 @@ class KuduMigration:
     def __init__(self, options: KuduOptions, columns: Sequence[Column]) -> None:
         self._options = options
         prefix = options.table_prefix
-        others = runs_table(prefix), run_chunks_table(prefix), corrections_table(prefix)
-        self._tables = (*all_tables(prefix, columns), *others)
+        others = (runs_table, run_chunks_table, corrections_table, reclassifications_table)
+        self._tables = (*all_tables(prefix, columns), *(table(prefix) for table in others))
         self._driver: Driver | None = None
 
     def plan(self) -> Sequence[Addition]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flumen.stores.solr.migration import SolrMigration
     from flumen.stores.solr.models import SolrModelIndex
     from flumen.stores.solr.reader import SolrReader
+    from flumen.stores.solr.results import SolrResults
     from flumen.stores.solr.sink import SolrSink
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "SolrModelIndex",
     "SolrOptions",
     "SolrReader",
+    "SolrResults",
     "SolrSink",
 ]
 
@@ -34,6 +36,7 @@ __getattr__ = imported_when_used(
         "migration": ["SolrMigration"],
         "models": ["SolrModelIndex"],
         "reader": ["SolrReader"],
+        "results": ["SolrResults"],
         "sink": ["SolrSink"],
     },
 )

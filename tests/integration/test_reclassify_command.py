@@ -17,7 +17,7 @@ from flumen.cli.background import environment_of
 from flumen.models.experiments.claimant import Claimant
 from flumen.models.repository import Repository
 from flumen.replay.reclassify.memory import MemoryParts
-from flumen.replay.reclassify.parts import Counts, Parts, find_job, make_job
+from flumen.replay.reclassify.parts import Counts, Order, Parts, find_job, make_job
 from flumen.replay.scoring import Plan
 from flumen.stores.kudu import KuduReader, KuduReclassifications, KuduSink
 
@@ -110,7 +110,7 @@ def test_two_share_a_job_and_a_claim_is_taken_over(settings: Any, kind: str) -> 
     try:
         assert find_job(table, "work") is None
         assert not table.rows("work", ["parts"])
-        job = make_job(table, "work", Plan(1_790_000_000_000_000, (b"one", b"two"), 9, {}))
+        job = make_job(table, "work", Plan(1_790_000_000_000_000, (b"one", b"two"), 9, {}), Order("mnist", 2))
         assert find_job(table, "work") == job
         # Elsewhere, so that nothing is known of the process.
         elsewhere = Claimant("elsewhere", 1, "nowhere", 2)
