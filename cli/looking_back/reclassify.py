@@ -84,9 +84,11 @@ def reclassify(
         tables = opened.enter_context(closing(KuduReader(options)))
         table = opened.enter_context(closing(KuduReclassifications(options)))
         name = _job_name(classifier, choice, [*["apply"] * apply, *["all"] * ask_all])
-        job = None if again or dry_run else find_job(table, name)
-        images = opened.enter_context(
-            StoredImages(
+        last = find_job(table, name)
+        found = None if again or dry_run else last
+
+        def stored(snapshot_us: int | None) -> StoredImages:
+            return StoredImages(
                 tables,
                 choice,
                 classifier.preprocess,
@@ -94,23 +96,25 @@ def reclassify(
                 limits=settings.limits(),
                 picture_of=known_pictures(repository, classifier.preprocess),
                 threads=threads,
-                snapshot_us=None if job is None else job.snapshot_us,
+                snapshot_us=snapshot_us,
             )
-        )
-        if dry_run:
-            _print_plan(classifier, images.plan(), as_json)
-            return
+
+        if found is None:
+            with stored(None) as chosen:
+                plan = chosen.plan()
+            if dry_run:
+                _print_plan(classifier, plan, as_json)
+                return
+            _warn_of_labels(plan, classifier, repository)
+        # Another process may have been faster: then all of it is read as of that one's moment.
+        job = found or make_job(table, name, plan, order, last)
+        images = opened.enter_context(stored(job.snapshot_us))
         corrections = opened.enter_context(closing(CurrentCorrections(KuduCorrections(options))))
         corrections.connect()
-        applying = _applying(settings, repository, classifier, images.snapshot_us, opened) if apply else None
-        is_new = job is None
-        if job is None:
-            plan = images.plan()
-            _warn_of_labels(plan, classifier, repository)
-            job = make_job(table, name, plan, order)
+        applying = _applying(settings, repository, classifier, job.snapshot_us, opened) if apply else None
         parts = Parts(table, job)
         before = parts.progress()
-        if not is_new:
+        if found is not None:
             said = "is done already" if before.done == job.parts else "is not done: going on with it"
             _say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
         task = Task(

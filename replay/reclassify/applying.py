@@ -45,8 +45,8 @@ _ROUNDS = 50
 class Applied:
     """What came of answers.
 
-    `left_out`: why an answer is not its image's current one, by id. `kept_apart`: of these images, which are stored,
-    the answer is to be kept beside the current one.
+    `left_out`: why an answer is not its image's current one, by id. `kept_apart`: of these images, the answer is to be
+    kept beside the current one, which is of another model or version.
     """
 
     left_out: dict[str, str] = field(default_factory=dict)
@@ -236,7 +236,9 @@ class Applying:
                 applied.left_out[image_id] = LOST
             elif result["classified_at"] != self._moment_us or self._is_half(row, result):
                 applied.left_out[image_id] = NEWER
-                applied.kept_apart.append(image_id)
+                answerer = result["model"], result["model_version"]
+                if answerer != (self._model.name, self._model.version) or self._is_half(row, result):
+                    applied.kept_apart.append(image_id)
 
 
 def _is_as_read(read: Result, now: Result | None) -> bool:

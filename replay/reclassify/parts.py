@@ -219,9 +219,11 @@ def find_job(table: PartTable, name: str) -> Job | None:
     return max((_job(name, row) for row in found), key=lambda job: job.number, default=None)
 
 
-def make_job(table: PartTable, name: str, plan: Plan, order: Order) -> Job:
-    """Keep the parts of a job, and then the job itself; return it, or that of another who was faster."""
-    last = find_job(table, name)
+def make_job(table: PartTable, name: str, plan: Plan, order: Order, last: Job | None = None) -> Job:
+    """Keep the parts of a job, and then the job itself; return it, or that of another who was faster.
+
+    `last` is what `find_job` gave when it was decided to make another one.
+    """
     number = 0 if last is None else last.number + 1
     parts_id = f"{name}-{uuid.uuid4().hex}"
     for part, token in enumerate(plan.tokens):
@@ -244,9 +246,9 @@ def make_job(table: PartTable, name: str, plan: Plan, order: Order) -> Job:
     key: dict[str, Plain] = {"id": name, "part": _JOB, "attempt": number}
     if table.insert(key | made):
         return Job(name, number, parts_id, len(plan.tokens), plan.snapshot_us, plan.rows)
-    found = find_job(table, name)
-    assert found is not None
-    return found
+    there = table.rows(name, ["parts_id", "parts", "snapshot_us", "images"], _JOB)
+    (faster,) = (row for row in there if _attempt(row) == number)
+    return _job(name, faster)
 
 
 def _job(name: str, row: Mapping[str, Plain]) -> Job:
