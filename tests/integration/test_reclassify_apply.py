@@ -231,12 +231,12 @@ def test_beside_a_worker_that_gets_the_same_images_again(
     """Four jobs, one after another, while a worker, with mnist@2, stores the same images again and again."""
     settings = scene.settings
     ensure_topics(settings)
-    worker = start_worker(max_batch_size=20, max_batch_time_ms=5)
+    worker = start_worker(max_batch_size=50, max_batch_time_ms=5)
     sent, ended = [0], threading.Event()
 
     def go_on() -> None:
         chance = random.Random(4)
-        while not ended.is_set():
+        while not ended.wait(0.3):  # so that the worker keeps up on a busy machine
             rows = chance.sample(range(COUNT), 30)
             images = [
                 SourceImage(f"digit-{row:04}", scene.files[row], "", "", "", None, datetime.now(UTC))
