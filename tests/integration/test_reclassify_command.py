@@ -17,7 +17,7 @@ from flumen.cli.background import environment_of
 from flumen.models.experiments.claimant import Claimant
 from flumen.models.repository import Repository
 from flumen.replay.reclassify.memory import MemoryParts
-from flumen.replay.reclassify.parts import Counts, Parts, find_job, make_job
+from flumen.replay.reclassify.parts import Counts, Order, Parts, find_job, make_job
 from flumen.replay.scoring import Plan
 from flumen.stores.kudu import KuduReader, KuduReclassifications, KuduSink
 
@@ -110,8 +110,12 @@ def test_two_share_a_job_and_a_claim_is_taken_over(settings: Any, kind: str) -> 
     try:
         assert find_job(table, "work") is None
         assert not table.rows("work", ["parts"])
-        job = make_job(table, "work", Plan(1_790_000_000_000_000, (b"one", b"two"), 9, {}))
+        job = make_job(table, "work", Plan(1_790_000_000_000_000, (b"one", b"two"), 9, {}), Order("mnist", 2))
         assert find_job(table, "work") == job
+        # Who has found none, and comes later, gets that one; on purpose there is another.
+        late = Plan(1_790_000_000_000_001, (b"three",), 9, {})
+        assert make_job(table, "work", late, Order("mnist", 2)) == job
+        assert make_job(table, "work", late, Order("mnist", 2), job).number == job.number + 1
         # Elsewhere, so that nothing is known of the process.
         elsewhere = Claimant("elsewhere", 1, "nowhere", 2)
         one = Parts(table, job, 60.0, elsewhere, clock=lambda: now[0])

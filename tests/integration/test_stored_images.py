@@ -19,8 +19,8 @@ from flumen.replay.errors import BadQuery
 from flumen.replay.images.seen import known_pictures
 from flumen.replay.images.tables import MemoryTables, ScannedTables
 from flumen.replay.reclassify.memory import MemoryParts
-from flumen.replay.reclassify.parts import Parts, make_job
-from flumen.replay.reclassify.working import DELETED, LONGEST_PAUSE_S, Throttle, work
+from flumen.replay.reclassify.parts import Order, Parts, make_job
+from flumen.replay.reclassify.working import DELETED, LONGEST_PAUSE_S, Task, Throttle, work
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
 from flumen.stores.corrections import Correction, CurrentCorrections
@@ -188,14 +188,15 @@ def test_a_job_goes_on_where_the_store_was_lost(in_memory: MemoryTables, models:
     ended = Claimant("here", 1, this_place(), -1)
     for each in (whole, table):
         with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
-            job = make_job(each, "work", images.plan())
+            job = make_job(each, "work", images.plan(), Order("mnist", 2))
+            task = Task(images=images, model=models[1], answers=each)
             job = replace(job, snapshot_us=ARRIVED_US)
             assert job.parts > 1
             if each is table:
                 with pytest.raises(StoreUnavailable):
-                    work(images, models[1], each, Parts(each, job, who=ended), Throttle(None))
+                    work(task, Parts(each, job, who=ended), Throttle(None))
                 assert 0 < len(table.answers) < len(whole.answers)
-            progress = work(images, models[1], each, Parts(each, job), Throttle(None))
+            progress = work(task, Parts(each, job), Throttle(None))
             assert (progress.done, progress.counts.images) == (job.parts, COUNT)
             assert progress.counts.answered == len(each.answers)
     assert table.answers == whole.answers
@@ -223,8 +224,9 @@ def test_an_image_that_is_deleted_gets_no_answer(in_memory: MemoryTables, models
     # Who had this part before wrote an answer, and was killed before it saw that the image was deleted.
     table.answers[before] = {}
     with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
-        parts = Parts(table, make_job(table, "work", images.plan()))
-        counts = work(images, models[1], table, parts, Throttle(None), corrections=corrections).counts
+        parts = Parts(table, make_job(table, "work", images.plan(), Order("mnist", 2)))
+        task = Task(images=images, model=models[1], answers=table, corrections=corrections)
+        counts = work(task, parts, Throttle(None)).counts
     assert dict(counts.left_out)[DELETED] == 2
     assert (counts.images, counts.answered) == (COUNT, len(table.answers))
     assert not {before, meanwhile} & table.answers.keys()
