@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flumen.cli.output import AsJson, console, errors, print_json, progress_bar
+from flumen.cli.output import AsJson, console, errors, how_many, pace, print_json, progress_bar
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ def backfill(
         def tell(more: int) -> None:
             nonlocal seen
             seen += more
-            rate = seen / max(monotonic() - began, 1e-3)
-            note = f"{rate:,.0f} images/s, {max(total - seen, 0) / max(rate, 1e-9):,.0f} s left"
-            bar.update(task, advance=more, note=note)
+            bar.update(task, advance=more, note=pace(seen, monotonic() - began, total, " images/s"))
 
         of_models = _preprocess_of(Repository(root or settings.model_repository))
         filling = Backfill(tables, sinks, of_models, settings.limits(), decoder, tell)
@@ -107,7 +105,7 @@ def _print(report: "Report", as_json: bool) -> None:
         )
         return
     console.print(
-        f"{report.hashed:,} of {report.images:,} images got their perceptual hash.", highlight=False
+        f"{report.hashed:,} of {how_many(report.images, 'image')} got their perceptual hash.", highlight=False
     )
     for reason, count in left_out.items():
         named = report.examples.get(reason, [])

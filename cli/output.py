@@ -114,6 +114,13 @@ def how_many(count: int, one: str, many: str = "") -> str:
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
+def pace(done: int, seconds: float, total: int | None = None, unit: str = "/s") -> str:
+    """Return how fast something goes, and, where it is known how much there is, how long the rest of it takes."""
+    rate = max(done, 1) / max(seconds, 1e-3)
+    left = "" if total is None else f", {max(total - done, 0) / rate:,.0f} s left"
+    return f"{rate:,.0f}{unit}{left}"
+
+
 def iso_time(microseconds: int) -> str:
     """Return a time since the epoch in ISO 8601, to the millisecond; the number where no calendar has it.
 

@@ -77,17 +77,8 @@ def answers_of(tensor: Tensor, model: Classifier) -> tuple[Checked, Embeddings |
     """
     # Not by isinstance, which takes longer than a small batch's own steps do.
     size: int | None = getattr(model, "embedding_size", None)
-    if size is None:
-        return probabilities_of(tensor, model), None
-    embeddings = np.full((len(tensor), size), np.nan, np.float32)
-    if not len(tensor):
-        return no_answer(0, len(model.labels), ""), embeddings
-    parts = []
-    start = 0
-    for part in calls(tensor):
-        parts.append(_answers(part, model, embeddings[start : start + len(part)]))
-        start += len(part)
-    return joined(parts), embeddings
+    embeddings = None if size is None else np.full((len(tensor), size), np.nan, np.float32)
+    return _in_calls(tensor, model, embeddings), embeddings
 
 
 def probabilities_of(tensor: Tensor, model: Classifier) -> Checked:
@@ -96,12 +87,21 @@ def probabilities_of(tensor: Tensor, model: Classifier) -> Checked:
     Raises:
         Exception: the model fails at an image of zeros as well: it is to blame, not the images.
     """
-    if not len(tensor):
-        return no_answer(0, len(model.labels), "")
-    return joined(_answers(part, model) for part in calls(tensor))
+    return _in_calls(tensor, model, None)
 
 
-def _answers(tensor: Tensor, model: Classifier, embeddings: Embeddings | None = None) -> Checked:
+def _in_calls(tensor: Tensor, model: Classifier, embeddings: Embeddings | None) -> Checked:
+    """Ask a model about so many images at once as one call takes."""
+    parts = []
+    start = 0
+    for part in calls(tensor):
+        end = start + len(part)
+        parts.append(_answers(part, model, None if embeddings is None else embeddings[start:end]))
+        start = end
+    return joined(parts) if parts else no_answer(0, len(model.labels), "")
+
+
+def _answers(tensor: Tensor, model: Classifier, embeddings: Embeddings | None) -> Checked:
     """Ask a model; where it fails, ask about ever smaller parts until single images are to blame."""
     try:
         return checked(_asked(tensor, model, embeddings), len(tensor), len(model.labels))

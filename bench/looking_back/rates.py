@@ -15,6 +15,7 @@ from flumen.replay.drift import Reference, Scope, Span, find_drift, scan
 from flumen.stores.kudu import KuduReader, Predicate
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.documents import SolrDocuments
+from flumen.stores.solr.realtime import FORM
 from flumen.stores.solr.search import Search
 from flumen.stores.solr.server import SolrServer
 from flumen.streams.settings import Settings
@@ -25,7 +26,6 @@ DRIFT, DRIFT_SCAN = "drift", "scan of its columns"
 
 _A_PAGE = 1000
 _DAY_US = 86_400_000_000
-_FORM = "application/x-www-form-urlencoded"
 _LIKE_ROWS = 10
 _WITHIN = 7
 
@@ -123,7 +123,7 @@ def _all_documents(settings: Settings) -> int:
         while mark != following:
             mark = following
             asked = {"q": "*:*", "fl": "*", "sort": "id asc", "rows": _A_PAGE, "cursorMark": mark}
-            answer = server.answer(f"{server.index_url}/select", None, urlencode(asked).encode(), _FORM)
+            answer = server.answer(f"{server.index_url}/select", None, urlencode(asked).encode(), FORM)
             following = answer["nextCursorMark"]
             seen += len(answer["response"]["docs"])
     return seen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flumen.cli.looking_back.correcting import correcting, say
-from flumen.cli.output import AsJson, print_json, print_rows, progress_bar
+from flumen.cli.output import AsJson, how_many, pace, print_json, print_rows, progress_bar
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def audit(
         if column.kind is not Kind.BINARY or column.name == EMBEDDING
     ]
     kudu = settings.kudu_options()
-    pace = Pace(grace_s=_GRACE_S, orphans_s=max(_GRACE_S, _ATTEMPTS * kudu.timeout_s))
+    waits = Pace(grace_s=_GRACE_S, orphans_s=max(_GRACE_S, _ATTEMPTS * kudu.timeout_s))
     if rebuild or grace is not None:
-        pace = Pace(grace_s=grace or 0.0, orphans_s=grace or 0.0)
+        waits = Pace(grace_s=grace or 0.0, orphans_s=grace or 0.0)
     with (
         closing(KuduReader(kudu)) as tables,
         closing(SolrDocuments(settings.solr_options(), columns)) as documents,
@@ -107,7 +107,7 @@ def audit(
                 documents,
                 columns,
                 fix=fix or rebuild,
-                pace=pace,
+                pace=waits,
                 beside=Beside(
                     corrected=corrected, pieces=not rebuild or fix, chunks=chunks, originals=originals
                 ),
@@ -146,9 +146,7 @@ class _Shown:
         self._last = monotonic()
         task, began = self._tasks[stage]
         seen = self._seen[stage] = self._seen.get(stage, 0) + more
-        rate = max(seen, 1) / max(self._last - began, 1e-3)
-        left = "" if total is None else f", {max(total - seen, 0) / rate:,.0f} s left"
-        self._bar.update(task, advance=more, note=f"{rate:,.0f}/s{left}")
+        self._bar.update(task, advance=more, note=pace(seen, self._last - began, total))
 
 
 def _show(report: "Report", *, as_json: bool, mends: bool) -> None:
@@ -170,9 +168,8 @@ def _show(report: "Report", *, as_json: bool, mends: bool) -> None:
         if not mends:
             shown = [{name: value for name, value in row.items() if name != "mended"} for row in shown]
         print_rows(shown, as_json=False)
-    moving = f"; {_counted(report.moving)} changed meanwhile" if report.moving else ""
-    was = "was" if report.images == 1 else "were"
-    say(f"{_counted(report.images)} of Kudu {was} compared with Solr{moving}.")
+    moving = f"; {how_many(report.moving, 'image')} changed meanwhile" if report.moving else ""
+    say(f"{how_many(report.images, 'image of Kudu was', 'images of Kudu were')} compared with Solr{moving}.")
     if not found:
         say("The index says what Kudu says.")
         return
@@ -189,10 +186,6 @@ def _show(report: "Report", *, as_json: bool, mends: bool) -> None:
     for kind, advice in _WHAT_TO_DO.items():
         if kind in kinds:
             say(f"{kind}: {advice}.")
-
-
-def _counted(images: int) -> str:
-    return "1 image" if images == 1 else f"{images:,} images"
 
 
 def _in_words(examples: list[dict[str, Any]], found: int) -> str:

@@ -31,13 +31,13 @@ from flumen.replay.audit.seams import (
     Corrected,
     NothingCorrected,
 )
+from flumen.replay.audit.steps import AT_ONCE, in_steps
 from flumen.replay.errors import NoImages
 from flumen.replay.images.chosen import chosen_rows
 from flumen.replay.images.stored import Moment
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import TokenRows
 
-_AT_ONCE = 500
 _MOST_SUSPECTS = 50_000
 """So many images wait for their second look, some 10 MB of ids, and those of one token of a scan."""
 _ROUNDS, _MOST_ROUNDS = 3, 10
@@ -199,7 +199,7 @@ class Audit:
         """Look again at what differed, count what still does, and mend it."""
         suspects, self._suspects = self._suspects, {}
         self._wait_if(suspects)
-        for ids in _some(sorted(suspects)):  # neighbours lie side by side in Kudu
+        for ids in in_steps(sorted(suspects)):  # neighbours lie side by side in Kudu
             compared = self._comparing.now(ids)
             differing, on_their_way = dict(compared.findings), compared.on_their_way({})
             for image_id in compared.findings:
@@ -257,7 +257,7 @@ class Audit:
         self._wait_if(ids)
         chunks = self._beside.chunks if self._fix else None
         left: list[Finding] = []
-        for some in _some(ids):
+        for some in in_steps(ids):
             missing, orphans = look_again(self._tables, some, self._comparing.counts)
             found.moving += len(set(some) - {each.image_id for each in (*missing, *orphans)})
             for finding in missing:
@@ -293,13 +293,8 @@ class Audit:
 def _at_once(reading: Iterable[TokenRows]) -> Iterator[pa.RecordBatch]:
     for given in reading:
         if given.rows is not None:
-            for start in range(0, given.rows.num_rows, _AT_ONCE):
-                yield given.rows.slice(start, _AT_ONCE)
-
-
-def _some(ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ids[start : start + _AT_ONCE]
+            for start in range(0, given.rows.num_rows, AT_ONCE):
+                yield given.rows.slice(start, AT_ONCE)
 
 
 def _is_ours(compared: Compared, ours: Mapping[str, int]) -> bool:

@@ -13,13 +13,13 @@ import pyarrow as pa
 
 from flumen.replay.audit.findings import Finding
 from flumen.replay.audit.seams import AuditedTables
+from flumen.replay.audit.steps import in_steps
 from flumen.replay.images.stored import Moment
 from flumen.stores.kudu import Predicate
 
 TABLES: Mapping[str, str] = {"chunks": "image_chunks", "view_chunks": "view_chunks"}
 """The table of chunks that each column of `images` counts."""
 
-_AT_ONCE = 500
 _OF_CUT = ("id", "chunks", "sha256")
 _OF_WHOLE = ("id", "image", "sha256")
 
@@ -65,9 +65,7 @@ def unnamed(moment: Moment, column: str) -> Iterator[set[str]]:
         last: dict[str, int] = {}
         for image_id, seq in _pairs(pieces):
             last[image_id] = max(seq, last.get(image_id, 0))
-        ids = sorted(last)
-        for start in range(0, len(ids), _AT_ONCE):
-            some = ids[start : start + _AT_ONCE]
+        for some in in_steps(sorted(last)):
             counts = {
                 image_id: count
                 for rows in moment.rows_of("images", ["id", column], some)

@@ -5,19 +5,16 @@ looked at once more when no write can be on its way any more that had been under
 deleted, Kudu is asked for what it was, in the moment before. docs/audit.md has the whole argument.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import pyarrow as pa
 
 from flumen.replay.audit.chunks import TABLES, named_chunks
 from flumen.replay.audit.past import Chunks, last_present, put_in
 from flumen.replay.audit.seams import AuditedTables, ChunkTables
+from flumen.replay.audit.steps import in_steps
 from flumen.stores.kudu import Predicate
-
-_AT_ONCE = 500
-_Each = TypeVar("_Each")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,7 @@ class Orphans:
         came: set[str] = set()
         deleted: list[_Keys] = []
         try:
-            for some in _some(ids):
+            for some in in_steps(ids):
                 left = self._named(self._there(some), are=False)
                 deleted += left
                 self._delete(left)
@@ -78,7 +75,7 @@ class Orphans:
     def _put_back(self, deleted: Sequence[_Keys]) -> list[_Keys]:
         """Put back what rows name by now, where nobody else has written it; return it."""
         put_back = []
-        for some in _some(deleted):
+        for some in in_steps(deleted):
             wanted = self._named(some, are=True)
             there = {(keys.image_id, keys.column): set(keys.seqs) for keys in self._there(_ids(wanted))}
             for keys in wanted:
@@ -113,7 +110,7 @@ class Orphans:
     def _named(self, several: Sequence[_Keys], *, are: bool) -> list[_Keys]:
         """Return of these chunks those that rows name by now, or those that they do not."""
         found = []
-        for some in _some(several):
+        for some in in_steps(several):
             named = named_chunks(self._tables, _ids(some), self._columns)
             for keys in some:
                 row = named.get(keys.image_id)
@@ -125,8 +122,3 @@ class Orphans:
 
 def _ids(several: Sequence[_Keys]) -> list[str]:
     return sorted({keys.image_id for keys in several})
-
-
-def _some(several: Sequence[_Each]) -> Iterator[Sequence[_Each]]:
-    for start in range(0, len(several), _AT_ONCE):
-        yield several[start : start + _AT_ONCE]

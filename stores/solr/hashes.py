@@ -6,17 +6,15 @@ Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents" a
 from collections.abc import Mapping
 
 import numpy as np
-import orjson
 
-from flumen.stores.errors import StoreClosed, StoreUnavailable
+from flumen.stores.errors import StoreUnavailable
 from flumen.stores.hashes import Hashed
 from flumen.stores.solr.alike import HASH, check_hashes
 from flumen.stores.solr.bands import hash_bands
 from flumen.stores.solr.options import SolrOptions
-from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.realtime import VERSION, read_documents
 from flumen.stores.solr.schema import HASH_BANDS, UNIQUE_KEY
-from flumen.stores.solr.server import SolrServer
+from flumen.stores.solr.updates import DocumentUpdates
 
 _READ = (UNIQUE_KEY, VERSION, "sha256", HASH)
 _ROUNDS = 50
@@ -33,8 +31,7 @@ class SolrHashes:
 
     def __init__(self, options: SolrOptions) -> None:
         self._options = options
-        self._server: SolrServer | None = None
-        self._pace = CommitPace(options.commit_within_ms, options.commit_under_load_ms)
+        self._updates = DocumentUpdates(options, "hashes")
 
     def connect(self) -> None:
         """Make the client, and look whether the index has hashes.
@@ -42,14 +39,14 @@ class SolrHashes:
         Raises:
             SchemaMismatch: it has none.
         """
-        if self._server is None:
-            server = SolrServer(self._options)
-            try:
-                check_hashes(server.read_schema() or {"fields": ()}, server.index_url)
-            except BaseException:
-                server.close()
-                raise
-            self._server = server
+        if not self._updates.connect():
+            return
+        server = self._updates.server
+        try:
+            check_hashes(server.read_schema() or {"fields": ()}, server.index_url)
+        except BaseException:
+            self._updates.close()
+            raise
 
     def set_hashes(self, hashes: Mapping[str, Hashed]) -> int:
         """Change the documents that are there."""
@@ -66,15 +63,11 @@ class SolrHashes:
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._updates.close()
 
     def _change(self, hashes: Mapping[str, Hashed]) -> set[str]:
         """Change the documents that have no hash; return their ids."""
-        if self._server is None:
-            raise StoreClosed("the hashes in Solr are not connected: call connect() first")
-        found = read_documents(self._server, list(hashes), ",".join(_READ))
+        found = read_documents(self._updates.server, list(hashes), ",".join(_READ))
         wanted = {
             image_id: document
             for image_id, document in found.items()
@@ -93,10 +86,5 @@ class SolrHashes:
             }
             for (image_id, document), value, terms in zip(wanted.items(), values, bands, strict=True)
         ]
-        params: dict[str, str | int] = {
-            "commitWithin": self._pace.within_ms(len(updates)),
-            # Leave out the documents that were replaced meanwhile, and not the rest of the request.
-            "failOnVersionConflicts": "false",
-        }
-        self._server.answer(f"{self._server.index_url}/update/json", params, orjson.dumps(updates))
+        self._updates.send(updates)
         return set(wanted)

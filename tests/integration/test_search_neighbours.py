@@ -1,7 +1,6 @@
 """`flumen search --like` by the last hidden layer, on real servers: digits are near digits of their class."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -23,7 +22,7 @@ from flumen.models.trainers.embedding import with_last_hidden
 from flumen.stores.errors import NoEmbedding, SchemaMismatch
 from flumen.stores.kudu import KuduReader, KuduSink
 from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
-from flumen.stores.solr.schema import CONFIGSET, VECTORS
+from flumen.stores.solr.schema import VECTORS
 from flumen.streams.settings import Settings
 
 DATA = Path(__file__).parents[2] / "data" / "mnist"
@@ -180,18 +179,8 @@ def test_a_wrong_usage(arguments: list[str]) -> None:
     assert CliRunner().invoke(main.app, ["search", *arguments]).exit_code == 2
 
 
-def test_an_older_index_gets_vectors_by_a_migration(flumen_stack: Any, flumen_names: Any) -> None:
-    system = loopback.get(f"{flumen_stack.solr_url}/admin/info/system", timeout=60).json()
-    folder = Path(system["solr_home"]) / "configsets" / flumen_names.solr_core
-    if not folder.parent.is_dir():
-        pytest.skip("Solr's disk is not this machine's")
-    shutil.copytree(CONFIGSET, folder)
-    schema = folder / "conf" / "schema.xml"
-    lines = schema.read_text().splitlines(keepends=True)
-    schema.write_text(
-        "".join(line for line in lines if not any(word in line for word in ("embedding_", "vector_")))
-    )
-    options = SolrOptions(url=flumen_stack.solr_url, core=flumen_names.solr_core, config_set=folder.name)
+def test_an_older_index_gets_vectors_by_a_migration(older_index: Callable[..., SolrOptions]) -> None:
+    options = older_index("embedding_", "vector_")
     declared = [column for column in COLUMNS if column.name in ("id", "model", "model_version", "embedding")]
     columns = {"id": ["old"], "model": ["mnist"], "model_version": [1]}
     write(SolrSink(options, declared[:-1]), columns)
@@ -213,7 +202,6 @@ def test_an_older_index_gets_vectors_by_a_migration(flumen_stack: Any, flumen_na
     [found] = reader.find_neighbours("new").rows
     assert (found["id"], found["similarity"]) == ("near", pytest.approx(0.6, abs=1e-6))
     reader.close()
-    shutil.rmtree(folder)
 
 
 def write(sink: SolrSink, columns: dict[str, Any]) -> None:

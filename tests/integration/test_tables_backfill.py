@@ -1,6 +1,5 @@
 """`flumen tables backfill`, on real servers: images stored without a perceptual hash get the one they lack."""
 
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
@@ -9,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from encoded_images import encoded
 from PIL import Image
 from skimage import data
 from typer.testing import CliRunner
@@ -28,12 +28,6 @@ from flumen.streams.settings import Settings
 SHIPPED = Path(__file__).parents[2] / "models" / "shipped"
 HASH = "perceptual_hash"
 COLUMNS = merge_columns(step.columns for step in load_chain())
-
-
-def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, image_format, **options)
-    return out.getvalue()
 
 
 def pictures() -> dict[str, bytes]:
