@@ -5,8 +5,17 @@ from typing import Any, TypeAlias
 DELIVERY = ("ingested_at", "kafka_partition", "kafka_offset")
 """Columns by which two deliveries of an image differ: a worker takes the time anew for each batch of messages."""
 
-ANSWER = ("prediction", "label", "confidence", "model", "model_version", "control_revision", "classified_at")
-"""Columns of a model's answer that every store has."""
+ANSWER = (
+    "prediction",
+    "label",
+    "confidence",
+    "model",
+    "model_version",
+    "control_revision",
+    "classified_at",
+    "embedding",
+)
+"""Columns of a model's answer that every store has; Solr has the embedding as a vector."""
 
 VIEW = ("probabilities", "image_as_pgm", "view_chunks")
 """Columns of an answer that Kudu alone keeps: what the model saw, and what it said of each class."""

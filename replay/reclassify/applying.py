@@ -123,7 +123,8 @@ class Applying:
                 )
             self._change(rows, answers, pixels, ready)
         # Beside these, what an earlier attempt has changed, and may not have looked at again before it was killed.
-        changed = [image_id for row, image_id in enumerate(read) if row in set(ready)]
+        ids = list(read)
+        changed = [ids[row] for row in ready]
         changed += [
             each for each, result in now.items() if result and result["classified_at"] == self._moment_us
         ]
@@ -169,6 +170,7 @@ class Applying:
                     "control_revision": pa.array(np.zeros(count, np.int64)),
                     "classified_at": pa.array(np.full(count, self._moment_us, np.int64)),
                     "probabilities": answers.column("probabilities"),
+                    "embedding": answers.column("embedding"),
                     "image_as_pgm": pa.array(views, pa.binary()),
                     "view_chunks": pa.array(np.full(count, chunks, np.int32)),
                 }

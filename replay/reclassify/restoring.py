@@ -61,7 +61,7 @@ class Restorer:
             self._put(found | {"classified_at": mark}, (*ANSWER, *VIEW))
             is_whole = self._redrawn(found)
             row = self._table.read([image_id]).get(image_id)
-            if row is not None and delivery_of(row) == delivery_of(found):
+            if row and row["classified_at"] == mark and delivery_of(row) == delivery_of(found):
                 self._put(found, ("classified_at",))
                 delivery, mark = delivery_of(found), found["classified_at"]
         raise StoreUnavailable(
@@ -69,10 +69,11 @@ class Restorer:
         )
 
     def _before(self, image_id: str, row: Result, mark: int) -> Result | None:
-        """Return the row as it was between its newest delivery and the change that has left `mark` on it.
+        """Return the row as its newest delivery stored it; None where the past shows it with `mark` alone.
 
-        The past has three times, one after another: before that delivery, between the two, and behind the change.
+        That delivery stands there from one moment on, and its own answer first. Later ones may be another job's.
         """
+        first: Result | None = None
         low = self._since_us
         high = self._end(image_id, row)
         while high - low > 1:
@@ -80,11 +81,9 @@ class Restorer:
             then = self._table.at(image_id, middle)
             if then is None or delivery_of(then) != delivery_of(row):
                 low = middle
-            elif then["classified_at"] == mark:
-                high = middle
             else:
-                return then
-        return None
+                high, first = middle, then
+        return None if first is None or first["classified_at"] == mark else first
 
     def _end(self, image_id: str, row: Result) -> int:
         """Return a moment, by the servers' clocks, at which the newest delivery is there: ours may be behind."""
@@ -98,7 +97,8 @@ class Restorer:
             waited += _PAUSE_S
 
     def _put(self, result: Result, names: tuple[str, ...]) -> None:
-        types = {"classified_at": pa.int64(), "image_as_pgm": pa.binary(), "probabilities": pa.binary()}
+        cells = dict.fromkeys(("embedding", "image_as_pgm", "probabilities"), pa.binary())
+        types = {"classified_at": pa.int64(), **cells}
         columns = {name: pa.array([result[name]], types.get(name)) for name in ("id", *names)}
         self._table.update(pa.RecordBatch.from_pydict(columns))
 

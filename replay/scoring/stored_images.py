@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.classifier import Classifier
-from flumen.interceptor.classify import most_probable, probabilities_of
+from flumen.interceptor.classify import Embeddings, answers_of, embedding_cells, most_probable
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.pictures import Pictures
 from flumen.models.datasets.source import Skip
@@ -67,7 +67,8 @@ class Scored:
     """Some images with what the model answers.
 
     `rows`: the id and the columns that were asked for, as they stand in Kudu. `answers`, row by row: `prediction`
-    (int32), `label` (string), `confidence` (float32), `probabilities` (binary: float32, little-endian, one a label).
+    (int32), `label` (string), `confidence` (float32), `probabilities` (binary: float32, little-endian, one a label) and
+    `embedding` (binary, likewise; null where the model names none).
     `pixels`: what the model saw of each, uint8, n x height x width [x 3]. `skipped`: what has no answer, and why.
     `ended`: the number of the token whose last rows these are or were; None before that. `passed`: how many images the
     model was not asked about.
@@ -230,14 +231,15 @@ class StoredImages:
         rows = rows.select(self._wanted)
         if not kept.all():
             rows = rows.filter(pa.array(kept))
-        found, flaws = probabilities_of(to_tensor(pixels, model.preprocess), model)
+        (found, flaws), embeddings = answers_of(to_tensor(pixels, model.preprocess), model)
         if flaws:
             ids = rows.column("id").to_pylist()
             skipped = [*skipped, *(Skip(NO_ANSWER, ids[row], flaw) for row, flaw in flaws.items())]
             good = np.ones(len(found), np.bool_)
             good[list(flaws)] = False
             rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
-        return Scored(rows, _answers(found, model), pixels, skipped)
+            embeddings = None if embeddings is None else embeddings[good]
+        return Scored(rows, _answers(found, embeddings, model), pixels, skipped)
 
     def seen(self, ids: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
         """Return the pixels of these images by id, as a model sees them; what has none is left out.
@@ -285,7 +287,7 @@ class StoredImages:
         rows = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in self._wanted]))
         pixels = np.empty((0, 0, 0), np.uint8)
         none = np.empty((0, len(model.labels)), np.float32)
-        return Scored(rows, _answers(none, model), pixels, ended=ended)
+        return Scored(rows, _answers(none, None, model), pixels, ended=ended)
 
 
 def without(scored: Scored, ids: Sequence[str]) -> Scored:
@@ -295,7 +297,9 @@ def without(scored: Scored, ids: Sequence[str]) -> Scored:
     return replace(scored, rows=scored.rows.filter(kept), answers=scored.answers.filter(kept), pixels=pixels)
 
 
-def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.RecordBatch:
+def _answers(
+    probabilities: NDArray[np.float32], embeddings: Embeddings | None, model: Classifier
+) -> pa.RecordBatch:
     prediction, confidence = most_probable(probabilities)
     cells = np.ascontiguousarray(probabilities, "<f4")
     width = cells.itemsize * cells.shape[1]
@@ -306,8 +310,11 @@ def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.Record
             pa.array(list(model.labels), pa.string()).take(pa.array(prediction)),
             pa.array(confidence, pa.float32()),
             fixed.cast(pa.binary()),
+            pa.nulls(len(cells), pa.binary())
+            if embeddings is None
+            else pa.array(embedding_cells(embeddings), pa.binary()),
         ],
-        names=["prediction", "label", "confidence", "probabilities"],
+        names=["prediction", "label", "confidence", "probabilities", "embedding"],
     )
 
 

@@ -1,27 +1,24 @@
 """Changing the answers that stand for images in Solr.
 
-Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents", "Optimistic Concurrency" and
-"RealTime Get".
+Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents" and "RealTime Get".
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 
 from flumen.interceptor.batch import Batch, ImageMessage, plain
 from flumen.interceptor.columns import Column, Kind
-from flumen.stores.errors import StoreClosed
 from flumen.stores.results import ANSWER, DELIVERY, Result
 from flumen.stores.solr.comparison import differing
+from flumen.stores.solr.creation import check_index
 from flumen.stores.solr.encoding import correct, field_values
 from flumen.stores.solr.options import SolrOptions
-from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.realtime import VERSION, read_documents
 from flumen.stores.solr.schema import CORRECT, UNIQUE_KEY, IndexField, index_fields, index_name
-from flumen.stores.solr.server import SolrServer
 from flumen.stores.solr.times import iso_time
+from flumen.stores.solr.updates import DocumentUpdates
 
 _LABEL = index_name("knownlabel")
 _DISAGREEMENT = "disagreement"
@@ -40,23 +37,32 @@ class SolrResults:
     """
 
     def __init__(self, options: SolrOptions, columns: Sequence[Column]) -> None:
-        self._options = options
+        self._updates = DocumentUpdates(options, "answers")
+        self._written_by_workers = index_fields(columns)
         told = [column for column in columns if column.name in (*DELIVERY, *ANSWER)]
-        self._fields: tuple[IndexField, ...] = index_fields(told)
+        self._fields = index_fields(told)
+        self._columns = [column.name for column in told]
         self._of_delivery = frozenset(field.name for field in self._fields if field.column.name in DELIVERY)
         names = (UNIQUE_KEY, VERSION, _LABEL, CORRECT.name, _DISAGREEMENT)
         self._read = ",".join(dict.fromkeys([*names, *(field.name for field in self._fields)]))
-        self._open: SolrServer | None = None
-        self._pace = CommitPace(options.commit_within_ms, options.commit_under_load_ms)
 
     def connect(self) -> None:
-        """Make the client."""
-        if self._open is None:
-            self._open = SolrServer(self._options)
+        """Make the client, and look whether the index has the fields that workers write.
+
+        Raises:
+            SchemaMismatch: it has not.
+        """
+        if not self._updates.connect():
+            return
+        try:
+            check_index(self._updates.server, self._written_by_workers)
+        except BaseException:
+            self._updates.close()
+            raise
 
     def read(self, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
         """Return the documents of these images, by id, as they are by now, committed or not."""
-        return read_documents(self._server, ids, self._read) if ids else {}
+        return read_documents(self._updates.server, ids, self._read) if ids else {}
 
     def differing(
         self, documents: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result]
@@ -88,30 +94,12 @@ class SolrResults:
                 changes = {name: {"set": value} for name, value in wanted.items()}
                 updates.append({UNIQUE_KEY: image_id, VERSION: document[VERSION], **changes})
                 sent.append(image_id)
-        if updates:
-            params: dict[str, str | int] = {
-                "commitWithin": self._pace.within_ms(len(updates)),
-                # Leave out the documents that were replaced meanwhile, and not the rest of the request.
-                "failOnVersionConflicts": "false",
-            }
-            self._server.answer(f"{self._server.index_url}/update/json", params, orjson.dumps(updates))
+        self._updates.send(updates)
         return sent, others
-
-    def commit(self) -> None:
-        """Let queries find what was written so far."""
-        self._server.answer(f"{self._server.index_url}/update/json", body=b'{"commit": {}}')
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""
-        if self._open is not None:
-            self._open.close()
-            self._open = None
-
-    @property
-    def _server(self) -> SolrServer:
-        if self._open is None:
-            raise StoreClosed("the answers in Solr are not connected: call connect() first")
-        return self._open
+        self._updates.close()
 
     def _compared(
         self, documents: Mapping[str, Mapping[str, Any]], results: Mapping[str, Result]
@@ -120,7 +108,7 @@ class SolrResults:
         ids = list(results)
         batch = Batch(
             [ImageMessage(image_id, b"", 0) for image_id in ids],
-            {field.column.name: [results[each][field.column.name] for each in ids] for field in self._fields},
+            {name: [results[each][name] for each in ids] for name in self._columns},
         )
         found = differing(batch, [documents[each] for each in ids], self._fields)
         values = {field.name: _values(batch, field) for field in self._fields}
@@ -147,5 +135,7 @@ def _values(batch: Batch, field: IndexField) -> list[Any]:
             return [None if value is None else iso_time(value) for value in cells]
         case Kind.FLOAT:
             return [None if value is None else float(np.float32(value)) for value in cells]
+        case Kind.BINARY:
+            return [None if value is None else np.asarray(value, np.float32).tolist() for value in cells]
         case _:
             return cells
