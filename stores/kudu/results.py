@@ -101,7 +101,7 @@ def _images(driver: Driver, name: str) -> Table:
     if lacking:
         raise StoreRefused(
             f"the Kudu table {name!r} has no columns {', '.join(lacking)}, which tell one delivery and its answer from "
-            "another: the interceptors `envelope`, `decode` and `classify` write them. `flumen tables migrate` adds those "
-            "that are newer than the table"
+            "another: the interceptors `envelope`, `decode` and `classify` write them. `flumen tables migrate` adds "
+            "those that are newer than the table"
         )
     return found

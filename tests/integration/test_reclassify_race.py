@@ -1,31 +1,39 @@
 """Answers that become the current ones beside deliveries of the same images, in each order that there is."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import time_ns
 from typing import Any, Protocol
+from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from live_images import ARRIVED_US, COLUMNS, digits, live
+from live_images import ARRIVED_US, COLUMNS, digits, giving_embeddings, live
 
 from flumen.interceptor import Batch
 from flumen.interceptor.batch import plain
-from flumen.models.repository import Repository
+from flumen.models.repository import MODEL_FILE, Repository
+from flumen.models.runtime import OnnxClassifier
 from flumen.replay.reclassify.applying import COLUMNS as NEEDED
 from flumen.replay.reclassify.applying import GONE, NEWER, Applied, Applying
 from flumen.replay.reclassify.memory import MemoryIndex, MemoryResults
 from flumen.replay.reclassify.restoring import Restorer
 from flumen.replay.reclassify.results import ResultTable
 from flumen.replay.scoring import Scored
+from flumen.stack.leftovers import remove_leftovers
 from flumen.stores import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader, KuduResults, KuduSink
+from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.writing import answer_columns
 from flumen.stores.results import ANSWER, DELIVERY, VIEW, Result
 
 COUNT = 12
+Answered = Callable[[str, int, int], Batch]
+"""What the live path makes of the images, under a prefix of their ids, with a version of the model, at a time."""
+
 FIRST, SECOND, THIRD = ARRIVED_US, ARRIVED_US + 10**6, ARRIVED_US + 2 * 10**6
 """When images are delivered: what a worker's clock says."""
 
@@ -42,9 +50,9 @@ class World(Protocol):
 
     def delete(self, batch: Batch) -> None: ...
 
-    def rows(self) -> dict[str, Result]: ...
+    def rows(self, prefix: str) -> dict[str, Result]: ...
 
-    def kept(self) -> set[tuple[str, int]]: ...
+    def kept(self, prefix: str) -> set[tuple[str, int]]: ...
 
 
 class InMemory:
@@ -68,11 +76,11 @@ class InMemory:
         for image in batch.images:
             self.table.delete(image.id)
 
-    def rows(self) -> dict[str, Result]:
-        return self.table.rows
+    def rows(self, prefix: str) -> dict[str, Result]:
+        return {each: row for each, row in self.table.rows.items() if each.startswith(prefix)}
 
-    def kept(self) -> set[tuple[str, int]]:
-        return {(image_id, version) for image_id, _, version in self.table.answers}
+    def kept(self, prefix: str) -> set[tuple[str, int]]:
+        return {(each, version) for each, _, version in self.table.answers if each.startswith(prefix)}
 
 
 class InKudu:
@@ -91,46 +99,53 @@ class InKudu:
     def delete(self, batch: Batch) -> None:
         self._sink.remove(batch)
 
-    def rows(self) -> dict[str, Result]:
-        ids = [row["id"] for rows in self._reader.scan("images", ["id"]) for row in rows.to_pylist()]
-        found = {each: self._reader.get(each) or {} for each in ids}
-        return {
-            each: {name: row[name] for name in ("id", *DELIVERY, *ANSWER, *VIEW)}
-            for each, row in found.items()
-        }
+    def rows(self, prefix: str) -> dict[str, Result]:
+        scan = self._reader.scan("images", ["id", *DELIVERY, *ANSWER, *VIEW])
+        found = [row for rows in scan for row in plain_rows(rows)]
+        return {row["id"]: row for row in found if row["id"].startswith(prefix)}
 
-    def kept(self) -> set[tuple[str, int]]:
+    def kept(self, prefix: str) -> set[tuple[str, int]]:
         scan = self._reader.scan("predictions", ["id", "model_version"])
-        return {(row["id"], row["model_version"]) for rows in scan for row in rows.to_pylist()}
+        found = [(row["id"], row["model_version"]) for rows in scan for row in rows.to_pylist()]
+        return {each for each in found if each[0].startswith(prefix)}
 
     def close(self) -> None:
         for each in (self._sink, self._reader, self.table):
             each.close()
 
 
-@pytest.fixture(params=["memory", "kudu"])
+@pytest.fixture(scope="module", params=["memory", "kudu"])
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    """Tables for all tests here: each has ids of its own."""
     if request.param == "memory":
         yield InMemory()
         return
-    stack, names = request.getfixturevalue("flumen_stack"), request.getfixturevalue("flumen_names")
-    options = KuduOptions(masters=stack.kudu_masters, table_prefix=names.kudu_prefix, partitions=2)
+    stack, suffix = request.getfixturevalue("flumen_stack"), uuid4().hex[:12]
+    options = KuduOptions(masters=stack.kudu_masters, table_prefix=f"t_{suffix}_", partitions=2)
     with closing(InKudu(options)) as opened:
         yield opened
+    remove_leftovers(stack, suffix)
 
 
 @pytest.fixture(scope="module")
-def answered(models_root: Path, mnist: Path) -> Callable[[int, int], Batch]:
-    """What the live path makes of the images with a version of the model, at a time."""
+def answered(models_root: Path, mnist: Path) -> Answered:
+    """By mnist@1, which gives its embedding as well here, and mnist@2, which does not."""
     repository, files = Repository(models_root), digits(mnist, COUNT)
-    models = {version: repository.load("mnist", version) for version in (1, 2)}
-    return lambda version, at_us: live(files, models[version], at_us=at_us)
+    content = (models_root / "mnist" / "1" / MODEL_FILE).read_bytes()
+    models = {
+        1: OnnxClassifier(*giving_embeddings(content, repository.manifest("mnist", 1))),
+        2: repository.load("mnist", 2),
+    }
+    return functools.cache(
+        lambda prefix, version, at_us: live(files, models[version], prefix=prefix, at_us=at_us)
+    )
 
 
 def results(batch: Batch) -> list[Result]:
     """A batch as rows of a table, in the columns that are looked at here."""
     columns = {name: plain(values) for name, values in answer_columns(batch).items()}
-    columns["view_chunks"] = [0] * len(batch)
+    columns |= {"view_chunks": [0] * len(batch)}
+    columns.setdefault("embedding", [None] * len(batch))
     names = ("id", *DELIVERY, *ANSWER, *VIEW)
     return [{name: columns[name][row] for name in names} for row in range(len(batch))]
 
@@ -139,10 +154,9 @@ def scored(read: Batch, answers: Batch) -> Scored:
     """What `StoredImages` gives for rows that were read so, and for which a model answers so."""
     table = pa.Table.from_pylist(results(read)).select(list(dict.fromkeys(NEEDED)))
     (rows,) = table.combine_chunks().to_batches()
-    said = pa.Table.from_pylist(results(answers)).select(
-        ["prediction", "label", "confidence", "probabilities"]
-    )
-    (new,) = said.combine_chunks().to_batches()
+    names = ("prediction", "label", "confidence", "probabilities", "embedding")
+    said = {name: [row[name] for row in results(answers)] for name in names}
+    new = pa.RecordBatch.from_pydict(said | {"embedding": pa.array(said["embedding"], pa.binary())})
     views = [
         np.frombuffer(view, np.uint8)[-28 * 28 :].reshape(28, 28) for view in answers.columns["image_as_pgm"]
     ]
@@ -176,15 +190,19 @@ def killed() -> None:
 class Race:
     """One job that applies mnist@2 to images that mnist@1 has answered."""
 
-    def __init__(self, world: World, answered: Callable[[int, int], Batch]) -> None:
-        self.world, self._answered = world, answered
-        world.deliver(answered(1, FIRST))
+    def __init__(self, world: World, answered: Answered) -> None:
+        self.world, self.prefix = world, uuid4().hex[:8]
+        self._answered = functools.partial(answered, self.prefix)
+        world.deliver(self._answered(1, FIRST))
         self.moment_us = world.now_us
-        self.read = scored(answered(1, FIRST), answered(2, SECOND))
+        self.read = scored(self._answered(1, FIRST), self._answered(2, SECOND))
         self.model = type("Model", (), {"name": "mnist", "version": 2, "preprocess": None})
-        self.rows = {row["id"]: row for row in results(answered(1, FIRST))}
+        self.rows = {row["id"]: row for row in results(self._answered(1, FIRST))}
         self.index = MemoryIndex()
         self.index.store(self.rows.values())
+
+    def id(self, row: int) -> str:
+        return f"{self.prefix}-{row:04}"
 
     def deliver(self, rows: Sequence[int], at_us: int, version: int = 1, shows: bool = True) -> Step:
         """A worker gets images once more, and answers as it does."""
@@ -224,7 +242,7 @@ class Race:
         ours = {"control_revision": 0, "classified_at": self.moment_us}
         new = {row["id"]: row for row in results(self._answered(2, SECOND))}
         delivered = {row["id"]: row for row in results(self._answered(1, FIRST))}
-        names = [f"digit-{row:04}" for row in applied]
+        names = [self.id(row) for row in applied]
         answer = {
             name: {each: new[name][each] for each in (*ANSWER, *VIEW)}
             | {each: delivered[name][each] for each in ("id", *DELIVERY)}
@@ -235,7 +253,7 @@ class Race:
 
 
 @pytest.fixture
-def race(world: World, answered: Callable[[int, int], Batch]) -> Race:
+def race(world: World, answered: Answered) -> Race:
     return Race(world, answered)
 
 
@@ -247,7 +265,7 @@ def preprocess(models_root: Path) -> Any:
 def check(race: Race, applied: Sequence[int]) -> None:
     """Every image has the newest answer of all, wholly, in the table and in the index."""
     wanted = race.expected(applied)
-    found = race.world.rows()
+    found = race.world.rows(race.prefix)
     assert found == wanted
     shown = {name: {each: row[each] for each in ("id", *DELIVERY, *ANSWER)} for name, row in wanted.items()}
     documents = {
@@ -275,11 +293,11 @@ def test_every_order_of_a_delivery_and_a_change(race: Race, preprocess: Any) -> 
 
     found = race.apply(preprocess, [between_look_and_change], [behind_the_change])
     check(race, applied=[10, 11])
-    reasons = {name: [f"digit-{row:04}" for row in rows] for name, rows in _REASONS.items()}
+    reasons = {name: [race.id(row) for row in rows] for name, rows in _REASONS.items()}
     assert found.left_out == {each: reason for reason, ids in reasons.items() for each in ids}
-    assert sorted(found.kept_apart) == sorted(set(reasons[NEWER]) - {"digit-0001"})
+    assert sorted(found.kept_apart) == sorted(set(reasons[NEWER]) - {race.id(1)})
     # What was superseded is kept, by whoever came first.
-    assert {("digit-0010", 1), ("digit-0011", 1)} <= race.world.kept()
+    assert {(race.id(10), 1), (race.id(11), 1)} <= race.world.kept(race.prefix)
 
 
 _REASONS = {NEWER: [0, 1, 3, 4, 5, 7, 8], GONE: [2, 6, 9]}
@@ -301,25 +319,25 @@ def test_who_is_killed_before_he_has_looked_has_left_it_to_the_next(
     with pytest.raises(Killed):
         race.apply(preprocess, before=[race.deliver([0, 1], SECOND)], behind=behind)
     race.deliver([1], THIRD)()
-    assert race.apply(preprocess).left_out == {"digit-0000": NEWER, "digit-0001": NEWER}
+    assert race.apply(preprocess).left_out == {race.id(0): NEWER, race.id(1): NEWER}
     check(race, applied=range(2, COUNT))
-    kept = race.world.kept()
-    assert race.apply(preprocess).left_out.keys() == {"digit-0000", "digit-0001"}
+    kept = race.world.kept(race.prefix)
+    assert race.apply(preprocess).left_out.keys() == {race.id(0), race.id(1)}
     check(race, applied=range(2, COUNT))
-    assert race.world.kept() == kept
+    assert race.world.kept(race.prefix) == kept
 
 
 def test_what_another_job_has_answered_meanwhile_stays(race: Race, preprocess: Any) -> None:
-    other = race.rows["digit-0004"] | {
+    other = race.rows[race.id(4)] | {
         "model_version": 9,
         "label": "other",
         "classified_at": race.moment_us - 7,
     }
     changed = {name: [other[name]] for name in ("id", "model_version", "label", "classified_at")}
     race.world.table.update(pa.RecordBatch.from_pydict(changed))
-    race.rows["digit-0004"] = other
+    race.rows[race.id(4)] = other
     race.index.store([other])
-    assert race.apply(preprocess).left_out == {"digit-0004": NEWER}
+    assert race.apply(preprocess).left_out == {race.id(4): NEWER}
     check(race, applied=[row for row in range(COUNT) if row != 4])
 
 
