@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from flumen.models.processes.verifier import Verifier
 from flumen.stores.kudu.jvm import JvmDriver
 from flumen.stores.solr.updates import DocumentUpdates
 
@@ -58,6 +59,8 @@ def _run(environment: dict[str, str], dies_at: float, arguments: tuple[str, ...]
         if writes == dies_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
+    # What the test has verified already: it takes longer than all else.
+    Verifier.verify = lambda *_, **__: None  # type: ignore[method-assign]
     JvmDriver.apply = counted(JvmDriver.apply)  # type: ignore[method-assign]
     DocumentUpdates.send = counted(DocumentUpdates.send)  # type: ignore[method-assign]
     from flumen.cli.main import run
