@@ -56,7 +56,9 @@ class Restorer:
                 return is_whole
             found = self._before(image_id, row, mark)
             if found is None:
-                return False
+                if self._is_there(image_id, row):
+                    return False
+                continue
             # The mark stays until the answer is back in its place: who is killed before has left it to the next.
             self._put(found | {"classified_at": mark}, (*ANSWER, *VIEW))
             is_whole = self._redrawn(found)
@@ -93,8 +95,15 @@ class Restorer:
             then = self._table.at(image_id, now)
             if (then is not None and delivery_of(then) == delivery_of(row)) or waited >= _LONGEST_WAIT_S:
                 return now + 1
+            if not self._is_there(image_id, row):
+                return now + 1
             self._sleep(_PAUSE_S)
             waited += _PAUSE_S
+
+    def _is_there(self, image_id: str, row: Result) -> bool:
+        """Whether an image still has the delivery that this row of it has."""
+        now = self._table.read([image_id]).get(image_id)
+        return now is not None and delivery_of(now) == delivery_of(row)
 
     def _put(self, result: Result, names: tuple[str, ...]) -> None:
         cells = dict.fromkeys(("embedding", "image_as_pgm", "probabilities"), pa.binary())

@@ -167,11 +167,21 @@ def scored(read: Batch, answers: Batch) -> Scored:
 
 
 class Watched:
-    """A table that lets something happen before and behind each change of rows."""
+    """A table that lets something happen before and behind each change of rows, and before looks into its past."""
 
-    def __init__(self, table: ResultTable, before: Iterable[Step] = (), behind: Iterable[Step] = ()) -> None:
+    def __init__(
+        self,
+        table: ResultTable,
+        before: Iterable[Step] = (),
+        behind: Iterable[Step] = (),
+        past: Iterable[Step] = (),
+    ) -> None:
         self._table = table
-        self._before, self._behind = iter(before), iter(behind)
+        self._before, self._behind, self._past = iter(before), iter(behind), iter(past)
+
+    def at(self, image_id: str, moment_us: int) -> Result | None:
+        next(self._past, lambda: None)()
+        return self._table.at(image_id, moment_us)
 
     def update(self, rows: pa.RecordBatch) -> None:
         next(self._before, lambda: None)()
@@ -229,13 +239,17 @@ class Race:
 
         return deleted
 
-    def apply(self, preprocess: Any, before: Iterable[Step] = (), behind: Iterable[Step] = ()) -> Applied:
-        table = Watched(self.world.table, before, behind)
+    def apply(
+        self,
+        preprocess: Any,
+        before: Iterable[Step] = (),
+        behind: Iterable[Step] = (),
+        past: Iterable[Step] = (),
+    ) -> Applied:
+        table = Watched(self.world.table, before, behind, past)
         self.model.preprocess = preprocess
-        clock = {"clock": lambda: self.world.now_us}
-        applying = Applying(
-            table, self.index, self.model, self.moment_us, Restorer(table, self.moment_us, **clock)
-        )
+        restorer = Restorer(table, self.moment_us, clock=lambda: self.world.now_us)
+        applying = Applying(table, self.index, self.model, self.moment_us, restorer)
         applied = applying.apply(self.read, lambda: True)
         assert dict(applying.end_part()) == {}
         return applied
@@ -310,6 +324,20 @@ def test_a_delivery_while_the_one_before_it_is_given_back(race: Race, preprocess
     """The second, third and fourth change give image 0 back its answer, and the time of it."""
     steps = [race.deliver([0], SECOND), race.deliver([0], THIRD), lambda: None, race.deliver([0], THIRD + 1)]
     race.apply(preprocess, before=steps)
+    check(race, applied=range(1, COUNT))
+
+
+@in_memory
+@pytest.mark.parametrize("at", [0, 1, 5])
+def test_a_delivery_while_the_past_is_looked_at(race: Race, preprocess: Any, at: int) -> None:
+    past: list[Step] = [lambda: None] * at + [race.deliver([0], THIRD)]
+    race.apply(preprocess, before=[race.deliver([0], SECOND)], past=past)
+    check(race, applied=range(1, COUNT))
+
+
+@in_memory
+def test_a_deletion_while_the_past_is_looked_at(race: Race, preprocess: Any) -> None:
+    race.apply(preprocess, before=[race.deliver([0], SECOND)], past=[race.delete([0])])
     check(race, applied=range(1, COUNT))
 
 
