@@ -68,6 +68,7 @@ def test_kudu_changes_the_answers_of_rows_that_are_there(options: KuduOptions) -
                 "view_chunks": 3,
                 "image_as_pgm": None,
                 "classified_at": 5,
+                "embedding": b"none any more",
             }
             rows = pa.RecordBatch.from_pylist(
                 [{"id": each, **row} for each in ("a", "c, d", "gone")],
@@ -88,7 +89,7 @@ def test_kudu_changes_the_answers_of_rows_that_are_there(options: KuduOptions) -
         assert (reader.get("b") or {})["knownlabel"] == 1
 
 
-def test_solr_changes_documents_that_are_still_as_they_were(solr: Any) -> None:
+def test_solr_changes_documents_that_are_still_as_they_were(solr: Any, solr_options: SolrOptions) -> None:
     sink, index, reader = solr
     prediction = np.array([7] * 4, np.int32)
     assert not sink.write(sample_batch(IDS, prediction=prediction, knownlabel=[7, 1, None, 3]))
@@ -123,13 +124,16 @@ def test_solr_changes_documents_that_are_still_as_they_were(solr: Any) -> None:
     assert index.differing(index.read(IDS), later) == ["a", "b"]
     elsewhen = {each: row | {"kafka_offset": -1} for each, row in later.items() if each == "c, d"}
     assert index.put(index.read(["c, d"]), elsewhen) == ([], ["c, d"])
-    index.commit()
+    reader.commit()
     assert reader.count("label:fünf") == 2
+    what_was_said_of_the_former_answer_goes(sink, index, reader, solr_options)
 
 
-def test_what_a_challenger_said_of_another_answer_goes(solr: Any, solr_options: SolrOptions) -> None:
-    sink, index, reader = solr
-    assert not sink.write(sample_batch(["a", "b"]))
+def what_was_said_of_the_former_answer_goes(
+    sink: SolrSink, index: SolrResults, reader: SolrReader, solr_options: SolrOptions
+) -> None:
+    """What a challenger has said of it, and its vectors: those of the new embedding take their place."""
+    assert not sink.write(sample_batch(IDS))
     with closing(SolrAnswers(solr_options)) as challenger:
         challenger.connect()
         challenger.write(sample_batch(["a", "b"], disagreement=[True, True]))
@@ -137,3 +141,14 @@ def test_what_a_challenger_said_of_another_answer_goes(solr: Any, solr_options: 
     index.put(index.read(["a"]), {"a": answers["a"]})
     assert {each: (reader.get(each) or {})["disagreement"] for each in "ab"} == {"a": None, "b": True}
     assert (reader.get("a") or {})["model_version"] == 9
+    assert vectors(index) == {"a": {"embedding_16"}, "b": set(), "c, d": set(), "nul\x00inside": set()}
+    for embedding, fields in ((np.arange(1, 21, dtype="<f4").tobytes(), {"embedding_32"}), (None, set())):
+        answers = changed(embedding=embedding)
+        assert set(index.put(index.read(IDS), answers)[0]) == set(IDS)
+        assert index.differing(index.read(IDS), answers) == []
+        assert vectors(index) == dict.fromkeys(IDS, fields)
+
+
+def vectors(index: SolrResults) -> dict[str, set[str]]:
+    found = index.read(IDS)
+    return {each: {name for name in found[each] if name.startswith("embedding_")} for each in IDS}
