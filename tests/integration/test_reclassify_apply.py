@@ -234,6 +234,7 @@ def some_are_changed_and_corrections_stay(scene: Scene) -> None:
     assert list(job.values()) == ["mnist", "images", chosen, "it is better"]
     assert told["not_shown"] == {"Solr has no document of": 1}
     assert told["left_out"]["that were deleted"] == 1
+    assert deleted not in scene.predictions(1).keys() | scene.predictions(2).keys()
     found = scene.rows()
     for image_id, row in found.items():
         is_changed = image_id in wanted and image_id not in (deleted, "digit-0003")
