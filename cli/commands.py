@@ -55,7 +55,7 @@ ENTRIES = (
     ),
     Entry(
         *("sql", IMAGES, "sql:sql"),
-        "Ask Kudu in SQL: images, predictions, image_chunks, model_runs, experiment_runs, ...; answers, mnist.",
+        "Ask Kudu in SQL: images, predictions, image_chunks, model_runs, corrections and others; answers, mnist.",
     ),
     Entry(
         "settings",
@@ -114,7 +114,7 @@ ENTRIES = (
     ),
     Entry(
         *("reclassify", LOOKING_BACK, "looking_back.reclassify:reclassify"),
-        "Put stored images to another model; its answers go into the table predictions.",
+        "Put stored images to another model; its answers go into the table predictions, or become the current ones.",
     ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )

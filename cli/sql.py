@@ -60,7 +60,7 @@ def sql(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask Kudu in SQL: images, predictions, image_chunks, model_runs, experiment_runs, ...; answers, mnist."""
+    """Ask Kudu in SQL: images, predictions, image_chunks, model_runs, corrections and others; answers, mnist."""
     from flumen.replay.sql.memory import bounded_memory, bytes_to_use
     from flumen.replay.sql.moments import moment_us
     from flumen.stores.kudu import KuduReader

@@ -16,8 +16,9 @@ import pyarrow as pa
 from bench.looking_back.stored import ASKED
 from flumen.models.repository import MODEL_FILE, Repository
 from flumen.replay.images.seen import VIEW, known_pictures
-from flumen.replay.reclassify.parts import Parts, make_job
-from flumen.replay.reclassify.working import Throttle, work
+from flumen.replay.reclassify.answered import COLUMNS
+from flumen.replay.reclassify.parts import Order, Parts, make_job
+from flumen.replay.reclassify.working import Task, Throttle, work
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.stores.corrections import CurrentCorrections
 from flumen.stores.kudu import KuduCorrections, KuduReader, KuduReclassifications, Predicate
@@ -36,7 +37,7 @@ def reclassified(
     choice: Choice | None = None,
     begun: Callable[[], None] = lambda: None,
 ) -> int:
-    """Make a job as the command does, and do all of it; return how many images it has looked at."""
+    """Make a job as the command with `--all` does, and do all of it; return how many answers were written."""
     repository = Repository(settings.model_repository)
     classifier = repository.load(settings.model_name, ASKED)
     options = settings.kudu_options()
@@ -48,16 +49,18 @@ def reclassified(
             tables,
             choice or Choice(),
             classifier.preprocess,
-            ("model", "model_version"),
+            COLUMNS,
             limits=settings.limits(),
             picture_of=known_pictures(repository, classifier.preprocess),
             threads=THREADS,
         ) as images,
     ):
         corrections.connect()
-        parts = Parts(table, make_job(table, uuid4().hex[:24], images.plan()))
+        order = Order(classifier.name, classifier.version)
+        parts = Parts(table, make_job(table, uuid4().hex[:24], images.plan(), order))
+        task = Task(images=images, model=classifier, answers=table, corrections=corrections)
         begun()
-        progress = work(images, classifier, table, parts, Throttle(share), corrections=corrections)
+        progress = work(task, parts, Throttle(share))
     return progress.counts.answered
 
 

@@ -2,26 +2,40 @@
 
 import hashlib
 import json
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flumen.cli.actor import actor
+from flumen.cli.looking_back.correcting import LONGEST_REASON, make_searchable
 from flumen.cli.models.opening import open_repository
-from flumen.cli.output import AsJson, errors, iso_time, pace, print_facts, print_json, progress_bar
+from flumen.cli.output import (
+    AsJson,
+    errors,
+    iso_time,
+    pace,
+    print_facts,
+    print_json,
+    print_rows,
+    progress_bar,
+)
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.progress import Progress as Bar
 
     from flumen.models.repository import Repository
     from flumen.models.runtime import OnnxClassifier
+    from flumen.replay.reclassify.applying import Applying
     from flumen.replay.reclassify.parts import Job, Progress
-    from flumen.replay.scoring import Choice, Plan
+    from flumen.replay.scoring import Choice, Passed, Plan, StoredImages
+    from flumen.stores.kudu import KuduReader
+    from flumen.streams.settings import Settings
 
 _US = 1_000_000
 
@@ -44,14 +58,26 @@ def reclassify(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads that read Kudu and that decode.")] = 2,
     again: Annotated[bool, typer.Option("--again", help="Make a new job, though one is there.")] = False,
+    ask_all: Annotated[
+        bool, typer.Option("--all", help="Ask also about images that it has answered already.")
+    ] = False,
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make its answers the current ones, in Kudu and in Solr.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say which images are chosen; ask and change nothing.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why; it stands with the job, beside who it was.")] = "",
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Put stored images to another model; its answers go into the table predictions."""
+    """Put stored images to another model; its answers go into the table predictions, or become the current ones."""
+    if len(reason) > LONGEST_REASON:
+        raise typer.BadParameter(f"--reason: at most {LONGEST_REASON:,} characters, and not {len(reason):,}")
     since_us = None if since is None else _time_us(since)
     from flumen.replay.images.seen import known_pictures
-    from flumen.replay.reclassify.parts import Parts, find_job, make_job
-    from flumen.replay.reclassify.working import Throttle, work
+    from flumen.replay.reclassify.parts import Order, Parts, find_job, make_job
+    from flumen.replay.reclassify.working import Task, Throttle, work
     from flumen.replay.scoring import Choice, StoredImages
     from flumen.stores.corrections import CurrentCorrections
     from flumen.stores.kudu import KuduCorrections, KuduReader, KuduReclassifications
@@ -61,39 +87,113 @@ def reclassify(
     manifest = repository.resolve(model)
     classifier = repository.load(manifest.name, manifest.version)
     choice = Choice(where=where, since_us=since_us, sample=sample)
+    order = Order(classifier.name, classifier.version, _in_words(choice), apply, actor(), reason)
     options = settings.kudu_options()
-    with (
-        closing(KuduReader(options)) as tables,
-        closing(KuduReclassifications(options)) as table,
-        closing(CurrentCorrections(KuduCorrections(options))) as corrections,
-    ):
+    with ExitStack() as opened:
+        tables = opened.enter_context(closing(KuduReader(options)))
+        table = opened.enter_context(closing(KuduReclassifications(options)))
+        name = _job_name(classifier, choice, [*["apply"] * apply, *["all"] * ask_all])
+        last = find_job(table, name)
+        found = None if again or dry_run else last
+
+        def stored(snapshot_us: int | None) -> StoredImages:
+            return StoredImages(
+                tables,
+                choice,
+                classifier.preprocess,
+                _columns(tables, applies=apply),
+                limits=settings.limits(),
+                picture_of=known_pictures(repository, classifier.preprocess),
+                threads=threads,
+                snapshot_us=snapshot_us,
+            )
+
+        if found is None:
+            with stored(None) as chosen:
+                plan = chosen.plan()
+            if dry_run:
+                _print_plan(classifier, plan, as_json)
+                return
+            _warn_of_labels(plan, classifier, repository)
+        # Another process may have been faster: then all of it is read as of that one's moment.
+        job = found or make_job(table, name, plan, order, last)
+        images = opened.enter_context(stored(job.snapshot_us))
+        corrections = opened.enter_context(closing(CurrentCorrections(KuduCorrections(options))))
         corrections.connect()
-        name = _job_name(classifier, choice)
-        job = None if again else find_job(table, name)
-        with StoredImages(
-            tables,
-            choice,
-            classifier.preprocess,
-            ("model", "model_version"),
-            limits=settings.limits(),
-            picture_of=known_pictures(repository, classifier.preprocess),
-            threads=threads,
-            snapshot_us=None if job is None else job.snapshot_us,
-        ) as images:
-            is_new = job is None
-            if job is None:
-                plan = images.plan()
-                _warn_of_labels(plan, classifier, repository)
-                job = make_job(table, name, plan)
-            parts = Parts(table, job)
-            before = parts.progress()
-            if not is_new:
-                said = "is done already" if before.done == job.parts else "is not done: going on with it"
-                _say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
-            with progress_bar() as bar:
-                report = _shown(bar, job, before)
-                progress = work(images, classifier, table, parts, Throttle(share), report, corrections)
-    _print(classifier, job, progress, as_json)
+        applying = _applying(settings, repository, classifier, job.snapshot_us, opened) if apply else None
+        parts = Parts(table, job)
+        before = parts.progress()
+        if found is not None:
+            said = "is done already" if before.done == job.parts else "is not done: going on with it"
+            _say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
+        task = Task(
+            images=images,
+            model=classifier,
+            answers=table,
+            corrections=corrections,
+            passed=None if ask_all else _passed(images, classifier, applies=apply),
+            applying=applying,
+        )
+        with progress_bar() as bar:
+            progress = work(task, parts, Throttle(share), _shown(bar, job, before))
+    if apply:
+        make_searchable(settings)
+    _print(classifier, job, progress, as_json, applies=apply)
+
+
+def _columns(tables: "KuduReader", *, applies: bool) -> "Sequence[str]":
+    from flumen.replay.reclassify import answered, applying
+
+    there = tables.schema("images").names
+    return (
+        applying.COLUMNS
+        if applies
+        else (*answered.COLUMNS, *(each for each in (answered.TIME,) if each in there))
+    )
+
+
+def _passed(images: "StoredImages", model: "OnnxClassifier", *, applies: bool) -> "Passed":
+    """Return what says about which images the model need not be asked.
+
+    What is to become the current answer has to be given for the image as it is stored now: of answers in `predictions`
+    that is not known for certain.
+    """
+    from flumen.replay.reclassify.answered import own_answers, read_answered
+
+    return (own_answers(model) if applies else read_answered(images.moment, model)).find
+
+
+def _applying(
+    settings: "Settings",
+    repository: "Repository",
+    model: "OnnxClassifier",
+    moment_us: int,
+    opened: ExitStack,
+) -> "Applying":
+    """Open the stores whose answers are changed."""
+    from flumen.interceptor import load_chain, merge_columns
+    from flumen.replay.reclassify.applying import Applying, is_cut
+    from flumen.replay.reclassify.restoring import Restorer
+    from flumen.replay.reclassify.views import StoredViews
+    from flumen.stores.kudu import KuduReader, KuduResults
+
+    options = settings.kudu_options()
+    table = opened.enter_context(closing(KuduResults(options)))
+    index = None
+    if "solr" in settings.sinks:
+        from flumen.stores.solr import SolrResults
+
+        columns = merge_columns(step.columns for step in load_chain(settings.interceptors))
+        index = opened.enter_context(closing(SolrResults(settings.solr_options(), columns)))
+        index.connect()
+    redraw = None
+    if is_cut(model.preprocess):
+        redraw = StoredViews(
+            opened.enter_context(closing(KuduReader(options))),
+            lambda name, version: repository.manifest(name, version).input.preprocess,
+            settings.limits(),
+        ).redraw
+    return Applying(table, index, model, moment_us, Restorer(table, moment_us, redraw))
 
 
 def _shown(bar: "Bar", job: "Job", before: "Progress") -> "Callable[[int], None]":
@@ -109,19 +209,23 @@ def _shown(bar: "Bar", job: "Job", before: "Progress") -> "Callable[[int], None]
     return report
 
 
-def _print(model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: bool) -> None:
+def _print(
+    model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: bool, *, applies: bool
+) -> None:
     counts = progress.counts
-    left_out = dict(counts.left_out)
+    left_out, not_shown = dict(counts.left_out), dict(counts.not_shown)
     if as_json:
         print_json(
             {
                 "model": model.name,
                 "model_version": model.version,
                 "as_of": iso_time(job.snapshot_us),
+                "written_into": "images" if applies else "predictions",
                 "images": counts.images,
                 "answered": counts.answered,
                 "answered_by_it_already": counts.same,
                 "left_out": left_out,
+                "not_shown": not_shown,
             }
         )
         return
@@ -130,11 +234,28 @@ def _print(model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: b
             ("model", str(model)),
             ("images as of", iso_time(job.snapshot_us)),
             ("images", f"{counts.images:,}"),
-            ("answers written", f"{counts.answered:,}"),
-            ("own answer is by it", f"{counts.same:,}"),
+            ("current answers" if applies else "answers written", f"{counts.answered:,}"),
+            ("answered by it already", f"{counts.same:,}"),
             *((f"left out {reason}", f"{count:,}") for reason, count in left_out.items()),
+            *((reason, f"{count:,}") for reason, count in not_shown.items()),
         ],
     )
+    if not_shown:
+        _say("`flumen audit --fix` indexes from Kudu what Solr does not show.")
+
+
+def _print_plan(model: "OnnxClassifier", plan: "Plan", as_json: bool) -> None:
+    rows = [
+        {"model": name, "model_version": version, "images": count}
+        for (name, version), count in sorted(
+            plan.answered.items(), key=lambda each: (each[0][0] or "", each[0][1] or 0)
+        )
+    ]
+    if as_json:
+        print_json({"images": plan.rows, "answers": rows})
+        return
+    print_rows(rows, as_json=False, columns=("model", "model_version", "images"))
+    _say(f"{plan.rows:,} images would be put to {model}. Nothing was asked or changed.")
 
 
 def _warn_of_labels(plan: "Plan", model: "OnnxClassifier", repository: "Repository") -> None:
@@ -153,10 +274,17 @@ def _warn_of_labels(plan: "Plan", model: "OnnxClassifier", repository: "Reposito
             )
 
 
-def _job_name(model: "OnnxClassifier", choice: "Choice") -> str:
-    """Return what is the same for the same model and the same choice of images."""
+def _job_name(model: "OnnxClassifier", choice: "Choice", how: list[str]) -> str:
+    """Return what is the same for the same model, the same choice of images, and what is done with them."""
     told = [model.name, model.version, model.manifest.sha256, choice.where, choice.since_us, choice.sample]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:24]
+    return hashlib.sha256(json.dumps([*told, *how]).encode()).hexdigest()[:24]
+
+
+def _in_words(choice: "Choice") -> str:
+    said = [choice.where] if choice.where else []
+    said += [f"ingested_at >= {iso_time(choice.since_us)}"] if choice.since_us is not None else []
+    said += [f"a sample of {choice.sample:,}"] if choice.sample is not None else []
+    return "; ".join(said) or "all"
 
 
 def _time_us(text: str) -> int:

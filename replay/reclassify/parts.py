@@ -9,6 +9,7 @@ gives the same rows twice, so that nothing has to be undone where two were at it
 import json
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,9 +25,11 @@ RENEWALS_A_LEASE = 4
 SCHEMA = 1
 _JOB = -1
 """The part under which the row of a job itself stands."""
-_COLUMNS = ("state", "claimed_by", "beat", "lease_s", "images", "answered", "same", "left_out")
+_COLUMNS = ("state", "claimed_by", "beat", "lease_s", "images", "answered", "same", "left_out", "not_shown")
 
 Plain = str | int | float | bytes | None
+Reasons = tuple[tuple[str, int], ...]
+"""How many there are of each reason."""
 
 
 class PartTable(Protocol):
@@ -62,23 +65,37 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What came of images: answers that were written, images whose own answer is by that model, what was left out."""
+    """What came of images: answers that were written, images that had one by that model, what was left out and why.
+
+    `not_shown`: answers that became the current ones, and that the index does not show, and why.
+    """
 
     images: int = 0
     answered: int = 0
     same: int = 0
-    left_out: tuple[tuple[str, int], ...] = ()
+    left_out: Reasons = ()
+    not_shown: Reasons = ()
 
     def __add__(self, other: "Counts") -> "Counts":
-        reasons = dict(self.left_out)
-        for reason, count in other.left_out:
-            reasons[reason] = reasons.get(reason, 0) + count
         return Counts(
             self.images + other.images,
             self.answered + other.answered,
             self.same + other.same,
-            tuple(sorted(reasons.items())),
+            _together(self.left_out, other.left_out),
+            _together(self.not_shown, other.not_shown),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a job is to do, who ordered it, and why. `choice`: which images, in words."""
+
+    model: str
+    version: int
+    choice: str = ""
+    applies: bool = False
+    actor: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,10 @@ class Parts:
             self._renewed = self._clock()
             self._table.update(self._key(part.number, part.attempt) | {"beat": self._beat})
 
+    def is_held(self) -> bool:
+        """Whether nobody else may have taken the part in hand: it was renewed within its lease."""
+        return self._clock() - self._renewed < self._lease_s
+
     def finish(self, part: Part, counts: Counts) -> None:
         """Say that a part is done, and what came of it."""
         told: dict[str, Plain] = {
@@ -150,6 +171,7 @@ class Parts:
             "answered": counts.answered,
             "same": counts.same,
             "left_out": json.dumps(counts.left_out),
+            "not_shown": json.dumps(counts.not_shown),
         }
         self._table.update(self._key(part.number, part.attempt) | told)
 
@@ -197,9 +219,11 @@ def find_job(table: PartTable, name: str) -> Job | None:
     return max((_job(name, row) for row in found), key=lambda job: job.number, default=None)
 
 
-def make_job(table: PartTable, name: str, plan: Plan) -> Job:
-    """Keep the parts of a job, and then the job itself; return it, or that of another who was faster."""
-    last = find_job(table, name)
+def make_job(table: PartTable, name: str, plan: Plan, order: Order, last: Job | None = None) -> Job:
+    """Keep the parts of a job, and then the job itself; return it, or that of another who was faster.
+
+    `last` is what `find_job` gave when it was decided to make another one.
+    """
     number = 0 if last is None else last.number + 1
     parts_id = f"{name}-{uuid.uuid4().hex}"
     for part, token in enumerate(plan.tokens):
@@ -212,13 +236,19 @@ def make_job(table: PartTable, name: str, plan: Plan) -> Job:
         "parts": len(plan.tokens),
         "snapshot_us": plan.snapshot_us,
         "images": plan.rows,
+        "model": order.model,
+        "model_version": order.version,
+        "choice": order.choice,
+        "written_into": "images" if order.applies else "predictions",
+        "actor": order.actor,
+        "reason": order.reason,
     }
     key: dict[str, Plain] = {"id": name, "part": _JOB, "attempt": number}
     if table.insert(key | made):
         return Job(name, number, parts_id, len(plan.tokens), plan.snapshot_us, plan.rows)
-    found = find_job(table, name)
-    assert found is not None
-    return found
+    there = table.rows(name, ["parts_id", "parts", "snapshot_us", "images"], _JOB)
+    (faster,) = (row for row in there if _attempt(row) == number)
+    return _job(name, faster)
 
 
 def _job(name: str, row: Mapping[str, Plain]) -> Job:
@@ -227,9 +257,16 @@ def _job(name: str, row: Mapping[str, Plain]) -> Job:
 
 
 def _counts(row: Mapping[str, Plain]) -> Counts:
-    left_out = tuple((str(reason), int(count)) for reason, count in json.loads(str(row["left_out"] or "[]")))
     images, answered, same = (int(row[name] or 0) for name in ("images", "answered", "same"))
-    return Counts(images, answered, same, left_out)
+    return Counts(images, answered, same, _reasons(row["left_out"]), _reasons(row["not_shown"]))
+
+
+def _reasons(text: Plain) -> Reasons:
+    return tuple((str(reason), int(count)) for reason, count in json.loads(str(text or "[]")))
+
+
+def _together(some: Reasons, more: Reasons) -> Reasons:
+    return tuple(sorted((Counter(dict(some)) + Counter(dict(more))).items()))
 
 
 def _part(row: Mapping[str, Plain]) -> int:

@@ -1,9 +1,9 @@
 """Images that Kudu holds, put to a model: the same pixels and the same answers as on the live path, bit for bit."""
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.classifier import Classifier
-from flumen.interceptor.classify import most_probable, probabilities_of
+from flumen.interceptor.classify import Embeddings, answers_of, embedding_cells, most_probable
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.pictures import Pictures
 from flumen.models.datasets.source import Skip
@@ -67,9 +67,11 @@ class Scored:
     """Some images with what the model answers.
 
     `rows`: the id and the columns that were asked for, as they stand in Kudu. `answers`, row by row: `prediction`
-    (int32), `label` (string), `confidence` (float32), `probabilities` (binary: float32, little-endian, one a label).
+    (int32), `label` (string), `confidence` (float32), `probabilities` (binary: float32, little-endian, one a label) and
+    `embedding` (binary, likewise; null where the model names none).
     `pixels`: what the model saw of each, uint8, n x height x width [x 3]. `skipped`: what has no answer, and why.
-    `ended`: the number of the token whose last rows these are or were; None before that.
+    `ended`: the number of the token whose last rows these are or were; None before that. `passed`: how many images the
+    model was not asked about.
     """
 
     rows: pa.RecordBatch
@@ -77,6 +79,11 @@ class Scored:
     pixels: NDArray[np.uint8]
     skipped: Sequence[Skip] = ()
     ended: int | None = None
+    passed: int = 0
+
+
+Passed = Callable[[pa.RecordBatch], NDArray[np.bool_]]
+"""Says of each row whether a model is not to be asked about it; it sees the id and the columns that are wanted."""
 
 
 class StoredImages:
@@ -134,6 +141,11 @@ class StoredImages:
         self._columns = tuple(dict.fromkeys([*self._wanted, *beside, *read]))
 
     @property
+    def moment(self) -> Moment:
+        """The moment: the tables as they were then."""
+        return self._moment
+
+    @property
     def snapshot_us(self) -> int:
         """The moment, microseconds since the epoch."""
         return self._moment.snapshot_us
@@ -170,8 +182,12 @@ class StoredImages:
         ]
         return Plan(self.snapshot_us, tuple(named), len(drawn), answered, newest)
 
-    def scored(self, tokens: Mapping[int, bytes], model: Classifier) -> Generator[Scored, None, None]:
+    def scored(
+        self, tokens: Mapping[int, bytes], model: Classifier, passed: Passed | None = None
+    ) -> Generator[Scored, None, None]:
         """Read the rows of these tokens of a plan, each under a number, and put them to a model.
+
+        Of those that `passed` names, nothing is decoded and nothing asked.
 
         Raises:
             BadQuery: the condition cannot be computed.
@@ -181,10 +197,14 @@ class StoredImages:
         with closing(self._scan(self._columns, tokens)) as reading:
             for given in reading:
                 if given.rows is None:
-                    yield self._nothing(given.token, model)
+                    yield self._nothing(model, ended=given.token)
                     continue
-                for rows in self._pixels.pieces(given.rows):
-                    yield self.answered(rows, model)
+                for piece in self._pixels.pieces(given.rows):
+                    rows = piece
+                    if passed is not None:
+                        rows = piece.filter(pa.array(~passed(piece)))
+                    scored = self.answered(rows, model) if rows.num_rows else self._nothing(model)
+                    yield replace(scored, passed=piece.num_rows - rows.num_rows)
 
     def pieces(self, tokens: Mapping[int, bytes]) -> Generator[pa.RecordBatch, None, None]:
         """Read the rows of these tokens, so many at once as their pixels allow, to put them to several models.
@@ -211,14 +231,15 @@ class StoredImages:
         rows = rows.select(self._wanted)
         if not kept.all():
             rows = rows.filter(pa.array(kept))
-        found, flaws = probabilities_of(to_tensor(pixels, model.preprocess), model)
+        (found, flaws), embeddings = answers_of(to_tensor(pixels, model.preprocess), model)
         if flaws:
             ids = rows.column("id").to_pylist()
             skipped = [*skipped, *(Skip(NO_ANSWER, ids[row], flaw) for row, flaw in flaws.items())]
             good = np.ones(len(found), np.bool_)
             good[list(flaws)] = False
             rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
-        return Scored(rows, _answers(found, model), pixels, skipped)
+            embeddings = None if embeddings is None else embeddings[good]
+        return Scored(rows, _answers(found, embeddings, model), pixels, skipped)
 
     def seen(self, ids: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
         """Return the pixels of these images by id, as a model sees them; what has none is left out.
@@ -261,15 +282,24 @@ class StoredImages:
         with closing(reading):
             yield from chosen_rows(reading, self._condition)
 
-    def _nothing(self, ended: int, model: Classifier) -> Scored:
+    def _nothing(self, model: Classifier, ended: int | None = None) -> Scored:
         schema = self._moment.tables.schema("images")
         rows = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in self._wanted]))
         pixels = np.empty((0, 0, 0), np.uint8)
         none = np.empty((0, len(model.labels)), np.float32)
-        return Scored(rows, _answers(none, model), pixels, ended=ended)
+        return Scored(rows, _answers(none, None, model), pixels, ended=ended)
 
 
-def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.RecordBatch:
+def without(scored: Scored, ids: Sequence[str]) -> Scored:
+    """Return what was scored, less these images."""
+    kept = pc.invert(pc.is_in(scored.rows.column("id"), pa.array(ids, pa.string())))
+    pixels = scored.pixels[kept.to_numpy(zero_copy_only=False)]
+    return replace(scored, rows=scored.rows.filter(kept), answers=scored.answers.filter(kept), pixels=pixels)
+
+
+def _answers(
+    probabilities: NDArray[np.float32], embeddings: Embeddings | None, model: Classifier
+) -> pa.RecordBatch:
     prediction, confidence = most_probable(probabilities)
     cells = np.ascontiguousarray(probabilities, "<f4")
     width = cells.itemsize * cells.shape[1]
@@ -280,8 +310,11 @@ def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.Record
             pa.array(list(model.labels), pa.string()).take(pa.array(prediction)),
             pa.array(confidence, pa.float32()),
             fixed.cast(pa.binary()),
+            pa.nulls(len(cells), pa.binary())
+            if embeddings is None
+            else pa.array(embedding_cells(embeddings), pa.binary()),
         ],
-        names=["prediction", "label", "confidence", "probabilities"],
+        names=["prediction", "label", "confidence", "probabilities", "embedding"],
     )
 
 

@@ -22,6 +22,7 @@ TABLES = (
     "model_runs",
     "experiment_runs",
     "corrections",
+    "reclassifications",
 )
 """What may be there, in the order in which it is told; one that is not there is left out."""
 

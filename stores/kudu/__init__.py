@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from flumen.stores.kudu.migration import KuduMigration
     from flumen.stores.kudu.reader import KuduReader
     from flumen.stores.kudu.reclassifications import KuduReclassifications
+    from flumen.stores.kudu.results import KuduResults
     from flumen.stores.kudu.runs import KuduRuns
     from flumen.stores.kudu.sink import KuduSink
     from flumen.stores.kudu.token_threads import TokenRows
@@ -32,6 +33,7 @@ __all__ = [
     "KuduOptions",
     "KuduReader",
     "KuduReclassifications",
+    "KuduResults",
     "KuduRuns",
     "KuduSink",
     "Predicate",
@@ -52,6 +54,7 @@ __getattr__ = imported_when_used(
         "migration": ["KuduMigration"],
         "reader": ["KuduReader"],
         "reclassifications": ["KuduReclassifications"],
+        "results": ["KuduResults"],
         "runs": ["KuduRuns"],
         "sink": ["KuduSink"],
         "token_threads": ["TokenRows"],

@@ -29,6 +29,13 @@ _TYPES = {
     "answered": "int64",
     "same": "int64",
     "left_out": "string",
+    "not_shown": "string",
+    "model": "string",
+    "model_version": "int32",
+    "choice": "string",
+    "written_into": "string",
+    "actor": "string",
+    "reason": "string",
 }
 
 

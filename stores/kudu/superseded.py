@@ -30,7 +30,7 @@ def keep_superseded(driver: Driver, images: Table, predictions: Table, rows: pa.
         for row, answer in enumerate(_answers(former))
         if answer not in kept and None not in answer  # where no model answered, there is nothing to lose
     ]
-    flush(driver, list(_parts(predictions, former.take(pa.array(lost, pa.int32())))))
+    flush(driver, list(kept_parts(predictions, former.take(pa.array(lost, pa.int32())))))
 
 
 def _answers(rows: pa.RecordBatch) -> list[_AnswerKey]:
@@ -38,8 +38,8 @@ def _answers(rows: pa.RecordBatch) -> list[_AnswerKey]:
     return list(zip(*columns, strict=True))
 
 
-def _parts(predictions: Table, former: pa.RecordBatch) -> Iterator[Part]:
-    """Yield the rows for `predictions`.
+def kept_parts(predictions: Table, former: pa.RecordBatch) -> Iterator[Part]:
+    """Yield the rows for `predictions` that keep answers; `former` has those of its columns that are known.
 
     Where an earlier version of flumen stored an image, its probabilities stand there already, and nowhere else: such an
     answer is only added if it is not there. So is that of a classifier which gives no probabilities: where one version

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from flumen.stores.solr.migration import SolrMigration
     from flumen.stores.solr.models import SolrModelIndex
     from flumen.stores.solr.reader import SolrReader
+    from flumen.stores.solr.results import SolrResults
     from flumen.stores.solr.sink import SolrSink
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SolrModelIndex",
     "SolrOptions",
     "SolrReader",
+    "SolrResults",
     "SolrSink",
 ]
 
@@ -37,6 +39,7 @@ __getattr__ = imported_when_used(
         "migration": ["SolrMigration"],
         "models": ["SolrModelIndex"],
         "reader": ["SolrReader"],
+        "results": ["SolrResults"],
         "sink": ["SolrSink"],
     },
 )

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from flumen.interceptor.batch import Batch, ImageMessage
 from flumen.interceptor.chain import Context, intercept, load_chain
 from flumen.interceptor.classifier import Classifier
 from flumen.models.datasets.idx import read_idx
+from flumen.models.manifest import Manifest
+from flumen.models.trainers.embedding import with_last_hidden
 from flumen.stores.kudu import KuduOptions, KuduSink
 
 ARRIVED_US = 1_790_000_000_000_000
@@ -63,3 +66,10 @@ def damaged(batch: Batch, rows: Sequence[int], content: bytes) -> Batch:
     ]
     views = [None if row in rows else view for row, view in enumerate(batch.columns["image_as_pgm"])]
     return Batch(images, {**batch.columns, "image_as_pgm": views})
+
+
+def giving_embeddings(content: bytes, manifest: Manifest) -> tuple[bytes, Manifest]:
+    """The same model, which gives its last hidden layer as well: its file and its manifest."""
+    wider = with_last_hidden(content)
+    output = replace(manifest.output, embedding="embedding")
+    return wider, replace(manifest, sha256=sha256(wider).hexdigest(), output=output)

@@ -3,22 +3,21 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import loopback
 import numpy as np
 import pytest
+from live_images import giving_embeddings
 from typer.testing import CliRunner, Result
 
 from flumen.cli import main
 from flumen.cli.background import environment_of
 from flumen.interceptor import Batch, Classifier, Context, ImageMessage, intercept, load_chain, merge_columns
 from flumen.models.datasets.idx import read_idx
-from flumen.models.manifest import ModelOutput, from_json
+from flumen.models.manifest import from_json
 from flumen.models.repository import Repository
-from flumen.models.trainers.embedding import with_last_hidden
 from flumen.stores.errors import NoEmbedding, SchemaMismatch
 from flumen.stores.kudu import KuduReader, KuduSink
 from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
@@ -51,9 +50,7 @@ def repository_with_embedding(folder: Path) -> Repository:
     content = (SHIPPED / "model.onnx").read_bytes()
     manifest = from_json((SHIPPED / "manifest.json").read_bytes())
     repository.register(content, manifest)
-    wider = with_last_hidden(content)
-    output = ModelOutput("probabilities", "embedding")
-    repository.register(wider, replace(manifest, sha256=sha256(wider).hexdigest(), output=output))
+    repository.register(*giving_embeddings(content, manifest))
     return repository
 
 

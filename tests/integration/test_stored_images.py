@@ -18,17 +18,23 @@ from flumen.models.runtime import OnnxClassifier
 from flumen.replay.errors import BadQuery
 from flumen.replay.images.seen import known_pictures
 from flumen.replay.images.tables import MemoryTables, ScannedTables
-from flumen.replay.reclassify.memory import MemoryParts
-from flumen.replay.reclassify.parts import Parts, make_job
-from flumen.replay.reclassify.working import DELETED, LONGEST_PAUSE_S, Throttle, work
+from flumen.replay.reclassify.applying import COLUMNS as APPLIED
+from flumen.replay.reclassify.applying import Applying
+from flumen.replay.reclassify.memory import MemoryParts, MemoryResults
+from flumen.replay.reclassify.parts import Order, Parts, make_job
+from flumen.replay.reclassify.restoring import Restorer
+from flumen.replay.reclassify.working import DELETED, LONGEST_PAUSE_S, Task, Throttle, work
 from flumen.replay.scoring import Choice, StoredImages
 from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
 from flumen.stores.corrections import Correction, CurrentCorrections
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader
 from flumen.stores.kudu.driver import Write, open_driver
+from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.memory.corrections import MemoryCorrections
 from flumen.stores.memory.store import MemoryStore
+from flumen.stores.results import ANSWER as WHOLE_ANSWER
+from flumen.stores.results import DELIVERY, VIEW
 
 COUNT = 120
 BROKEN, TORN = 3, 47
@@ -188,14 +194,15 @@ def test_a_job_goes_on_where_the_store_was_lost(in_memory: MemoryTables, models:
     ended = Claimant("here", 1, this_place(), -1)
     for each in (whole, table):
         with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
-            job = make_job(each, "work", images.plan())
+            job = make_job(each, "work", images.plan(), Order("mnist", 2))
+            task = Task(images=images, model=models[1], answers=each)
             job = replace(job, snapshot_us=ARRIVED_US)
             assert job.parts > 1
             if each is table:
                 with pytest.raises(StoreUnavailable):
-                    work(images, models[1], each, Parts(each, job, who=ended), Throttle(None))
+                    work(task, Parts(each, job, who=ended), Throttle(None))
                 assert 0 < len(table.answers) < len(whole.answers)
-            progress = work(images, models[1], each, Parts(each, job), Throttle(None))
+            progress = work(task, Parts(each, job), Throttle(None))
             assert (progress.done, progress.counts.images) == (job.parts, COUNT)
             assert progress.counts.answered == len(each.answers)
     assert table.answers == whole.answers
@@ -223,10 +230,49 @@ def test_an_image_that_is_deleted_gets_no_answer(in_memory: MemoryTables, models
     # Who had this part before wrote an answer, and was killed before it saw that the image was deleted.
     table.answers[before] = {}
     with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
-        parts = Parts(table, make_job(table, "work", images.plan()))
-        counts = work(images, models[1], table, parts, Throttle(None), corrections=corrections).counts
+        parts = Parts(table, make_job(table, "work", images.plan(), Order("mnist", 2)))
+        task = Task(images=images, model=models[1], answers=table, corrections=corrections)
+        counts = work(task, parts, Throttle(None)).counts
     assert dict(counts.left_out)[DELETED] == 2
     assert (counts.images, counts.answered) == (COUNT, len(table.answers))
+    assert not {before, meanwhile} & table.answers.keys()
+
+
+class DeletedAtItsChange(MemoryResults):
+    """Rows of which one is deleted, as far as it is written down, when its answer is changed."""
+
+    def __init__(self, log: MemoryCorrections, image_id: str) -> None:
+        super().__init__()
+        self._log, self._image_id = log, image_id
+
+    def update(self, rows: pa.RecordBatch) -> None:
+        super().update(rows)
+        if self._image_id in rows.column("id").to_pylist():
+            self._log.append([Correction(self._image_id, "delete", "somebody", ARRIVED_US)])
+
+
+def test_an_image_that_is_deleted_while_its_answer_is_changed(in_memory: MemoryTables, models: Any) -> None:
+    """What was kept of its former answer goes as well, whether it is deleted before or meanwhile."""
+    log, table = MemoryCorrections(MemoryStore()), MemoryParts()
+    before, meanwhile = "digit-0010", "digit-0011"
+    results, corrections = DeletedAtItsChange(log, meanwhile), CurrentCorrections(log)
+    names = ["id", *DELIVERY, *WHOLE_ANSWER, *VIEW]
+    for given in in_memory.read_tokens(
+        "images", names, dict(enumerate(in_memory.scan_tokens("images", names, (), ARRIVED_US))), 1
+    ):
+        results.store([] if given.rows is None else plain_rows(given.rows))
+    corrections.connect()
+    log.append([Correction(before, "delete", "somebody", ARRIVED_US)])
+    table.answers |= {before: {}, meanwhile: {}}
+    with StoredImages(in_memory, Choice(), models[1].preprocess, APPLIED) as images:
+        job = make_job(table, "work", images.plan(), Order("mnist", 2, applies=True))
+        applying = Applying(results, None, models[1], job.snapshot_us, Restorer(results, 0))
+        task = Task(images=images, model=models[1], answers=table, corrections=corrections, applying=applying)
+        counts = work(task, Parts(table, job), Throttle(None)).counts
+    changed = {each for each, row in results.rows.items() if row["model_version"] == 2}
+    assert dict(counts.left_out)[DELETED] == 2
+    assert counts.answered == len(changed - {meanwhile})
+    assert before not in changed
     assert not {before, meanwhile} & table.answers.keys()
 
 
