@@ -212,7 +212,7 @@ class StoredImages:
         rows = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in self._wanted]))
         pixels = np.empty((0, 0, 0), np.uint8)
         none = np.empty((0, len(model.labels)), np.float32)
-        return Scored(rows, _answers(none, model), pixels, ended=ended)
+        return Scored(rows, answer_columns(none, model), pixels, ended=ended)
 
     def _answered(self, rows: pa.RecordBatch, model: Classifier) -> Scored:
         pixels, kept, skipped = self._pixels.of(rows)
@@ -226,10 +226,11 @@ class StoredImages:
             good = np.ones(len(found), np.bool_)
             good[list(flaws)] = False
             rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
-        return Scored(rows, _answers(found, model), pixels, skipped)
+        return Scored(rows, answer_columns(found, model), pixels, skipped)
 
 
-def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.RecordBatch:
+def answer_columns(probabilities: NDArray[np.float32], model: Classifier) -> pa.RecordBatch:
+    """Return `answers` of `Scored`, of what a model answers, n x labels."""
     prediction, confidence = most_probable(probabilities)
     cells = np.ascontiguousarray(probabilities, "<f4")
     width = cells.itemsize * cells.shape[1]
