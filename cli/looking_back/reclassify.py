@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flumen.cli.looking_back.engines import EngineOption, Master, check_engine
 from flumen.cli.models.opening import open_repository
 from flumen.cli.output import AsJson, errors, iso_time, print_facts, print_json, progress_bar
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rich.progress import Progress as Bar
 
     from flumen.models.repository import Repository
     from flumen.models.runtime import OnnxClassifier
-    from flumen.replay.reclassify.parts import Job, Progress
-    from flumen.replay.scoring import Choice, Plan
+    from flumen.replay.reclassify.parts import Counts, Job, Progress
+    from flumen.replay.scoring import Choice
+    from flumen.streams.settings import Settings
 
 _US = 1_000_000
 
@@ -45,10 +47,19 @@ def reclassify(
     threads: Annotated[int, typer.Option(min=1, max=64, help="Threads that read Kudu and that decode.")] = 2,
     again: Annotated[bool, typer.Option("--again", help="Make a new job, though one is there.")] = False,
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
+    engine: EngineOption = "local",
+    master: Master = None,
     as_json: AsJson = False,
 ) -> None:
     """Put stored images to another model; its answers go into the table predictions."""
     since_us = None if since is None else _time_us(since)
+    check_engine(engine, master)
+    if engine == "spark":
+        for option, is_given in (("--share", share is not None), ("--again", again)):
+            if is_given:
+                raise typer.BadParameter(
+                    f"{option} goes with --engine local only: Spark's job is always a new one"
+                )
     from flumen.replay.images.seen import known_pictures
     from flumen.replay.reclassify.parts import Parts, find_job, make_job
     from flumen.replay.reclassify.working import Throttle, work
@@ -61,6 +72,9 @@ def reclassify(
     manifest = repository.resolve(model)
     classifier = repository.load(manifest.name, manifest.version)
     choice = Choice(where=where, since_us=since_us, sample=sample)
+    if engine == "spark":
+        _on_spark(settings, repository, classifier, choice, master, as_json)
+        return
     options = settings.kudu_options()
     with (
         closing(KuduReader(options)) as tables,
@@ -83,7 +97,7 @@ def reclassify(
             is_new = job is None
             if job is None:
                 plan = images.plan()
-                _warn_of_labels(plan, classifier, repository)
+                _warn_of_labels(plan.answered, classifier, repository)
                 job = make_job(table, name, plan)
             parts = Parts(table, job)
             before = parts.progress()
@@ -93,7 +107,38 @@ def reclassify(
             with progress_bar() as bar:
                 report = _shown(bar, job, before)
                 progress = work(images, classifier, table, parts, Throttle(share), report, corrections)
-    _print(classifier, job, progress, as_json)
+    _print(classifier, job.snapshot_us, progress.counts, as_json)
+
+
+def _on_spark(
+    settings: "Settings",
+    repository: "Repository",
+    model: "OnnxClassifier",
+    choice: "Choice",
+    master: str | None,
+    as_json: bool,
+) -> None:
+    from flumen.replay.images.seen import known_pictures
+    from flumen.replay.spark import spark_session
+    from flumen.replay.spark.classifying import asked_of
+    from flumen.replay.spark.reading import snapshot_now_us
+    from flumen.replay.spark.reclassifying import Reclassification, answered_by, reclassify
+    from flumen.stores.corrections import CurrentCorrections
+    from flumen.stores.kudu import KuduCorrections
+
+    options = settings.kudu_options()
+    asked = asked_of(f"{model.name}@{model.version}", repository, settings.limits())
+    seen = known_pictures(repository, model.preprocess)
+    work = Reclassification(asked, model.preprocess, seen, choice, snapshot_now_us())
+    with (
+        closing(CurrentCorrections(KuduCorrections(options))) as corrections,
+        spark_session(master) as spark,
+    ):
+        corrections.connect()
+        answered = answered_by(spark, options, work)
+        _warn_of_labels(answered, model, repository)
+        counts = reclassify(spark, options, work, answered, corrections)
+    _print(model, work.at_us, counts, as_json)
 
 
 def _shown(bar: "Bar", job: "Job", before: "Progress") -> "Callable[[int], None]":
@@ -110,15 +155,14 @@ def _shown(bar: "Bar", job: "Job", before: "Progress") -> "Callable[[int], None]
     return report
 
 
-def _print(model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: bool) -> None:
-    counts = progress.counts
+def _print(model: "OnnxClassifier", snapshot_us: int, counts: "Counts", as_json: bool) -> None:
     left_out = dict(counts.left_out)
     if as_json:
         print_json(
             {
                 "model": model.name,
                 "model_version": model.version,
-                "as_of": iso_time(job.snapshot_us),
+                "as_of": iso_time(snapshot_us),
                 "images": counts.images,
                 "answered": counts.answered,
                 "answered_by_it_already": counts.same,
@@ -129,7 +173,7 @@ def _print(model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: b
     print_facts(
         [
             ("model", str(model)),
-            ("images as of", iso_time(job.snapshot_us)),
+            ("images as of", iso_time(snapshot_us)),
             ("images", f"{counts.images:,}"),
             ("answers written", f"{counts.answered:,}"),
             ("own answer is by it", f"{counts.same:,}"),
@@ -138,10 +182,12 @@ def _print(model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: b
     )
 
 
-def _warn_of_labels(plan: "Plan", model: "OnnxClassifier", repository: "Repository") -> None:
+def _warn_of_labels(
+    answered: "Iterable[tuple[str | None, int | None]]", model: "OnnxClassifier", repository: "Repository"
+) -> None:
     from flumen.models.errors import ModelError
 
-    for name, version in plan.answered:
+    for name, version in answered:
         if name is None or version is None:
             continue
         try:

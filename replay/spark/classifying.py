@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -37,7 +38,7 @@ def asked_of(
     """
     there = repository if isinstance(repository, Repository) else Repository(repository)
     manifest = there.resolve(model)
-    url = there.url if "://" in there.url else os.path.abspath(there.url)
+    url = there.url if "://" in there.url else str(Path(there.url).absolute())
     return Asked(url, manifest.name, manifest.version, manifest.sha256, limits or Limits())
 
 

@@ -57,7 +57,9 @@ class Scorer:
         self._model = model
         self._pictures = Pictures(model.preprocess, limits)
 
-    def answers(self, images: pa.BinaryArray, views: pa.BinaryArray | None = None) -> Iterator[pa.RecordBatch]:
+    def answers(
+        self, images: pa.BinaryArray, views: pa.BinaryArray | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield answers of `ANSWERS`, a row an image, in order, so many at once as their pixels allow.
 
         Args:
@@ -99,7 +101,9 @@ class Scorer:
         found, flaws = probabilities_of(to_tensor(pixels[there], preprocess), self._model)
         why |= {there[place]: (NO_ANSWER, flaw) for place, flaw in flaws.items()}
         good = [place for place in range(len(there)) if place not in flaws]
-        return self._in_place(answer_columns(found[good], self._model), [there[place] for place in good], why, count)
+        return self._in_place(
+            answer_columns(found[good], self._model), [there[place] for place in good], why, count
+        )
 
     def _in_place(
         self, answers: pa.RecordBatch, rows: list[int], why: dict[int, tuple[str, str]], count: int

@@ -32,7 +32,8 @@ def write_lock_file(
     with tempfile.TemporaryDirectory(prefix="flumen-lock-") as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=120)
         sections = [
-            _section(group, roots, _pin(context, roots, alone=group in alone)) for group, roots in groups.items()
+            _section(group, roots, _pin(context, roots, alone=group in alone))
+            for group, roots in groups.items()
         ]
     lock_file.write_text("\n".join([HEADER.format(module=module), *sections]), encoding="utf-8")
     sys.stdout.write(f"wrote {lock_file}\n")

@@ -18,7 +18,10 @@ SPARK_ROOTS = (f"org.apache.kudu:kudu-spark3_2.12:{KUDU}",)
 
 # Those of Spark 3.5 (Arrow 12) reach for what Java 21 has not any more. Jackson and the rest that they name, Spark has.
 ARROW_ROOTS = (
-    *(f"org.apache.arrow:arrow-{part}:{ARROW}" for part in ("vector", "format", "memory-core", "memory-netty")),
+    *(
+        f"org.apache.arrow:arrow-{part}:{ARROW}"
+        for part in ("vector", "format", "memory-core", "memory-netty")
+    ),
     f"com.google.flatbuffers:flatbuffers-java:{FLATBUFFERS}",
     f"org.eclipse.collections:eclipse-collections:{COLLECTIONS}",
     f"org.eclipse.collections:eclipse-collections-api:{COLLECTIONS}",

@@ -39,9 +39,7 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @contextlib.contextmanager
-def spark_context(
-    master: str | None = None, also: Mapping[str, str] = MappingProxyType({})
-) -> Iterator[Any]:
+def spark_context(master: str | None = None, also: Mapping[str, str] = MappingProxyType({})) -> Iterator[Any]:
     """Open a Spark context, or use the process's own, as in a notebook; one that was opened is stopped at the end.
 
     `master`: as Spark names it: `local[4]`, `spark://HOST:7077`, `yarn`; that of Spark's configuration, if None.
