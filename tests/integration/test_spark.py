@@ -38,6 +38,7 @@ def spark() -> Iterator[Any]:
     with spark_session("local[2]") as session:
         session.sparkContext.setLogLevel("ERROR")
         session.conf.set("spark.sql.shuffle.partitions", "2")
+        session.conf.set("spark.sql.maxMetadataStringLength", "1000")
         yield session
 
 
@@ -110,7 +111,10 @@ def test_a_model_answers_as_on_the_live_path(
         rows = [(f"{number:04}", content) for number, content in enumerate(images)] + list(wrong.items())
         frame = spark.createDataFrame(rows, "id string, image binary")
         classify = classify_udf(model, repository=repository.url)
-        found = {row.id: row for row in frame.select("id", classify("image").alias("a")).select("id", "a.*").collect()}
+        found = {
+            row.id: row
+            for row in frame.select("id", classify("image").alias("a")).select("id", "a.*").collect()
+        }
         assert len(found) == len(rows)
         expected = live(images, repository.load(model.split("@")[0], int(model[-1])))
         for number in range(len(images)):
@@ -150,7 +154,9 @@ def test_images_are_read_as_they_were_published(
     for image_id, row in found.items():
         if "image" in columns:
             number = int(image_id[-4:])
-            expected = None if number == TORN else b"no image" if image_id == f"digit-{BROKEN:04}" else files[number]
+            expected = (
+                None if number == TORN else b"no image" if image_id == f"digit-{BROKEN:04}" else files[number]
+            )
             assert (None if row.image is None else bytes(row.image)) == expected
         if "image_as_pgm" in columns and row.image_as_pgm is not None:
             assert bytes(row.image_as_pgm) == reader.read_view(image_id)

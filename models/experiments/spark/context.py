@@ -57,6 +57,10 @@ def spark_context(master: str | None = None, also: Mapping[str, str] = MappingPr
         conf.setIfMissing(name, value)
     if master is not None:
         conf.setMaster(master)
+    if conf.get("spark.master").startswith("local"):
+        # Where a stage has tasks that prefer another host, such as a tablet server's, and tasks that prefer this one,
+        # Spark waits with the former, and in this mode nothing wakes it: the job stands still for ever.
+        conf.setIfMissing("spark.locality.wait", "0s")
     try:
         with _signals_kept():
             context = SparkContext(conf=conf, environment=_ONE_THREAD)
