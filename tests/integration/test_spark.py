@@ -35,9 +35,18 @@ BROKEN, TORN = 3, 47
 def spark() -> Iterator[Any]:
     from flumen.replay.spark import spark_session
 
+    with pytest.MonkeyPatch.context() as patch:
+        # Of a short life: what its second compiler does would never pay off.
+        java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+        patch.setenv("PYSPARK_SUBMIT_ARGS", f"--driver-java-options '{java}' pyspark-shell")
+        yield from opened_by(spark_session)
+
+
+def opened_by(spark_session: Any) -> Iterator[Any]:
     with spark_session("local[2]") as session:
         session.sparkContext.setLogLevel("ERROR")
         session.conf.set("spark.sql.shuffle.partitions", "2")
+        session.conf.set("spark.sql.codegen.wholeStage", "false")
         session.conf.set("spark.sql.maxMetadataStringLength", "1000")
         yield session
 
