@@ -75,10 +75,11 @@ def reclassify(
     try:
         kept = _without(spark, answers, deleted)
         write_predictions(kept.filter("not own"), options, classified_at_us=work.at_us)
-        meanwhile = corrections.deleted() - deleted
-        if meanwhile:
-            _remove(options, meanwhile)
-        return _counts(spark, answers, deleted | meanwhile)
+        gone = _among(spark, answers, corrections.deleted())
+        if gone:
+            # Those that were deleted meanwhile, and what a job had written that was killed before it looked.
+            _remove(options, gone)
+        return _counts(spark, answers, gone)
     finally:
         with translated():
             answers.unpersist()
@@ -159,6 +160,15 @@ def _without(spark: Any, answers: Any, ids: Collection[str]) -> Any:
     if not ids:
         return answers
     return answers.join(spark.createDataFrame([(each,) for each in ids], "id string"), "id", "anti")
+
+
+def _among(spark: Any, answers: Any, ids: Collection[str]) -> Collection[str]:
+    """Return which of these ids are among the answers."""
+    if not ids:
+        return ()
+    named = spark.createDataFrame([(each,) for each in ids], "id string")
+    with translated():
+        return [row.id for row in answers.select("id").join(named, "id", "semi").collect()]
 
 
 def _remove(options: KuduOptions, ids: Collection[str]) -> None:

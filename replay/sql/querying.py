@@ -56,7 +56,7 @@ class Batches(Iterator[pa.RecordBatch]):
     def __init__(self, session: "_Session", batches: pa.RecordBatchReader) -> None:
         self._session = session
         self._batches = batches
-        names = _unique(batches.schema.names)
+        names = unique_names(batches.schema.names)
         self.schema = pa.schema(
             [each.with_name(name) for each, name in zip(batches.schema, names, strict=True)]
         )
@@ -103,8 +103,13 @@ def query(reader: KuduReader, sql: str, at_us: int | None = None, threads: int =
         with session.translated():
             result = session.ask(sql)
             rows = result.to_arrow_table() if result is not None else pa.table({})
-        columns = [[_plain(value) for value in values_of(column)] for column in rows.columns]
-        return Result(_unique(rows.column_names), list(zip(*columns, strict=True)), session.scans)
+        return result_of(rows, session.scans)
+
+
+def result_of(rows: pa.Table, scans: Sequence[Scan] = ()) -> Result:
+    """Return rows as a `Result`."""
+    columns = [[_plain(value) for value in values_of(column)] for column in rows.columns]
+    return Result(unique_names(rows.column_names), list(zip(*columns, strict=True)), scans)
 
 
 @contextmanager
@@ -229,7 +234,8 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
 
 
-def _unique(names: Sequence[str]) -> Sequence[str]:
+def unique_names(names: Sequence[str]) -> Sequence[str]:
+    """Return the names of columns, with a number behind each that came before."""
     unique: list[str] = []
     for name in names:
         number = sum(1 for other in unique if other == name or other.startswith(f"{name}:"))

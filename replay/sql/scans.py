@@ -17,7 +17,8 @@ from flumen.stores.kudu import KuduReader, Predicate
 TABLES = ("images", "predictions", "image_chunks", "view_chunks", "model_runs", "corrections")
 """What may be there, in the order in which it is told; one that is not there is left out."""
 
-_BEFORE_HISTORY = "ancient history mark"
+BEFORE_HISTORY = "ancient history mark"
+"""What Kudu says of a moment that its history does not reach back to."""
 
 
 @dataclass(slots=True)
@@ -57,12 +58,17 @@ class Reading:
             ) as reading:
                 yield from (given.rows for given in reading if given.rows is not None)
         except StoreRefused as error:
-            if _BEFORE_HISTORY not in str(error):
+            if BEFORE_HISTORY not in str(error):
                 raise
-            raise NoSuchMoment(
-                "Kudu's history does not reach back to that moment: it keeps what has changed for 7 days, unless its "
-                "--tablet_history_max_age_sec says otherwise. Ask for a later one"
-            ) from error
+            raise no_history() from error
+
+
+def no_history() -> NoSuchMoment:
+    """Return the error of a moment that Kudu's history does not reach back to."""
+    return NoSuchMoment(
+        "Kudu's history does not reach back to that moment: it keeps what has changed for 7 days, unless its "
+        "--tablet_history_max_age_sec says otherwise. Ask for a later one"
+    )
 
 
 class KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 from flumen.cli.main import app
 from flumen.models.repository import Repository
-from flumen.replay.errors import BadQuery, SparkFailed
+from flumen.replay.errors import BadQuery, NoSuchMoment, SparkFailed
 from flumen.stores.corrections import Correction
 from flumen.stores.kudu import KuduCorrections, KuduOptions, KuduReader
 from flumen.stores.kudu.driver import Write, open_driver
@@ -219,3 +220,73 @@ def test_spark_writes_what_one_process_writes(kudu: KuduOptions, flumen: Any) ->
     assert told["spark"] == told["local"]
     assert written["spark"] == written["local"]
     assert told["spark"]["answered"] == len(written["spark"]) == COUNT - 2
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select label, count(*) as images, max(confidence) from images group by label order by label",
+        (
+            "select model, model_version, count(*), min(classified_at) from answers where id < 'e' "
+            "group by model, model_version order by model, model_version"
+        ),
+        "select id, prediction, id from mnist where knownlabel is null and prediction = 4 order by id",
+        "select id from images where id = 'nobody'",
+    ],
+)
+def test_sql_on_spark_answers_as_on_one_machine(flumen: Any, statement: str) -> None:
+    answers = [
+        flumen("sql", statement, "--engine", engine, "--format", "csv") for engine in ("local", "spark")
+    ]
+    assert [answer.exit_code for answer in answers] == [0, 0], answers[1].output
+    local, spark = (answer.stdout.splitlines() for answer in answers)
+    assert spark[1:] == local[1:]
+    assert len(spark[0].split(",")) == len(local[0].split(","))
+
+
+def test_sql_on_spark_at_an_earlier_moment(
+    flumen: Any, kudu: KuduOptions, files: list[bytes], repository: Repository
+) -> None:
+    before = datetime.now(UTC)
+    store(kudu, live(files[:1], repository.load("mnist", 1), prefix="moment"))
+    count = "select count(*) as images from images where id like 'moment%'"
+    for at, expected in ((["--at", before.isoformat()], 0), ([], 1)):
+        answer = flumen("sql", count, "--engine", "spark", "--json", *at)
+        assert json.loads(answer.stdout) == [{"images": expected}]
+    ancient = flumen("sql", count, "--engine", "spark", "--at", "300 days ago")
+    assert isinstance(ancient.exception, NoSuchMoment), ancient.output
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("insert into images select * from images", "refused"),
+        ("with x as (select 1) insert into images select * from images", "refused"),
+        ("explain insert into images select * from images", "refused"),
+        ("drop view images", "refused"),
+        ("set spark.sql.session.timeZone = CET", "refused"),
+        ("select (select transform(id) using 'cat' as (x) from images limit 1)", "refused"),
+        ("select reflect('java.lang.System', 'getProperty', 'user.home')", "reflect"),
+        ("select * from text.`/etc/passwd`", "passwd"),
+        ("select nothing from images", "nothing"),
+        ("select 1; select 2", "Spark's SQL"),
+    ],
+)
+def test_a_statement_that_does_more_than_read_is_refused(flumen: Any, statement: str, said: str) -> None:
+    ended = flumen("sql", statement, "--engine", "spark")
+    assert isinstance(ended.exception, BadQuery), ended.output
+    assert said in str(ended.exception)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sql", "select 1", "--engine", "flink"),
+        ("sql", "select 1", "--master", "yarn"),
+        ("sql", "select 1", "--engine", "spark", "--explain"),
+        ("reclassify", "mnist@2", "--engine", "spark", "--again"),
+        ("reclassify", "mnist@2", "--engine", "spark", "--share", "0.5"),
+    ],
+)
+def test_options_of_another_engine_are_refused(flumen: Any, arguments: tuple[str, ...]) -> None:
+    assert flumen(*arguments).exit_code == 2
