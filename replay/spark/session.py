@@ -50,6 +50,8 @@ def configuration(jars: Sequence[Path], first: Sequence[Path]) -> Mapping[str, s
     settings = {
         "spark.app.name": "flumen",
         "spark.jars": ",".join(map(str, jars)),
+        # Another try is worth it: what a task has written already is upserted once more.
+        "spark.task.maxFailures": "4",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.execution.arrow.maxRecordsPerBatch": str(BATCH_ROWS),
     }
