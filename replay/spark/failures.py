@@ -9,7 +9,7 @@ from pyspark.errors import PySparkException
 from flumen.models.experiments.spark.context import reason_of
 from flumen.replay.errors import SparkFailed
 
-_NO_CONNECTOR = "kudu.DefaultSource"
+_NO_CONNECTOR = "data source: kudu"
 
 
 @contextlib.contextmanager
