@@ -197,13 +197,15 @@ def test_what_is_wrong_is_told(spark: Any, kudu: KuduOptions) -> None:
         read_table(spark, kudu, "nowhere")
 
 
-def test_spark_writes_what_one_process_writes(kudu: KuduOptions, flumen: Any) -> None:
+def test_spark_writes_what_one_process_writes(spark: Any, kudu: KuduOptions, flumen: Any) -> None:
+    from flumen.replay.spark import read_table, write_predictions
+
     log = KuduCorrections(kudu)
     log.connect()
     log.append([Correction("digit-0012", "delete", "somebody", ARRIVED_US)])
     log.close()
     told, written = {}, {}
-    for engine in ("local", "spark", "spark"):
+    for engine in ("local", "spark"):
         ended = flumen("reclassify", "mnist@2", "--engine", engine, "--json")
         assert ended.exit_code == 0, ended.output
         told[engine] = json.loads(ended.stdout) | {"as_of": ""}
@@ -220,6 +222,9 @@ def test_spark_writes_what_one_process_writes(kudu: KuduOptions, flumen: Any) ->
     assert told["spark"] == told["local"]
     assert written["spark"] == written["local"]
     assert told["spark"]["answered"] == len(written["spark"]) == COUNT - 2
+    whole = rows_of(kudu, "predictions")
+    write_predictions(read_table(spark, kudu, "predictions"), kudu)
+    assert rows_of(kudu, "predictions") == whole
 
 
 @pytest.mark.parametrize(
