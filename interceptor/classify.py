@@ -61,7 +61,7 @@ class Classify:
         }
         batch = batch.with_columns(tensor=tensor, probabilities=probabilities)
         if embeddings is not None:
-            batch = batch.with_columns(embedding=_cells(embeddings))
+            batch = batch.with_columns(embedding=embedding_cells(embeddings))
         step = partition(
             batch,
             "classify",
@@ -124,8 +124,8 @@ def _asked(tensor: Tensor, model: Classifier, embeddings: Embeddings | None) -> 
     return probabilities
 
 
-def _cells(embeddings: Embeddings) -> list[bytes | None]:
-    """Return each row as bytes; None where a value of it is no number."""
+def embedding_cells(embeddings: Embeddings) -> list[bytes | None]:
+    """Return each row as the column `embedding` has it; None where a value of it is no number."""
     width = 4 * embeddings.shape[1]
     content = embeddings.astype("<f4", copy=False).tobytes()
     finite = np.asarray(np.isfinite(embeddings).all(axis=1)).tolist()

@@ -20,12 +20,13 @@ ANSWER_TYPE = StructType(
         StructField("label", StringType()),
         StructField("confidence", FloatType()),
         StructField("probabilities", BinaryType()),
+        StructField("embedding", BinaryType()),
         StructField("model", StringType()),
         StructField("model_version", IntegerType()),
         StructField("error", StringType()),
     ]
 )
-"""What `classify_udf` answers. `probabilities`: float32, little-endian, one a label, as in the tables."""
+"""What `classify_udf` answers. `probabilities`, one a label, and `embedding`: float32, little-endian."""
 
 
 def asked_of(
@@ -49,8 +50,9 @@ def classify_udf(
 
     The answers are those of the live path, bit for bit: images are decoded as a worker does it, within `limits`, and
     put to the model by the same code. An image that cannot be decoded, or to which the model gives no answer, has the
-    reason as `error`, and null as prediction, label, confidence and probabilities. Each Python process of an executor
-    reads the model from the repository once, and verifies it.
+    reason as `error`, and null as prediction, label, confidence, probabilities and embedding; the last is null as well
+    where the model names none. Each Python process of an executor reads the model from the repository once, and
+    verifies it.
 
     Args:
         model: `NAME@VERSION`, `NAME@ALIAS` or `NAME`; the version is settled here, not by the executors.

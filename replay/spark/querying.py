@@ -13,7 +13,7 @@ from flumen.replay.errors import BadQuery, SparkFailed
 from flumen.replay.spark.failures import translated
 from flumen.replay.spark.reading import arrow_schema, read_table
 from flumen.replay.sql.querying import unique_names
-from flumen.replay.sql.scans import BEFORE_HISTORY, TABLES, no_history
+from flumen.replay.sql.scans import BEFORE_HISTORY, TABLES, no_history, no_tables
 from flumen.replay.sql.views import views
 from flumen.stores.kudu import KuduOptions
 
@@ -25,12 +25,18 @@ _READS = frozenset(
         "DescribeColumn",
         "DescribeQueryCommand",
         "ExplainCommand",
+        # And as what the analysis makes of them.
+        "ShowTablesCommand",
+        "ShowColumnsCommand",
+        "DescribeTableCommand",
+        "DescribeColumnCommand",
     }
 )
 """Of Spark's commands, those that only tell."""
 
 _COMMAND = "org.apache.spark.sql.catalyst.plans.logical.Command"
 _STATEMENT = "org.apache.spark.sql.catalyst.plans.logical.ParsedStatement"
+_INTO_FILES = "org.apache.spark.sql.catalyst.plans.logical.InsertIntoDir"
 _SCRIPT = "ScriptTransformation"
 _CALLING = ("reflect", "java_method")
 """Functions that call whatever method of Java they are told."""
@@ -73,10 +79,13 @@ def query_on_spark(
     Whoever reads the batches meets the same errors.
 
     Raises:
-        BadQuery: another statement, or one that Spark refuses.
+        BadQuery: another statement, or one that Spark refuses; or there are no tables.
         NoSuchMoment: Kudu's history does not reach back to `at_us`.
         SparkFailed: Spark or Kudu has failed.
     """
+    there = [name for name in TABLES if name in tables]
+    if not there:
+        raise no_tables()
     own = spark.newSession()
     own.conf.set("spark.sql.runSQLOnFiles", "false")
     own.conf.set("spark.sql.session.timeZone", "UTC")
@@ -84,11 +93,10 @@ def query_on_spark(
     for name in _CALLING:
         registry.dropFunction(own._jvm.org.apache.spark.sql.catalyst.FunctionIdentifier(name))
     schemas = {}
-    for name in TABLES:
-        if name in tables:
-            frame = read_table(own, options, name, at_us)
-            schemas[name] = arrow_schema(frame)
-            frame.createOrReplaceTempView(name)
+    for name in there:
+        frame = read_table(own, options, name, at_us)
+        schemas[name] = arrow_schema(frame)
+        frame.createOrReplaceTempView(name)
     for view in views(schemas):
         own.sql(view.sql).createOrReplaceTempView(view.name)
     with _answered():
@@ -108,16 +116,25 @@ def check_read_only(spark: Any, sql: str) -> None:
         BadQuery: another one, or one that calls a program.
     """
     state = spark._jsparkSession.sessionState()
-    for plan in _plans(state.sqlParser().parsePlan(sql)):
-        kind = plan.getClass()
-        loaded = [kind.getClassLoader().loadClass(name) for name in (_COMMAND, _STATEMENT)]
-        if any(each.isInstance(plan) for each in loaded) and kind.getSimpleName() not in _READS:
-            raise BadQuery(
-                f"{kind.getSimpleName()} is refused: only SELECT, WITH, DESCRIBE, SHOW and EXPLAIN are run here"
-            )
+    parsed = state.sqlParser().parsePlan(sql)
+    for plan in _plans(parsed):
+        _check_kind(plan, (_COMMAND, _STATEMENT, _INTO_FILES))
         # Whose queries stand within expressions as well, which are no children of a plan.
         if any(line.lstrip(" :+-'").startswith(_SCRIPT) for line in plan.treeString().splitlines()):
             raise BadQuery("TRANSFORM is refused: it runs a program")
+    # Whatever a statement does beside answering, Spark does because its analysis has made a command of it.
+    skip = spark._jvm.org.apache.spark.sql.execution.CommandExecutionMode.SKIP()
+    for plan in _plans(state.executePlan(parsed, skip).analyzed()):
+        _check_kind(plan, (_COMMAND,))
+
+
+def _check_kind(plan: Any, refused: Sequence[str]) -> None:
+    kind = plan.getClass()
+    loaded = [kind.getClassLoader().loadClass(name) for name in refused]
+    if any(each.isInstance(plan) for each in loaded) and kind.getSimpleName() not in _READS:
+        raise BadQuery(
+            f"{kind.getSimpleName()} is refused: only SELECT, WITH, DESCRIBE, SHOW and EXPLAIN are run here"
+        )
 
 
 def _plans(plan: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from flumen.interceptor import Limits
 from flumen.interceptor.classifier import Classifier
-from flumen.interceptor.classify import probabilities_of
+from flumen.interceptor.classify import answers_of, embedding_cells
 from flumen.interceptor.decoding import raster_shape
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.pictures import Pictures
@@ -30,6 +30,7 @@ ANSWERS = pa.schema(
         ("label", pa.string()),
         ("confidence", pa.float32()),
         ("probabilities", pa.binary()),
+        ("embedding", pa.binary()),
         ("model", pa.string()),
         ("model_version", pa.int32()),
         ("error", pa.string()),
@@ -98,12 +99,13 @@ class Scorer:
         pixels[np.array([int(row) for row in files], np.int64)[whole]] = decoded
         why |= {int(skip.id): (skip.reason, skip.why) for skip in skipped}
         there = [row for row in range(count) if row not in why]
-        found, flaws = probabilities_of(to_tensor(pixels[there], preprocess), self._model)
+        (found, flaws), embeddings = answers_of(to_tensor(pixels[there], preprocess), self._model)
         why |= {there[place]: (NO_ANSWER, flaw) for place, flaw in flaws.items()}
         good = [place for place in range(len(there)) if place not in flaws]
-        return self._in_place(
-            answer_columns(found[good], self._model), [there[place] for place in good], why, count
-        )
+        answers = answer_columns(found[good], self._model)
+        cells = [None] * len(good) if embeddings is None else embedding_cells(embeddings[good])
+        answers = answers.append_column("embedding", pa.array(cells, pa.binary()))
+        return self._in_place(answers, [there[place] for place in good], why, count)
 
     def _in_place(
         self, answers: pa.RecordBatch, rows: list[int], why: dict[int, tuple[str, str]], count: int

@@ -13,7 +13,7 @@ from flumen.replay.errors import BadQuery
 from flumen.replay.sql.memory import bytes_to_use, too_much
 from flumen.replay.sql.ranges import with_ranges
 from flumen.replay.sql.readonly import check_read_only
-from flumen.replay.sql.scans import KuduTable, Reading, Scan, kudu_tables
+from flumen.replay.sql.scans import KuduTable, Reading, Scan, kudu_tables, no_tables
 from flumen.replay.sql.values import values_of
 from flumen.replay.sql.views import views
 from flumen.stores.kudu import KuduReader
@@ -210,10 +210,7 @@ def _session(reading: Reading) -> Iterator[_Session]:
 
     tables = kudu_tables(reading)
     if not tables:
-        raise BadQuery(
-            "there is no table of images in Kudu yet, nor of runs: start a worker with `flumen worker`, it creates "
-            "the tables of images, or an experiment; or check the table prefix in the settings"
-        )
+        raise no_tables()
     most = bytes_to_use()
     connection = duckdb.connect(":memory:", config={**DUCKDB_SETTINGS, "memory_limit": f"{most // 2} bytes"})
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from flumen.replay.errors import NoSuchMoment
+from flumen.replay.errors import BadQuery, NoSuchMoment
 from flumen.replay.sql.pushdown import push_down
 from flumen.stores.errors import StoreError, StoreRefused
 from flumen.stores.kudu import KuduReader, Predicate
@@ -76,6 +76,14 @@ def no_history() -> NoSuchMoment:
     return NoSuchMoment(
         "Kudu's history does not reach back to that moment: it keeps what has changed for 7 days, unless its "
         "--tablet_history_max_age_sec says otherwise. Ask for a later one"
+    )
+
+
+def no_tables() -> BadQuery:
+    """Return the error of a Kudu that holds none of these tables."""
+    return BadQuery(
+        "there is no table of images in Kudu yet, nor of runs: start a worker with `flumen worker`, it creates "
+        "the tables of images, or an experiment; or check the table prefix in the settings"
     )
 
 

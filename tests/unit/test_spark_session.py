@@ -5,7 +5,9 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flumen.cli.main import app
 from flumen.models.errors import ExtraMissing
 from flumen.stores.artifacts import pinned
 from flumen.stores.kudu.jars import ARROW_GROUP, LOCK_FILE, SPARK_GROUP
@@ -62,3 +64,17 @@ def test_without_pandas_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.delitem(sys.modules, "flumen.replay.spark.session", raising=False)
     with pytest.raises(ExtraMissing, match=r"pip install 'flumen-ingest\[spark\]'"):
         import_module("flumen.replay.spark.session")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sql", "select 1", "--engine", "flink"),
+        ("sql", "select 1", "--master", "yarn"),
+        ("sql", "select 1", "--engine", "spark", "--explain"),
+        ("reclassify", "mnist@2", "--engine", "spark", "--again"),
+        ("reclassify", "mnist@2", "--engine", "spark", "--share", "0.5"),
+    ],
+)
+def test_options_of_another_engine_are_refused(arguments: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
