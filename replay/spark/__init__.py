@@ -3,7 +3,8 @@
 Importing its names imports PySpark and pandas, and says where they are missing.
 """
 
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from flumen.stores.later import imported_when_used
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ANSWER_TYPE", "classify_udf", "read_images", "read_table", "spark_session", "write_predictions"]
 
-__getattr__ = imported_when_used(
+_find = imported_when_used(
     __name__,
     {
         "classifying": ["ANSWER_TYPE", "classify_udf"],
@@ -24,3 +25,10 @@ __getattr__ = imported_when_used(
         "writing": ["write_predictions"],
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        # It says which extra is missing; the others import PySpark as if it were there.
+        import_module(f"{__name__}.session")
+    return _find(name)

@@ -168,7 +168,11 @@ def _kept(
             read = [batch.column(name).cast(schema.field(name).type) for name in columns]
             numbers = pa.array(range(batch.num_rows), pa.int32())
             asked = pa.RecordBatch.from_arrays([*read, numbers], names=[*columns, _ROW])
-            (answered,) = condition.kept([asked])
+            try:
+                (answered,) = condition.kept([asked])
+            except BadQuery as error:
+                # In one line: of what a task raises, Spark's driver is told the last one.
+                raise BadQuery(" ".join(str(error).split())) from None
             yield batch.take(answered.column(_ROW))
 
     return kept

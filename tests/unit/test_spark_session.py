@@ -58,12 +58,18 @@ def test_the_connector_and_the_newer_arrow_are_pinned_without_what_spark_has() -
     }
 
 
-def test_without_pandas_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("missing", ["pandas", "pyspark"])
+def test_without_the_extra_it_is_named(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pyspark")
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    monkeypatch.delitem(sys.modules, "flumen.replay.spark.session", raising=False)
-    with pytest.raises(ExtraMissing, match=r"pip install 'flumen-ingest\[spark\]'"):
-        import_module("flumen.replay.spark.session")
+    monkeypatch.setitem(sys.modules, missing, None)
+    for name in [name for name in sys.modules if name.startswith("flumen.replay.spark.")]:
+        monkeypatch.delitem(sys.modules, name)
+    if missing == "pyspark":
+        monkeypatch.delitem(sys.modules, "flumen.models.experiments.spark.context", raising=False)
+    offered = import_module("flumen.replay.spark")
+    for name in offered.__all__:
+        with pytest.raises(ExtraMissing, match=r"pip install 'flumen-ingest\[spark\]'"):
+            getattr(offered, name)
 
 
 @pytest.mark.parametrize(
