@@ -40,7 +40,7 @@ $(VENV)/.torch: requirements-torch.lock $(VENV)/.ready
 		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
 	@touch $@
 
-# PySpark, for the tests alone: 320 MB to fetch, and as much again on the disk.
+# PySpark, for the tests and `make bench` alone: 320 MB to fetch, and as much again on the disk.
 $(VENV)/.spark: requirements-spark.lock $(VENV)/.ready
 	@echo "Installing what requirements-spark.lock pins into $(VENV); the first time this takes a minute or so."
 	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-spark.lock | $(COUNT) || \
@@ -62,7 +62,7 @@ $(PEERS)/.ready: bench/peers.lock
 	@$(PEERS)/bin/pip install --disable-pip-version-check --require-hashes -r bench/peers.lock | $(COUNT)
 	@touch $@
 
-bench: $(VENV)/.ready $(PEERS)/.ready ## Measure speed, delays, CPU, memory against a hand-written loop and other frames; swaps; learning; looking back
+bench: $(VENV)/.ready $(VENV)/.spark $(PEERS)/.ready ## Measure speed, delays, CPU, memory against a hand-written loop and other frames; swaps; learning; looking back
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.swap
 	$(BIN)/python -m bench.learning

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 import typer
 
 from flumen.cli.interruption import signals_end
+from flumen.cli.looking_back.engines import EngineOption, Master, check_engine
 from flumen.cli.new_file import new_file
 from flumen.cli.output import AsJson, errors, how_many, print_rows
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
+    from flumen.replay.spark.querying import SparkBatches
+    from flumen.replay.sql import Batches
     from flumen.stores.kudu import KuduReader
 
 THREADS = 2
@@ -28,6 +31,8 @@ Format = Literal["table", "csv", "json", "jsonl", "arrow", "parquet"]
 class _Question:
     statement: str
     at_us: int | None
+    engine: str
+    master: str | None
 
 
 def sql(
@@ -58,6 +63,8 @@ def sql(
     explain: Annotated[
         bool, typer.Option("--explain", help="Print what was pushed down to Kudu instead of the result.")
     ] = False,
+    engine: EngineOption = "local",
+    master: Master = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask Kudu in SQL: images, predictions, image_chunks, model_runs, corrections and others; answers, mnist."""
@@ -68,10 +75,15 @@ def sql(
     chosen = _format(format_name, output, explain=explain, as_json=as_json)
     if spreadsheet and chosen != "csv":
         raise typer.BadParameter("--spreadsheet is for --format csv")
-    question = _Question(statement, None if at is None else moment_us(at, datetime.now(UTC)))
+    check_engine(engine, master)
+    if explain and engine == "spark":
+        raise typer.BadParameter("--explain goes with --engine local only; Spark explains EXPLAIN SELECT ...")
+    moment = None if at is None else moment_us(at, datetime.now(UTC))
+    question = _Question(statement, moment, engine, master)
     reader = KuduReader(load_settings().kudu_options())
     try:
-        with bounded_memory(bytes_to_use()):
+        # Spark's Java is a process of its own, which would inherit the bound.
+        with bounded_memory(bytes_to_use()) if engine == "local" else nullcontext():
             if explain:
                 _explain(reader, question, as_json=chosen == "json")
             elif chosen == "table":
@@ -128,9 +140,16 @@ def _explain(reader: "KuduReader", question: _Question, *, as_json: bool) -> Non
 
 
 def _print_table(reader: "KuduReader", question: _Question) -> None:
-    from flumen.replay.sql import query
+    import pyarrow as pa
 
-    result = query(reader, question.statement, question.at_us, THREADS)
+    from flumen.replay.sql import query
+    from flumen.replay.sql.querying import result_of
+
+    if question.engine == "spark":
+        with _batches(reader, question) as batches:
+            result = result_of(pa.Table.from_batches(list(batches), batches.schema))
+    else:
+        result = query(reader, question.statement, question.at_us, THREADS)
     rows = [dict(zip(result.columns, map(_cell, row), strict=True)) for row in result.rows]
     print_rows(rows, as_json=False, columns=result.columns)
 
@@ -138,10 +157,9 @@ def _print_table(reader: "KuduReader", question: _Question) -> None:
 def _write(
     reader: "KuduReader", question: _Question, format_name: str, file: BinaryIO, spreadsheet: bool
 ) -> None:
-    from flumen.replay.sql import query_batches
     from flumen.replay.sql.formats import CsvWriter, open_writer
 
-    with query_batches(reader, question.statement, question.at_us, THREADS) as batches:
+    with _batches(reader, question) as batches:
         writer = open_writer(format_name, file, batches.schema, spreadsheet)
         for rows in batches:
             writer.write(rows)
@@ -154,6 +172,26 @@ def _write(
             soft_wrap=True,
             highlight=False,
         )
+
+
+@contextmanager
+def _batches(reader: "KuduReader", question: _Question) -> "Iterator[Batches | SparkBatches]":
+    """Run the statement on the engine that was asked for."""
+    if question.engine == "local":
+        from flumen.replay.sql import query_batches
+
+        with query_batches(reader, question.statement, question.at_us, THREADS) as batches:
+            yield batches
+        return
+    from flumen.replay.spark import spark_session
+    from flumen.replay.spark.querying import query_on_spark
+
+    options, tables = load_settings().kudu_options(), reader.tables()
+    with (
+        spark_session(question.master) as spark,
+        query_on_spark(spark, options, tables, question.statement, question.at_us) as rows,
+    ):
+        yield rows
 
 
 @contextmanager

@@ -7,7 +7,8 @@ ReplayError
 ├── NoImages             an index is to be mended by tables that hold no images
 ├── NoSuchMoment         a moment that is no time, is still to come, or longer ago than Kudu's history
 ├── NothingToCompare     there are no images in any window
-└── ReferenceUnusable    what windows are to be compared with is not known, or of too few images
+├── ReferenceUnusable    what windows are to be compared with is not known, or of too few images
+└── SparkFailed          Spark cannot compute what it was asked
 """
 
 
@@ -41,3 +42,7 @@ class NothingToCompare(ReplayError):
 
 class ReferenceUnusable(ReplayError):
     """What windows are to be compared with is not known, or of too few images."""
+
+
+class SparkFailed(ReplayError):
+    """Spark cannot compute what it was asked; the message says why, as Spark does. It is safe to run it again."""

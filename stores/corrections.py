@@ -144,6 +144,12 @@ class CurrentCorrections:
                 return {}
             return {image_id: self._standings[image_id] for image_id in self._standings.keys() & set(ids)}
 
+    def deleted(self) -> frozenset[str]:
+        """Return the images that are deleted at a moment after the call. Raises as `look`."""
+        with self._lock:
+            self._follow()
+            return frozenset(image_id for image_id, standing in self._standings.items() if standing.deleted)
+
     def close(self) -> None:
         """Close the log. A second call does nothing."""
         with self._lock:

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from flumen.streams.settings import Settings
 
 PARTS = ("reclassify", "audit", "drift", "live", "memory", "like", "spark")
-DEFAULT_PARTS = tuple(part for part in PARTS if part != "spark")
-"""Spark waits for `flumen reclassify --engine`."""
 
 SAYS = {
     "reclassify": "a job as the command does it, by a hand-written loop: Kudu scan, ONNX, Kudu upsert",
@@ -47,7 +45,7 @@ SAYS = {
     "live": f"images a worker takes in beside jobs at --share {live.SHARE}, by those that it takes in without",
     "memory": "most memory of each command over all rows, by that over a tenth of them",
     "like": "milliseconds of one question of `search --like`, over all documents",
-    "spark": "the command by --engine spark, by that in one process, their start with them",
+    "spark": f"the command by --engine spark on {engines.CORES} cores, by that in one process, their start with them",
 }
 
 
@@ -128,9 +126,11 @@ def _like(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
 
 def _spark(settings: "Settings", options: argparse.Namespace) -> list[Figure]:
     if not engines.has_spark():
-        return [Figure("reclassify --engine spark", None, "the command has no such option yet")]
+        return [
+            Figure("reclassify --engine spark", None, "PySpark is not installed: see requirements-spark.lock")
+        ]
     turns = engines.engine_turns(settings, options.rows, options.repeats)
-    return rate_figures(turns, engines.SPARK, {("of one process", (engines.PROCESS,)): None})
+    return rate_figures(turns, engines.SPARK, {("of one process", (engines.PROCESS,)): None}, by_cpu=False)
 
 
 def _memory(console: Console, setting: Setting, options: argparse.Namespace) -> list[Figure]:
@@ -154,7 +154,7 @@ _PARTS: "Mapping[str, Callable[[Settings, argparse.Namespace], list[Figure]]]" =
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.looking_back", description=__doc__)
     add = parser.add_argument
-    add("--parts", nargs="+", choices=PARTS, default=DEFAULT_PARTS, help="what to measure")
+    add("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     add("--rows", type=int, default=100_000, help="images that are stored")
     add(
         "--repeats",

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 from bench.looking_back.stored import ASKED
 from bench.looking_back.turns import Turns, take_turns
@@ -10,13 +11,12 @@ from flumen.cli.background import environment_of
 from flumen.streams.settings import Settings
 
 SPARK, PROCESS = "spark", "one process"
+CORES = 2
 
 
 def has_spark() -> bool:
-    """Say whether the command has an engine to choose."""
-    command = [sys.executable, "-P", "-m", "flumen", "reclassify", "--help"]
-    asked = subprocess.run(command, capture_output=True, check=True, env=os.environ | {"COLUMNS": "200"})
-    return b"--engine" in asked.stdout
+    """Say whether PySpark is installed."""
+    return find_spec("pyspark") is not None
 
 
 def engine_turns(settings: Settings, rows: int, repeats: int) -> Turns:
@@ -24,7 +24,7 @@ def engine_turns(settings: Settings, rows: int, repeats: int) -> Turns:
 
     def run(*more: str) -> int:
         model = f"{settings.model_name}@{ASKED}"
-        command = [sys.executable, "-P", "-m", "flumen", "reclassify", model, "--again", *more]
+        command = [sys.executable, "-P", "-m", "flumen", "reclassify", model, *more]
         environment = os.environ | environment_of(settings)
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
@@ -33,4 +33,8 @@ def engine_turns(settings: Settings, rows: int, repeats: int) -> Turns:
             raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr.decode(errors='replace')[-2000:]}")
         return rows
 
-    return take_turns(rows, {SPARK: lambda: run("--engine", "spark"), PROCESS: run}, repeats)
+    ways = {
+        SPARK: lambda: run("--engine", "spark", "--master", f"local[{CORES}]"),
+        PROCESS: lambda: run("--again"),
+    }
+    return take_turns(rows, ways, repeats)

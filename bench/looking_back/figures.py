@@ -48,9 +48,16 @@ class Figure:
 
 
 def rate_figures(
-    turns: Turns, name: str, compared: Mapping[tuple[str, tuple[str, ...]], float | None]
+    turns: Turns,
+    name: str,
+    compared: Mapping[tuple[str, tuple[str, ...]], float | None],
+    *,
+    by_cpu: bool = True,
 ) -> list[Figure]:
-    """Return the share that one way's rate is of others', as each is held to at least; and the rates of all."""
+    """Return the share that one way's rate is of others', as each is held to at least; and the rates of all.
+
+    Without `by_cpu` where other processes do the work.
+    """
     found = []
     for (words, others), least in compared.items():
         shares = turns.shares(name, *others)
@@ -62,6 +69,8 @@ def rate_figures(
                 least=least,
             )
         )
+        if not by_cpu:
+            continue
         cpu = turns.cpu_shares(name, *others)
         found.append(
             Figure(

@@ -4,36 +4,32 @@ import hashlib
 import json
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flumen.cli.actor import actor
 from flumen.cli.looking_back.correcting import LONGEST_REASON, make_searchable
-from flumen.cli.models.opening import open_repository
-from flumen.cli.output import (
-    AsJson,
-    errors,
-    iso_time,
-    pace,
-    print_facts,
-    print_json,
-    print_rows,
-    progress_bar,
+from flumen.cli.looking_back.engines import EngineOption, Master, check_engine, refuse_with_spark
+from flumen.cli.looking_back.reclassify_output import (
+    print_counts,
+    print_plan,
+    progress_on,
+    say,
+    warn_of_labels,
 )
+from flumen.cli.looking_back.reclassify_spark import reclassify_on_spark
+from flumen.cli.models.opening import open_repository
+from flumen.cli.output import AsJson, iso_time, progress_bar
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from rich.progress import Progress as Bar
+    from collections.abc import Sequence
 
     from flumen.models.repository import Repository
     from flumen.models.runtime import OnnxClassifier
     from flumen.replay.reclassify.applying import Applying
-    from flumen.replay.reclassify.parts import Job, Progress
-    from flumen.replay.scoring import Choice, Passed, Plan, StoredImages
+    from flumen.replay.scoring import Choice, Passed, StoredImages
     from flumen.stores.kudu import KuduReader
     from flumen.streams.settings import Settings
 
@@ -69,12 +65,25 @@ def reclassify(
     ] = False,
     reason: Annotated[str, typer.Option(help="Why; it stands with the job, beside who it was.")] = "",
     root: Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")] = None,
+    engine: EngineOption = "local",
+    master: Master = None,
     as_json: AsJson = False,
 ) -> None:
     """Put stored images to another model; its answers go into the table predictions, or become the current ones."""
-    if len(reason) > LONGEST_REASON:
-        raise typer.BadParameter(f"--reason: at most {LONGEST_REASON:,} characters, and not {len(reason):,}")
+    _check_reason(reason)
     since_us = None if since is None else _time_us(since)
+    check_engine(engine, master)
+    if engine == "spark":
+        refuse_with_spark(
+            {
+                "--share": share is not None,
+                "--again": again,
+                "--all": ask_all,
+                "--apply": apply,
+                "--dry-run": dry_run,
+                "--reason": bool(reason),
+            }
+        )
     from flumen.replay.images.seen import known_pictures
     from flumen.replay.reclassify.parts import Order, Parts, find_job, make_job
     from flumen.replay.reclassify.working import Task, Throttle, work
@@ -87,6 +96,9 @@ def reclassify(
     manifest = repository.resolve(model)
     classifier = repository.load(manifest.name, manifest.version)
     choice = Choice(where=where, since_us=since_us, sample=sample)
+    if engine == "spark":
+        reclassify_on_spark(settings, repository, classifier, choice, master, as_json)
+        return
     order = Order(classifier.name, classifier.version, _in_words(choice), apply, actor(), reason)
     options = settings.kudu_options()
     with ExitStack() as opened:
@@ -112,9 +124,9 @@ def reclassify(
             with stored(None) as chosen:
                 plan = chosen.plan()
             if dry_run:
-                _print_plan(classifier, plan, as_json)
+                print_plan(classifier, plan, as_json)
                 return
-            _warn_of_labels(plan, classifier, repository)
+            warn_of_labels(plan.answered, classifier, repository)
         # Another process may have been faster: then all of it is read as of that one's moment.
         job = found or make_job(table, name, plan, order, last)
         images = opened.enter_context(stored(job.snapshot_us))
@@ -125,7 +137,7 @@ def reclassify(
         before = parts.progress()
         if found is not None:
             said = "is done already" if before.done == job.parts else "is not done: going on with it"
-            _say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
+            say(f"The job of {iso_time(job.snapshot_us)} {said}; --again makes a new one.")
         task = Task(
             images=images,
             model=classifier,
@@ -135,10 +147,10 @@ def reclassify(
             applying=applying,
         )
         with progress_bar() as bar:
-            progress = work(task, parts, Throttle(share), _shown(bar, job, before))
+            progress = work(task, parts, Throttle(share), progress_on(bar, job, before))
     if apply:
         make_searchable(settings)
-    _print(classifier, job, progress, as_json, applies=apply)
+    print_counts(classifier, job.snapshot_us, progress.counts, as_json, applies=apply)
 
 
 def _columns(tables: "KuduReader", *, applies: bool) -> "Sequence[str]":
@@ -196,84 +208,6 @@ def _applying(
     return Applying(table, index, model, moment_us, Restorer(table, moment_us, redraw))
 
 
-def _shown(bar: "Bar", job: "Job", before: "Progress") -> "Callable[[int], None]":
-    task = bar.add_task("images", total=job.images, completed=before.counts.images, note="")
-    began, seen = monotonic(), 0
-
-    def report(more: int) -> None:
-        nonlocal seen
-        seen += more
-        left = job.images - before.counts.images
-        bar.update(task, advance=more, note=pace(seen, monotonic() - began, left, " images/s"))
-
-    return report
-
-
-def _print(
-    model: "OnnxClassifier", job: "Job", progress: "Progress", as_json: bool, *, applies: bool
-) -> None:
-    counts = progress.counts
-    left_out, not_shown = dict(counts.left_out), dict(counts.not_shown)
-    if as_json:
-        print_json(
-            {
-                "model": model.name,
-                "model_version": model.version,
-                "as_of": iso_time(job.snapshot_us),
-                "written_into": "images" if applies else "predictions",
-                "images": counts.images,
-                "answered": counts.answered,
-                "answered_by_it_already": counts.same,
-                "left_out": left_out,
-                "not_shown": not_shown,
-            }
-        )
-        return
-    print_facts(
-        [
-            ("model", str(model)),
-            ("images as of", iso_time(job.snapshot_us)),
-            ("images", f"{counts.images:,}"),
-            ("current answers" if applies else "answers written", f"{counts.answered:,}"),
-            ("answered by it already", f"{counts.same:,}"),
-            *((f"left out {reason}", f"{count:,}") for reason, count in left_out.items()),
-            *((reason, f"{count:,}") for reason, count in not_shown.items()),
-        ],
-    )
-    if not_shown:
-        _say("`flumen audit --fix` indexes from Kudu what Solr does not show.")
-
-
-def _print_plan(model: "OnnxClassifier", plan: "Plan", as_json: bool) -> None:
-    rows = [
-        {"model": name, "model_version": version, "images": count}
-        for (name, version), count in sorted(
-            plan.answered.items(), key=lambda each: (each[0][0] or "", each[0][1] or 0)
-        )
-    ]
-    if as_json:
-        print_json({"images": plan.rows, "answers": rows})
-        return
-    print_rows(rows, as_json=False, columns=("model", "model_version", "images"))
-    _say(f"{plan.rows:,} images would be put to {model}. Nothing was asked or changed.")
-
-
-def _warn_of_labels(plan: "Plan", model: "OnnxClassifier", repository: "Repository") -> None:
-    from flumen.models.errors import ModelError
-
-    for name, version in plan.answered:
-        if name is None or version is None:
-            continue
-        try:
-            labels = repository.manifest(name, version).labels
-        except ModelError:
-            continue
-        if tuple(labels) != tuple(model.labels):
-            _say(
-                f"The labels of {model} are others than those of {name}@{version}, which images have answers of."
-            )
-
-
 def _job_name(model: "OnnxClassifier", choice: "Choice", how: list[str]) -> str:
     """Return what is the same for the same model, the same choice of images, and what is done with them."""
     told = [model.name, model.version, model.manifest.sha256, choice.where, choice.since_us, choice.sample]
@@ -287,6 +221,11 @@ def _in_words(choice: "Choice") -> str:
     return "; ".join(said) or "all"
 
 
+def _check_reason(reason: str) -> None:
+    if len(reason) > LONGEST_REASON:
+        raise typer.BadParameter(f"--reason: at most {LONGEST_REASON:,} characters, and not {len(reason):,}")
+
+
 def _time_us(text: str) -> int:
     try:
         said = datetime.fromisoformat(text)
@@ -295,7 +234,3 @@ def _time_us(text: str) -> int:
             f"--since: {text!r} is no time: write it as 2027-01-31 or 2027-01-31T08:00, in UTC"
         ) from None
     return int((said if said.tzinfo else said.replace(tzinfo=UTC)).timestamp() * _US)
-
-
-def _say(text: str) -> None:
-    errors.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,5 +1,12 @@
 """Stored images, put to a model: chosen by a condition, as they were at one moment, answered as the live path does."""
 
-from flumen.replay.scoring.stored_images import Choice, Passed, Plan, Scored, StoredImages
+from flumen.replay.scoring.stored_images import (
+    Choice,
+    Passed,
+    Plan,
+    Scored,
+    StoredImages,
+    answer_columns,
+)
 
-__all__ = ["Choice", "Passed", "Plan", "Scored", "StoredImages"]
+__all__ = ["Choice", "Passed", "Plan", "Scored", "StoredImages", "answer_columns"]

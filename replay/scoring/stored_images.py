@@ -239,7 +239,7 @@ class StoredImages:
             good[list(flaws)] = False
             rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
             embeddings = None if embeddings is None else embeddings[good]
-        return Scored(rows, _answers(found, embeddings, model), pixels, skipped)
+        return Scored(rows, answer_columns(found, embeddings, model), pixels, skipped)
 
     def seen(self, ids: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
         """Return the pixels of these images by id, as a model sees them; what has none is left out.
@@ -287,7 +287,7 @@ class StoredImages:
         rows = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in self._wanted]))
         pixels = np.empty((0, 0, 0), np.uint8)
         none = np.empty((0, len(model.labels)), np.float32)
-        return Scored(rows, _answers(none, None, model), pixels, ended=ended)
+        return Scored(rows, answer_columns(none, None, model), pixels, ended=ended)
 
 
 def without(scored: Scored, ids: Sequence[str]) -> Scored:
@@ -297,9 +297,10 @@ def without(scored: Scored, ids: Sequence[str]) -> Scored:
     return replace(scored, rows=scored.rows.filter(kept), answers=scored.answers.filter(kept), pixels=pixels)
 
 
-def _answers(
+def answer_columns(
     probabilities: NDArray[np.float32], embeddings: Embeddings | None, model: Classifier
 ) -> pa.RecordBatch:
+    """Return `answers` of `Scored`, of what a model answers: n x labels, and n embeddings where it gives any."""
     prediction, confidence = most_probable(probabilities)
     cells = np.ascontiguousarray(probabilities, "<f4")
     width = cells.itemsize * cells.shape[1]

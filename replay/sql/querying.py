@@ -13,7 +13,7 @@ from flumen.replay.errors import BadQuery
 from flumen.replay.sql.memory import bytes_to_use, too_much
 from flumen.replay.sql.ranges import with_ranges
 from flumen.replay.sql.readonly import check_read_only
-from flumen.replay.sql.scans import KuduTable, Reading, Scan, kudu_tables
+from flumen.replay.sql.scans import KuduTable, Reading, Scan, kudu_tables, no_tables
 from flumen.replay.sql.values import values_of
 from flumen.replay.sql.views import views
 from flumen.stores.kudu import KuduReader
@@ -56,7 +56,7 @@ class Batches(Iterator[pa.RecordBatch]):
     def __init__(self, session: "_Session", batches: pa.RecordBatchReader) -> None:
         self._session = session
         self._batches = batches
-        names = _unique(batches.schema.names)
+        names = unique_names(batches.schema.names)
         self.schema = pa.schema(
             [each.with_name(name) for each, name in zip(batches.schema, names, strict=True)]
         )
@@ -103,8 +103,13 @@ def query(reader: KuduReader, sql: str, at_us: int | None = None, threads: int =
         with session.translated():
             result = session.ask(sql)
             rows = result.to_arrow_table() if result is not None else pa.table({})
-        columns = [[_plain(value) for value in values_of(column)] for column in rows.columns]
-        return Result(_unique(rows.column_names), list(zip(*columns, strict=True)), session.scans)
+        return result_of(rows, session.scans)
+
+
+def result_of(rows: pa.Table, scans: Sequence[Scan] = ()) -> Result:
+    """Return rows as a `Result`."""
+    columns = [[_plain(value) for value in values_of(column)] for column in rows.columns]
+    return Result(unique_names(rows.column_names), list(zip(*columns, strict=True)), scans)
 
 
 @contextmanager
@@ -205,10 +210,7 @@ def _session(reading: Reading) -> Iterator[_Session]:
 
     tables = kudu_tables(reading)
     if not tables:
-        raise BadQuery(
-            "there is no table of images in Kudu yet, nor of runs: start a worker with `flumen worker`, it creates "
-            "the tables of images, or an experiment; or check the table prefix in the settings"
-        )
+        raise no_tables()
     most = bytes_to_use()
     connection = duckdb.connect(":memory:", config={**DUCKDB_SETTINGS, "memory_limit": f"{most // 2} bytes"})
     try:
@@ -230,7 +232,8 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
 
 
-def _unique(names: Sequence[str]) -> Sequence[str]:
+def unique_names(names: Sequence[str]) -> Sequence[str]:
+    """Return the names of columns, with a number behind each that came before."""
     unique: list[str] = []
     for name in names:
         number = sum(1 for other in unique if other == name or other.startswith(f"{name}:"))

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from flumen.replay.errors import NoSuchMoment
+from flumen.replay.errors import BadQuery, NoSuchMoment
 from flumen.replay.sql.pushdown import push_down
 from flumen.stores.errors import StoreError, StoreRefused
 from flumen.stores.kudu import KuduReader, Predicate
@@ -26,7 +26,8 @@ TABLES = (
 )
 """What may be there, in the order in which it is told; one that is not there is left out."""
 
-_BEFORE_HISTORY = "ancient history mark"
+BEFORE_HISTORY = "ancient history mark"
+"""What Kudu says of a moment that its history does not reach back to."""
 
 
 @dataclass(slots=True)
@@ -66,12 +67,25 @@ class Reading:
             ) as reading:
                 yield from (given.rows for given in reading if given.rows is not None)
         except StoreRefused as error:
-            if _BEFORE_HISTORY not in str(error):
+            if BEFORE_HISTORY not in str(error):
                 raise
-            raise NoSuchMoment(
-                "Kudu's history does not reach back to that moment: it keeps what has changed for 7 days, unless its "
-                "--tablet_history_max_age_sec says otherwise. Ask for a later one"
-            ) from error
+            raise no_history() from error
+
+
+def no_history() -> NoSuchMoment:
+    """Return the error of a moment that Kudu's history does not reach back to."""
+    return NoSuchMoment(
+        "Kudu's history does not reach back to that moment: it keeps what has changed for 7 days, unless its "
+        "--tablet_history_max_age_sec says otherwise. Ask for a later one"
+    )
+
+
+def no_tables() -> BadQuery:
+    """Return the error of a Kudu that holds none of these tables."""
+    return BadQuery(
+        "there is no table of images in Kudu yet, nor of runs: start a worker with `flumen worker`, it creates "
+        "the tables of images, or an experiment; or check the table prefix in the settings"
+    )
 
 
 class KuduTable(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types

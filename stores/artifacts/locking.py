@@ -7,7 +7,7 @@ sha256 and size. At run time the file alone counts.
 import hashlib
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from jgo.maven import MavenContext
@@ -22,18 +22,27 @@ HEADER = """\
 """
 
 
-def write_lock_file(lock_file: Path, module: str, groups: Mapping[str, Sequence[str]]) -> None:
-    """Resolve, download, hash and write all groups. Each is a list of coordinates; `module` is what calls this."""
+def write_lock_file(
+    lock_file: Path, module: str, groups: Mapping[str, Sequence[str]], alone: Collection[str] = ()
+) -> None:
+    """Resolve, download, hash and write all groups. Each is a list of coordinates; `module` is what calls this.
+
+    Of the groups that `alone` names, what they depend on is left out: it stands on their class path already.
+    """
     with tempfile.TemporaryDirectory(prefix="flumen-lock-") as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=120)
-        sections = [_section(group, roots, _pin(context, roots)) for group, roots in groups.items()]
+        sections = [
+            _section(group, roots, _pin(context, roots, alone=group in alone))
+            for group, roots in groups.items()
+        ]
     lock_file.write_text("\n".join([HEADER.format(module=module), *sections]), encoding="utf-8")
     sys.stdout.write(f"wrote {lock_file}\n")
 
 
-def _pin(context: MavenContext, roots: Sequence[str]) -> list[Artifact]:
+def _pin(context: MavenContext, roots: Sequence[str], *, alone: bool) -> list[Artifact]:
     """Return the pinned artifacts of one group: its roots first, in the order of the class path."""
-    inputs, transitive = context.resolver.resolve([context.create_dependency(root) for root in roots])
+    named = [context.create_dependency(root) for root in roots]
+    inputs, transitive = (named, []) if alone else context.resolver.resolve(named)
     pins: dict[str, Artifact] = {}
     for dependency in [*inputs, *transitive]:
         if "$" in dependency.version or dependency.classifier not in CLASSIFIERS:

