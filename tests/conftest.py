@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
-# How long an example takes is the machine's affair.
-hypothesis.settings.register_profile("any-machine", deadline=None)
+# How long an example takes is the machine's affair. Half as many as usual: there are some two hundred properties.
+hypothesis.settings.register_profile("any-machine", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("any-machine")
 
 DATA = Path(__file__).parent.parent / "data" / "mnist"
