@@ -58,8 +58,35 @@ def models_root(flumen_models_root: Path) -> Path:
 
 @pytest.fixture
 def flumen_overrides() -> dict[str, Any]:
-    """Less to create for each test."""
-    return {"topic_partitions": 2, "kudu_partitions": 2}
+    """Less to create for each test, and to start for each worker; tests/unit has several processes that intercept."""
+    return {"topic_partitions": 2, "kudu_partitions": 2, "interception_processes": 1}
+
+
+@pytest.fixture
+def flumen_names(flumen_stack: Any, flumen_names: Any) -> Iterator[Any]:
+    """The plugin's. The tables are dropped here where Java runs: Kudu's own tool would be started for each of them."""
+    yield flumen_names
+    jpype = sys.modules.get("jpype")
+    if jpype is not None and jpype.isJVMStarted():
+        drop_tables(flumen_stack.kudu_masters, flumen_names.kudu_prefix)
+
+
+def drop_tables(masters: str, prefix: str) -> None:
+    """Drop the tables whose names begin so, as far as Kudu answers."""
+    import jpype
+
+    from flumen.stores.kudu import KuduOptions
+    from flumen.stores.kudu.java import acquire_client, release_client
+
+    options = KuduOptions(masters=masters, timeout_s=10)
+    try:
+        client = acquire_client(options)
+        for name in list(client.getTablesList(prefix).getTablesList()):
+            client.deleteTable(name)
+    except jpype.JException:
+        return  # a test may have taken it away
+    finally:
+        release_client(options)
 
 
 @pytest.fixture

@@ -38,7 +38,8 @@ WITHOUT_LABEL = 20
 def flumen_overrides(tmp_path: Path) -> dict[str, Any]:
     """A repository of the test's own: a notebook registers what it has made."""
     seed(Repository(tmp_path / "models"))
-    return {"topic_partitions": 2, "kudu_partitions": 2, "models_root": str(tmp_path / "models")}
+    given = {"topic_partitions": 2, "kudu_partitions": 2, "interception_processes": 1}
+    return {**given, "models_root": str(tmp_path / "models")}
 
 
 def shown_by(notebook: Path) -> list[Any]:
