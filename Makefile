@@ -41,13 +41,15 @@ $(VENV)/.torch: requirements-torch.lock $(VENV)/.ready
 	@touch $@
 
 # PySpark, for the tests alone: 320 MB to fetch, and as much again on the disk.
-$(VENV)/.spark: requirements-spark.lock $(VENV)/.ready
+# After PyTorch: two pips at once would be in each other's way.
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.ready $(VENV)/.torch
 	@echo "Installing what requirements-spark.lock pins into $(VENV); the first time this takes a minute or so."
 	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-spark.lock | $(COUNT) || \
 		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
 	@touch $@
 
-test: check $(VENV)/.torch $(VENV)/.spark ## Run every check and every test, on real servers
+test: ## Run every check and every test, on real servers
+	@$(MAKE) --no-print-directory --jobs=2 check $(VENV)/.spark  # the checks compute while pip waits for the network
 	$(BIN)/pytest -n 2 --dist loadfile  # mostly waiting for servers; each half has servers of its own
 
 check: $(VENV)/.ready ## Lint, types, import rules
