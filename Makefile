@@ -25,8 +25,9 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 		{ echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install `basename $(PYTHON)`-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing what requirements-dev.lock pins into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT) || \
+	@$(BIN)/pip install --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT) || \
 		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip would compile on one core; some files are templates
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
