@@ -162,6 +162,30 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
 
 
 @pytest.fixture
+def call_flumen(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
+    """As `run_flumen`, but in this process, which has imported what the command wants, and started Java."""
+    from flumen.cli import main
+
+    def call(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+        capfdbinary.readouterr()
+        code: Any = 0
+        with monkeypatch.context() as patch:
+            for name, value in environment_of(settings).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["flumen", *arguments])
+            patch.setattr(sys, "stdout", sys.stdout)
+            try:
+                main.run()
+            except SystemExit as ended:
+                code = ended.code or 0
+        return subprocess.CompletedProcess(arguments, code, *capfdbinary.readouterr())
+
+    return call
+
+
+@pytest.fixture
 def observer(settings: Any) -> Iterator[Any]:
     """Looks at the test's topics from outside."""
     from flumen.streams.kafka.topic_reader import TopicReader

@@ -92,9 +92,10 @@ def test_from_images_in_kudu_to_the_model_that_classifies_and_to_the_best_of_sev
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     tmp_path: Path,
+    own_cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(tmp_path / "cache")}.items():
+    for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(own_cache)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     ensure_topics(settings)
