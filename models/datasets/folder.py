@@ -121,7 +121,7 @@ class FolderSource:
         except DatasetInvalid as error:
             yield Skip(UNREADABLE, self._id(folder), str(error))
             return
-        # Below a class folder that is inside, only a link leads out, such as one that was put there since it was listed.
+        # Below a class folder that is inside, only a link leads out, such as one put there since it was listed.
         if (folder.parent == self._root or folder.is_symlink()) and not root.holds(folder):
             yield outside(self._id(folder))
             return
