@@ -25,8 +25,9 @@ $(VENV)/.ready: requirements-dev.lock pyproject.toml
 		{ echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt install `basename $(PYTHON)`-venv"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing what requirements-dev.lock pins into $(VENV); the first time this takes a minute or two."
-	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT) || \
+	@$(BIN)/pip install --no-compile --disable-pip-version-check --require-hashes -r requirements-dev.lock | $(COUNT) || \
 		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
+	@$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true  # pip would compile on one core; some files are templates
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -41,13 +42,15 @@ $(VENV)/.torch: requirements-torch.lock $(VENV)/.ready
 	@touch $@
 
 # PySpark, for the tests and `make bench` alone: 320 MB to fetch, and as much again on the disk.
-$(VENV)/.spark: requirements-spark.lock $(VENV)/.ready
+# After PyTorch: two pips at once would be in each other's way.
+$(VENV)/.spark: requirements-spark.lock $(VENV)/.ready $(VENV)/.torch
 	@echo "Installing what requirements-spark.lock pins into $(VENV); the first time this takes a minute or so."
 	@$(BIN)/pip install --disable-pip-version-check --require-hashes -r requirements-spark.lock | $(COUNT) || \
 		{ echo "pip could not install. Check the network and the disk, or set PIP_INDEX_URL to a package index that you reach; then type the same again"; exit 1; }
 	@touch $@
 
-test: check $(VENV)/.torch $(VENV)/.spark ## Run every check and every test, on real servers
+test: ## Run every check and every test, on real servers
+	@$(MAKE) --no-print-directory --jobs=2 check $(VENV)/.spark  # the checks compute while pip waits for the network
 	$(BIN)/pytest -n 2 --dist loadfile  # mostly waiting for servers; each half has servers of its own
 
 check: $(VENV)/.ready ## Lint, types, import rules

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
 
-# How long an example takes is the machine's affair.
-hypothesis.settings.register_profile("any-machine", deadline=None)
+# How long an example takes is the machine's affair. Half as many as usual: there are some two hundred properties.
+hypothesis.settings.register_profile("any-machine", deadline=None, max_examples=50)
 hypothesis.settings.load_profile("any-machine")
 
 DATA = Path(__file__).parent.parent / "data" / "mnist"
@@ -58,8 +58,35 @@ def models_root(flumen_models_root: Path) -> Path:
 
 @pytest.fixture
 def flumen_overrides() -> dict[str, Any]:
-    """Less to create for each test."""
-    return {"topic_partitions": 2, "kudu_partitions": 2}
+    """Less to create for each test, and to start for each worker; tests/unit has several processes that intercept."""
+    return {"topic_partitions": 2, "kudu_partitions": 2, "interception_processes": 1}
+
+
+@pytest.fixture
+def flumen_names(flumen_stack: Any, flumen_names: Any) -> Iterator[Any]:
+    """The plugin's. The tables are dropped here where Java runs: Kudu's own tool would be started for each of them."""
+    yield flumen_names
+    jpype = sys.modules.get("jpype")
+    if jpype is not None and jpype.isJVMStarted():
+        drop_tables(flumen_stack.kudu_masters, flumen_names.kudu_prefix)
+
+
+def drop_tables(masters: str, prefix: str) -> None:
+    """Drop the tables whose names begin so, as far as Kudu answers."""
+    import jpype
+
+    from flumen.stores.kudu import KuduOptions
+    from flumen.stores.kudu.java import acquire_client, release_client
+
+    options = KuduOptions(masters=masters, timeout_s=10)
+    try:
+        client = acquire_client(options)
+        for name in list(client.getTablesList(prefix).getTablesList()):
+            client.deleteTable(name)
+    except jpype.JException:
+        return  # a test may have taken it away
+    finally:
+        release_client(options)
 
 
 @pytest.fixture
@@ -132,6 +159,30 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
         return subprocess.run(command, capture_output=True, check=False, env=environment_of(settings))
 
     return run
+
+
+@pytest.fixture
+def call_flumen(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
+    """As `run_flumen`, but in this process, which has imported what the command wants, and started Java."""
+    from flumen.cli import main
+
+    def call(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
+        capfdbinary.readouterr()
+        code: Any = 0
+        with monkeypatch.context() as patch:
+            for name, value in environment_of(settings).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["flumen", *arguments])
+            patch.setattr(sys, "stdout", sys.stdout)
+            try:
+                main.run()
+            except SystemExit as ended:
+                code = ended.code or 0
+        return subprocess.CompletedProcess(arguments, code, *capfdbinary.readouterr())
+
+    return call
 
 
 @pytest.fixture

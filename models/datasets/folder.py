@@ -121,7 +121,8 @@ class FolderSource:
         except DatasetInvalid as error:
             yield Skip(UNREADABLE, self._id(folder), str(error))
             return
-        if not root.holds(folder):
+        # Below a class folder that is inside, only a link leads out, such as one put there since it was listed.
+        if (folder.parent == self._root or folder.is_symlink()) and not root.holds(folder):
             yield outside(self._id(folder))
             return
         for entry in entries:

@@ -9,6 +9,7 @@ from typing import Any
 import loopback
 import pytest
 
+from flumen.stores.artifacts.folders import cache_root
 from flumen.stores.kudu import KuduOptions
 from flumen.stores.solr import SolrOptions
 from flumen.stores.solr.schema import CONFIGSET
@@ -29,6 +30,17 @@ def kudu_options(
         driver=request.param,
         partitions=2,
     )
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path) -> Path:
+    """A cache of the test's own, but for what was downloaded: that is everybody's."""
+    own = tmp_path / "cache"
+    own.mkdir()
+    downloaded = cache_root() / "artifacts"
+    downloaded.mkdir(parents=True, exist_ok=True)
+    (own / "artifacts").symlink_to(downloaded)
+    return own
 
 
 @pytest.fixture

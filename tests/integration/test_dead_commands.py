@@ -59,7 +59,10 @@ def two_dead_letters(
     return worker
 
 
-def test_list_filters_and_show(two_dead_letters: Any, run: Run, settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("two_dead_letters")
+def test_list_filters_and_show_also_what_is_not_there_or_there_twice(
+    run: Run, settings: Settings, observer: Any, tmp_path: Path
+) -> None:
     dead_letters = {dead_letter["key"]: dead_letter for dead_letter in listed(run)}
     first, second = dead_letters["first"], dead_letters["second"]
     assert (first["stage"], first["attempt"], first["state"]) == ("decode", 1, "dead")
@@ -98,8 +101,6 @@ def test_list_filters_and_show(two_dead_letters: Any, run: Run, settings: Settin
         {"name": "[red]", "text": "[bold]not markup", "hex": None},
     ]
 
-
-def test_dead_letters_that_are_not_there(two_dead_letters: Any, run: Run) -> None:
     for place in ("0/999", "99/0", "first"):
         result = run("show", place)
         assert isinstance(result.exception, NoSuchDeadLetter), result.output
@@ -107,6 +108,15 @@ def test_dead_letters_that_are_not_there(two_dead_letters: Any, run: Run) -> Non
     assert run("replay").exit_code == 2
     assert run("replay", "0/0", "--matching").exit_code == 2
     assert run("park", "0/0", "--stage", "decode").exit_code == 2
+
+    # Delivered twice, it is one.
+    (raw,) = [raw for raw in observer.read(settings.dead_topic) if raw.key == b"first"]
+    producer = Producer(settings.producer_config())
+    producer.produce(settings.dead_topic, key=raw.key, value=raw.value, headers=list(raw.headers))
+    assert producer.flush(60) == 0
+    assert len(listed(run)) == 2
+    assert run("park", f"{raw.partition}/{raw.offset}").exit_code == 0
+    assert [dead_letter["key"] for dead_letter in listed(run)] == ["second"]
 
 
 def test_replay_until_the_cap_then_park(
@@ -154,18 +164,6 @@ def test_replay_until_the_cap_then_park(
     )
     assert states == [(1, "replayed"), (2, "replayed"), (3, "parked")]
     assert run("park", dead_letter["place"]).exit_code == 1
-
-
-def test_a_dead_letter_delivered_twice_is_one(
-    two_dead_letters: Any, run: Run, settings: Settings, observer: Any
-) -> None:
-    (raw,) = [raw for raw in observer.read(settings.dead_topic) if raw.key == b"first"]
-    producer = Producer(settings.producer_config())
-    producer.produce(settings.dead_topic, key=raw.key, value=raw.value, headers=list(raw.headers))
-    assert producer.flush(60) == 0
-    assert len(listed(run)) == 2
-    assert run("park", f"{raw.partition}/{raw.offset}").exit_code == 0
-    assert [dead_letter["key"] for dead_letter in listed(run)] == ["second"]
 
 
 def test_what_the_broker_does_not_take_stays_dead(run: Run, settings: Settings, observer: Any) -> None:

@@ -38,7 +38,8 @@ WITHOUT_LABEL = 20
 def flumen_overrides(tmp_path: Path) -> dict[str, Any]:
     """A repository of the test's own: a notebook registers what it has made."""
     seed(Repository(tmp_path / "models"))
-    return {"topic_partitions": 2, "kudu_partitions": 2, "models_root": str(tmp_path / "models")}
+    given = {"topic_partitions": 2, "kudu_partitions": 2, "interception_processes": 1}
+    return {**given, "models_root": str(tmp_path / "models")}
 
 
 def shown_by(notebook: Path) -> list[Any]:
@@ -91,9 +92,10 @@ def test_from_images_in_kudu_to_the_model_that_classifies_and_to_the_best_of_sev
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     tmp_path: Path,
+    own_cache: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(tmp_path / "cache")}.items():
+    for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(own_cache)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(tmp_path)
     ensure_topics(settings)

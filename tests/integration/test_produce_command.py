@@ -1,7 +1,9 @@
 """`flumen produce` against a real broker: what goes in comes out, byte for byte."""
 
+import gzip
 import io
 import json
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from flumen.stack.pytest_plugin import Names
 from flumen.streams.errors import SourceUnreadable
 
 MNIST = Path(__file__).parents[2] / "data" / "mnist"
+IMAGES = 1_000
 ARTICLE = {"7_0001.png": b"seven", "sub/0_0002.png": b"zero", "sub/other.png": b"other"}
 
 
@@ -46,19 +49,26 @@ def received(flumen_stack: Endpoints, flumen_names: Names, topic: str) -> Callab
 
 
 def test_mnist_arrives_as_it_is(
-    run: Callable[..., Result], topic: str, received: Callable[[], list[ImageMessage]]
+    run: Callable[..., Result], topic: str, received: Callable[[], list[ImageMessage]], tmp_path: Path
 ) -> None:
-    result = run(MNIST / "t10k-images-idx3-ubyte.gz", "--topic", topic, "--json")
+    drawn = read_idx(MNIST / "t10k-images-idx3-ubyte.gz")[:IMAGES]
+    known = read_idx(MNIST / "t10k-labels-idx1-ubyte.gz")[:IMAGES]
+    for name, values in (("images-idx3", drawn), ("labels-idx1", known)):
+        with gzip.open(tmp_path / f"t10k-{name}-ubyte.gz", "wb") as file:
+            file.write(
+                struct.pack(f">4B{values.ndim}I", 0, 0, 8, values.ndim, *values.shape) + values.tobytes()
+            )
+    result = run(tmp_path / "t10k-images-idx3-ubyte.gz", "--topic", topic, "--json")
     assert result.exit_code == 0, result.output
     summary = json.loads(result.stdout)
-    assert (summary["topic"], summary["sent"], summary["failed"]) == (topic, 10_000, 0)
+    assert (summary["topic"], summary["sent"], summary["failed"]) == (topic, IMAGES, 0)
 
     images = received()
     pixels = np.stack([np.asarray(Image.open(io.BytesIO(image.content))) for image in images])
     labels = [image.known_label for image in images]
-    np.testing.assert_array_equal(pixels, read_idx(MNIST / "t10k-images-idx3-ubyte.gz"))
-    np.testing.assert_array_equal(labels, read_idx(MNIST / "t10k-labels-idx1-ubyte.gz"))
-    assert [image.id for image in images] == [f"t10k-images-{row:05d}" for row in range(10_000)]
+    np.testing.assert_array_equal(pixels, drawn)
+    np.testing.assert_array_equal(labels, known)
+    assert [image.id for image in images] == [f"t10k-images-{row:05d}" for row in range(IMAGES)]
     assert {image.source for image in images} == {"t10k-images-idx3-ubyte.gz"}
     assert {image.defect for image in images} == {None}
     assert images[42].name == "t10k-images-00042.png"

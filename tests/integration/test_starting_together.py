@@ -19,8 +19,8 @@ from flumen.stores.solr import SolrReader, SolrSink
 from flumen.streams.kafka.topics import ensure_topics, existing_topics
 from flumen.streams.settings import Settings
 
-ROUNDS = range(3)
-WORKERS = 4
+ROUNDS = (0, 2)
+WORKERS = 3
 COLUMNS = merge_columns(interceptor.columns for interceptor in load_chain())
 
 pytestmark = pytest.mark.parametrize("number", ROUNDS)

@@ -41,8 +41,8 @@ app.command("run")(experiment.run)
 
 
 @pytest.fixture
-def run(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(tmp_path / "cache")}.items():
+def run(settings: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    for name, value in {**environment_of(settings), "FLUMEN_CACHE": str(own_cache)}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FLUMEN_SINKS", '["kudu"]')
 

@@ -77,6 +77,7 @@ def test_a_worker_and_every_command_go_on(
     settings: Settings,
     topics: dict[str, str],
     start_worker: Callable[..., Any],
+    call_flumen: Callable[..., Any],
     run_flumen: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
@@ -108,9 +109,9 @@ def test_a_worker_and_every_command_go_on(
         ["models", "history", "--json"],
         ["models", "activate", f"{settings.model_name}@2"],
     ):
-        done = run_flumen(*arguments)
+        done = call_flumen(*arguments)
         assert done.returncode == 0, (arguments, done.stderr.decode()[-2000:])
         assert b"Traceback" not in done.stderr
-    told = run_flumen("models", "history", "--json").stderr.decode()
+    told = run_flumen("models", "history", "--json").stderr.decode()  # a process tells it once
     assert f"{topics['audit']}/0/{WARM}" in told
     assert worker.stop() == 0

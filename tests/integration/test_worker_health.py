@@ -107,12 +107,6 @@ def test_bytes_in_hand_are_bounded_whatever_the_size_of_an_image(
     assert worker.stop() == 0
 
 
-def test_too_little_room_for_a_message_is_a_bad_setting(start_worker: Callable[..., Any]) -> None:
-    worker = start_worker(max_in_flight_bytes=20 * MIB)
-    assert worker.process.wait(120) == 1
-    assert "max_in_flight_bytes is 20,971,520; allowed: at least" in worker.log.read_text()
-
-
 def test_a_missing_dead_letter_topic_is_waited_for_and_nothing_is_acknowledged(
     settings: Settings,
     port: int,

@@ -159,8 +159,6 @@ def test_process_1_is_ended_by_sigterm_before_a_command_listens_as_well() -> Non
     ("setting", "value", "named"),
     [
         ("model_name", "nobody", "NoModel"),
-        ("max_batch_size", "0", "BadSetting"),
-        ("interceptors", '["envelope", "nothing"]', "UnknownInterceptor"),
         ("http_host", "192.0.2.1", "BadSetting"),
         ("kafka_properties", '{{"group.protocol": "sneaky"}}', "BadSetting"),
         ("solr_url", "{solr_url}/elsewhere", "StoreRefused"),

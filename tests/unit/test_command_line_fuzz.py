@@ -240,7 +240,7 @@ def check(surroundings: Environment, words: Words, more: Environment) -> None:
 @example(words=("produce", "--watch", "folder", "--settle", "nan"), more={})
 @example(words=("produce", "--watch", "\udcff.png"), more={})
 @given(words=calls(RUN), more=st.one_of(st.just({}), SETTINGS))
-@settings(deadline=None, max_examples=200, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
 def test_no_command_meets_an_error_that_is_not_ours(
     surroundings: Environment, words: Words, more: Environment
 ) -> None:
@@ -251,7 +251,7 @@ def test_no_command_meets_an_error_that_is_not_ours(
 @example(words=("train", "--rate", "nan"))
 @example(words=("worker", "--http-port", "9" * 5000))
 @given(words=calls(READ))
-@settings(deadline=None, max_examples=200, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
 def test_no_argument_of_what_is_not_run_meets_an_error_that_is_not_ours(
     surroundings: Environment, words: Words
 ) -> None:
@@ -269,6 +269,6 @@ def test_no_argument_of_what_is_not_run_meets_an_error_that_is_not_ours(
 @example(more={"interceptors": "[" * 5000})
 @example(more={"max_batch_time_ms": "a" * 100_000})
 @given(more=SETTINGS)
-@settings(deadline=None, max_examples=200, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=100, derandomize=IN_CI, suppress_health_check=list(HealthCheck))
 def test_no_setting_meets_an_error_that_is_not_ours(surroundings: Environment, more: Environment) -> None:
     check(surroundings, ("settings",), more)

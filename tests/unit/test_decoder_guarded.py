@@ -51,6 +51,19 @@ def decoder() -> Iterator[GuardedDecoder]:
         yield decoder
 
 
+@pytest.fixture(scope="module")
+def at_the_helper() -> list[int]:
+    """One for each image that the helper of `lasting` was busy with."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def lasting(at_the_helper: list[int]) -> Iterator[GuardedDecoder]:
+    """One for the tests that end no helper."""
+    with closing(GuardedDecoder(lambda: at_the_helper.append(1))) as decoder:
+        yield decoder
+
+
 def noise(width: int, height: int, image_format: str = "PNG") -> bytes:
     pixels = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels), image_format)
@@ -64,10 +77,13 @@ def test_small_images_stay_here(decoder: GuardedDecoder) -> None:
 
 
 @pytest.mark.parametrize("image_format", FORMATS)
-def test_the_helper_sees_what_would_be_seen_here(decoder: GuardedDecoder, image_format: str) -> None:
+def test_the_helper_sees_what_would_be_seen_here(
+    lasting: GuardedDecoder, at_the_helper: list[int], image_format: str
+) -> None:
+    before = len(at_the_helper)
     for content in (noise(300, 220, image_format), noise(400, 300, image_format)):
-        assert_same(decoder(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
-    assert decoder.helper_pid is not None
+        assert_same(lasting(content, Limits(), COLOUR), decode_image(content, Limits(), COLOUR))
+    assert len(at_the_helper) == before + 2
 
 
 def test_either_many_bytes_or_many_pixels_go_to_the_helper(decoder: GuardedDecoder) -> None:
@@ -122,7 +138,7 @@ def test_the_helper_says_nothing_of_its_own(
     assert "Warning" not in "".join(capfd.readouterr())
 
 
-def test_the_helper_measures_what_it_decodes(decoder: GuardedDecoder) -> None:
+def test_the_helper_measures_what_it_decodes(lasting: GuardedDecoder) -> None:
     contents = [
         noise(300, 220),
         noise(600, 400, "JPEG"),
@@ -131,7 +147,7 @@ def test_the_helper_measures_what_it_decodes(decoder: GuardedDecoder) -> None:
     ]
     chain = load_chain(("decode", "statistics", "metadata", "classify"))
     here = intercept(batch(*contents), context(), chain).oks.columns
-    there = intercept(batch(*contents), replace(context(), decoder=decoder), chain).oks.columns
+    there = intercept(batch(*contents), replace(context(), decoder=lasting), chain).oks.columns
     assert here.keys() == there.keys()
     for name, values in here.items():
         assert plain(values) == plain(there[name]), name
@@ -147,12 +163,12 @@ def test_the_helper_measures_what_it_decodes(decoder: GuardedDecoder) -> None:
     ],
 )
 def test_a_refusal_says_the_same_from_the_helper(
-    decoder: GuardedDecoder, content: bytes, error: type[Exception]
+    lasting: GuardedDecoder, content: bytes, error: type[Exception]
 ) -> None:
     with pytest.raises(error) as here:
         decode_image(content, Limits(), COLOUR)
     with pytest.raises(error) as there:
-        decoder(content, Limits(), COLOUR)
+        lasting(content, Limits(), COLOUR)
     assert str(there.value) == str(here.value)
 
 
@@ -175,15 +191,15 @@ def test_the_limit_is_each_images_own(decoder: GuardedDecoder) -> None:
         used = times.user + times.system
 
 
-def test_memory_is_bounded(decoder: GuardedDecoder) -> None:
+def test_memory_is_bounded(lasting: GuardedDecoder) -> None:
     """4,096 x 4,096 pixels of RGBA take 64 MiB, whatever the machine has."""
     content = png_of_header(4096, 4096, bytes((1 + 4 * 4096) * 4096), colour_type=6)
-    decoder(content, Limits(max_decode_memory_bytes=128 * 1024 * 1024), COLOUR)
-    first = decoder.helper_pid
+    lasting(content, Limits(max_decode_memory_bytes=128 * 1024 * 1024), COLOUR)
+    first = lasting.helper_pid
     with pytest.raises(DecodeTooLarge, match="more memory than max_decode_memory_bytes; publish a smaller"):
-        decoder(content, Limits(max_decode_memory_bytes=40 * 1024 * 1024), COLOUR)
-    decoder(content, Limits(max_decode_memory_bytes=128 * 1024 * 1024), COLOUR)
-    assert decoder.helper_pid == first, "it goes on with the next image"
+        lasting(content, Limits(max_decode_memory_bytes=40 * 1024 * 1024), COLOUR)
+    lasting(content, Limits(max_decode_memory_bytes=128 * 1024 * 1024), COLOUR)
+    assert lasting.helper_pid == first, "it goes on with the next image"
 
 
 def test_what_a_webp_takes_is_foreseen() -> None:
@@ -259,7 +275,7 @@ def test_close_in_the_second_attempt_is_no_fault_of_the_image(
 
 def test_a_helper_that_hangs_is_ended(decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_process, "TIMES_SILENT", 0.0)
-    monkeypatch.setattr(kept_process, "SILENT_S", 2.0)
+    monkeypatch.setattr(kept_process, "SILENT_S", 0.3)
     with pytest.raises(DecoderDied, match="exit code -9"):
         decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
     assert decoder.helper_pid is None
@@ -323,10 +339,10 @@ def test_progress_is_told_of_every_image_the_helper_was_busy_with() -> None:
         assert len(told) == 2
 
 
-def test_a_batch_mixes_both_ways(decoder: GuardedDecoder) -> None:
+def test_a_batch_mixes_both_ways(lasting: GuardedDecoder) -> None:
     contents = [sample("PNG"), noise(400, 300), noise(400, 300)[:-50_000], sample("JPEG")]
     here = Decode().intercept(batch(*contents), context())
-    there = Decode().intercept(batch(*contents), replace(context(), decoder=decoder))
+    there = Decode().intercept(batch(*contents), replace(context(), decoder=lasting))
     assert [str(reject.error) for reject in there.errs] == [str(reject.error) for reject in here.errs]
     assert np.array_equal(there.oks.columns["pixels"], here.oks.columns["pixels"])
     assert there.oks.columns["format"] == ["PNG", "PNG", "JPEG"]

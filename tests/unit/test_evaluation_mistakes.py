@@ -133,7 +133,7 @@ def rights(first: list[bool], second: list[bool]):
 
 
 @given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 40), st.integers(0, 40))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 def test_mcnemars_test_is_scipys(only_first, only_second, both, neither):
     if only_first + only_second + both + neither == 0:
         return
@@ -174,7 +174,7 @@ def test_models_of_other_classes_or_other_images_are_not_compared():
         compare(made, shuffled(made, 1))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(some_answers(), st.integers(0, 100))
 def test_the_order_of_the_images_changes_no_finding(made, seed):
     other = shuffled(made, seed)

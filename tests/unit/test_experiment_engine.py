@@ -85,7 +85,7 @@ def table() -> MemoryRunTable:
 def engine(few: Dataset, table: MemoryRunTable, tmp_path: Path) -> Callable[..., Scheduler]:
     def make(
         watching: Watching,
-        processes: int = 2,
+        processes: int = 1,
         keep: Any = "none",
         root: str = "models",
     ) -> Scheduler:

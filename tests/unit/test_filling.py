@@ -89,7 +89,7 @@ def check(scene: Scene) -> None:
 
 
 @given(EVENTS)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 def test_every_message_is_in_one_batch_in_order_and_no_batch_is_over_its_limits(
     events: list[tuple[str, int, int]],
 ) -> None:

@@ -86,7 +86,7 @@ def test_any_messages(images: list[ImageMessage]):
         assert columns["width"][row] * columns["height"][row] <= CONTEXT.limits.max_image_pixels
 
 
-@settings(without_deadline, max_examples=1000)
+@settings(without_deadline, max_examples=300)
 @given(mutated())
 def test_mutated_images(content: bytes):
     images = batch(content)

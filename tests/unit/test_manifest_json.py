@@ -236,7 +236,7 @@ anything = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(paths(DOCUMENT))), anything)
 def test_any_value_anywhere_is_read_or_refused(path, value):
     try:

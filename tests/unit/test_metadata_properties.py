@@ -80,7 +80,7 @@ def assert_fits(values: dict[str, Any]) -> None:
     assert -62_135_596_800_000_000 <= values.get("taken_at", 0) <= 253_402_300_799_999_999
 
 
-@settings(without_deadline, max_examples=1500)
+@settings(without_deadline, max_examples=500)
 @given(any_exif)
 def test_any_exif(content: bytes) -> None:
     findings = read_metadata(Header("RGB", 8, exif=content))
@@ -120,7 +120,7 @@ def test_an_image_is_classified_whatever_its_exif(image_format: str, exif: bytes
     check(image_format, content)
 
 
-@settings(without_deadline, max_examples=300)
+@settings(without_deadline, max_examples=150)
 @given(st.data())
 def test_a_tiff_is_classified_whatever_its_other_tags(data: st.DataObject) -> None:
     """The directory is the image's own: tags that describe pixels are left alone, any others are drawn."""

@@ -58,8 +58,8 @@ TIFF_TAGS = [
     *(37510, 40091, 40965, 42112, 50706, 65000),
 ]
 
-many = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=300)
-few = settings(many, max_examples=60)
+many = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=150)
+few = settings(many, max_examples=30)
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
 
 texts = st.builds(

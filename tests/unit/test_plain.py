@@ -87,7 +87,7 @@ def test_others_are_not(name: str) -> None:
         assert_same(NOT_PLAIN[name], preprocess)
 
 
-@settings(deadline=None, max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(changed_files)
 def test_whatever_is_changed_in_them(content: bytes) -> None:
     for preprocess in MODELS:

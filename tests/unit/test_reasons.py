@@ -87,7 +87,7 @@ def mutated(draw: st.DrawFn) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore:::PIL")
-@settings(deadline=None, max_examples=1500, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 @given(mutated())
 def test_a_reason_is_one_of_our_sentences(content: bytes) -> None:
     error = rejection(content)
