@@ -135,6 +135,14 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
 
 
 @pytest.fixture
+def ask_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
+    """As `run_flumen`, within the test's process: where a process of its own, which takes seconds, proves no more."""
+    from in_process import call_for_bytes
+
+    return lambda *arguments: call_for_bytes(environment_of(settings), *arguments)
+
+
+@pytest.fixture
 def observer(settings: Any) -> Iterator[Any]:
     """Looks at the test's topics from outside."""
     from flumen.streams.kafka.topic_reader import TopicReader

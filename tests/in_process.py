@@ -12,17 +12,28 @@ from flumen.cli.main import run
 
 
 def call_flumen(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command as `call_for_bytes` does; its streams are text."""
+    done = call_for_bytes(environment, *arguments)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def call_for_bytes(environment: Mapping[str, str], *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     """Run a command with these variables of the environment: its exit code, and what it prints on which stream."""
-    printed, said = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    printed, said = io.BytesIO(), io.BytesIO()
     code = 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(said):
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        io.TextIOWrapper(printed, "utf-8", write_through=True) as output,
+        io.TextIOWrapper(said, "utf-8", write_through=True) as errors,
+        redirect_stdout(output),
+        redirect_stderr(errors),
+    ):
         for name, value in environment.items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["flumen", *arguments])
         try:
             run()
         except SystemExit as end:
-            assert end.code is None or isinstance(end.code, int)
-            code = end.code or 0
-    texts = (stream.buffer.getvalue().decode() for stream in (printed, said))  # type: ignore[attr-defined]
-    return subprocess.CompletedProcess(["flumen", *arguments], code, *texts)
+            code = int(end.code or 0)
+        contents = printed.getvalue(), said.getvalue()
+    return subprocess.CompletedProcess(["flumen", *arguments], code, *contents)

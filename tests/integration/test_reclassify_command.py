@@ -56,10 +56,10 @@ def without_time(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != "classified_at"} for row in rows]
 
 
-def test_killed_at_random_it_ends_as_one_run_does(stored: Any, run_flumen: Run) -> None:
+def test_killed_at_random_it_ends_as_one_run_does(stored: Any, ask_flumen: Run) -> None:
     command = [sys.executable, "-m", "flumen", "reclassify", "mnist@2", "--json", "--share", "0.2"]
     seconds = random.Random(7)
-    for _ in range(5):
+    for _ in range(3):
         process = subprocess.Popen(
             command,
             env={**os.environ, **environment_of(stored)},
@@ -71,7 +71,7 @@ def test_killed_at_random_it_ends_as_one_run_does(stored: Any, run_flumen: Run) 
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-    ended = run_flumen("reclassify", "mnist@2", "--json")
+    ended = ask_flumen("reclassify", "mnist@2", "--json")
     assert ended.returncode == 0, ended.stderr
     told = json.loads(ended.stdout)
     assert told["answered"] == COUNT - 1
@@ -80,15 +80,15 @@ def test_killed_at_random_it_ends_as_one_run_does(stored: Any, run_flumen: Run) 
     pieces = predictions(stored)
     assert len(pieces) == COUNT - 1
     assert len({row["classified_at"] for row in pieces}) == 1
-    whole = run_flumen("reclassify", "mnist@2", "--json", "--again")
+    whole = ask_flumen("reclassify", "mnist@2", "--json", "--again")
     assert whole.returncode == 0, whole.stderr
     assert without_time(predictions(stored)) == without_time(pieces)
-    finished = run_flumen("reclassify", "mnist@2")
+    finished = ask_flumen("reclassify", "mnist@2")
     assert finished.returncode == 0
     assert b"is done already; --again" in finished.stderr
 
 
-def test_what_is_wrong_is_told(settings: Any, run_flumen: Run) -> None:
+def test_what_is_wrong_is_told(settings: Any, ask_flumen: Run) -> None:
     sink = KuduSink(settings.kudu_options(), COLUMNS)
     sink.connect()
     sink.close()
@@ -97,9 +97,9 @@ def test_what_is_wrong_is_told(settings: Any, run_flumen: Run) -> None:
         (("mnist@2", "--where", "predicton < 3"), 1, b"predicton"),
         (("mnist@2", "--since", "yesterday"), 2, b"is no time"),
     ):
-        ended = run_flumen("reclassify", *arguments)
+        ended = ask_flumen("reclassify", *arguments)
         assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
-    assert run_flumen("reclassify", "mnist@2").returncode == 0
+    assert ask_flumen("reclassify", "mnist@2").returncode == 0
     assert predictions(settings) == []
 
 
