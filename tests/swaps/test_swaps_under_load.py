@@ -151,7 +151,7 @@ def test_a_worker_joins_in_the_middle_of_a_swap_and_one_is_killed(scene: Scene, 
     """
     second, third = scene.model(2), scene.model(3)
     first = scene.start(max_batch_size=100)
-    with load(scene, RATE / 5):  # for as long as a worker takes to start
+    with load(scene, RATE / 10):  # for as long as a worker takes to start
         scene.wait_for_images(1)
         scene.operator.write(scene.shipped, prepare=second)
         scene.wait_for_status(lambda status: status.prepared == second, "the first one ready")
