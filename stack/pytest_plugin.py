@@ -78,9 +78,9 @@ def flumen_stack(pytestconfig: pytest.Config) -> "Iterator[Endpoints]":
             yield stack.enter_context(_own_stack(configset))
 
 
-@pytest.fixture
-def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
-    """Names that no other test uses. Topics, cores and tables made under them are removed after the test."""
+@contextmanager
+def own_names(stack: "Endpoints") -> Iterator[Names]:
+    """Names that nothing else uses. Topics, cores and tables made under them are removed in the end."""
     from flumen.stack.leftovers import remove_leftovers
 
     suffix = uuid.uuid4().hex[:12]
@@ -98,7 +98,14 @@ def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
         kudu_prefix=f"t_{suffix}_",
         solr_core=f"core-{suffix}",
     )
-    remove_leftovers(flumen_stack, suffix)
+    remove_leftovers(stack, suffix)
+
+
+@pytest.fixture
+def flumen_names(flumen_stack: "Endpoints") -> Iterator[Names]:
+    """Names that no other test uses. Topics, cores and tables made under them are removed after the test."""
+    with own_names(flumen_stack) as names:
+        yield names
 
 
 @pytest.fixture

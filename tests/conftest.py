@@ -162,27 +162,11 @@ def run_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[byte
 
 
 @pytest.fixture
-def call_flumen(
-    settings: Any, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
-    """As `run_flumen`, but in this process, which has imported what the command wants, and started Java."""
-    from flumen.cli import main
+def ask_flumen(settings: Any) -> Callable[..., "subprocess.CompletedProcess[bytes]"]:
+    """As `run_flumen`, within the test's process: where a process of its own, which takes seconds, proves no more."""
+    from in_process import call_for_bytes
 
-    def call(*arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        capfdbinary.readouterr()
-        code: Any = 0
-        with monkeypatch.context() as patch:
-            for name, value in environment_of(settings).items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["flumen", *arguments])
-            patch.setattr(sys, "stdout", sys.stdout)
-            try:
-                main.run()
-            except SystemExit as ended:
-                code = ended.code or 0
-        return subprocess.CompletedProcess(arguments, code, *capfdbinary.readouterr())
-
-    return call
+    return lambda *arguments: call_for_bytes(environment_of(settings), *arguments)
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -20,6 +18,7 @@ from fault_audit import find
 from fault_report import LONG
 from fault_scene import Scene
 from hostile_records import MAX_IMAGE_BYTES, Hostile
+from in_process import call_flumen
 from PIL import Image
 from raw_records import publish_raw
 
@@ -32,7 +31,7 @@ from flumen.streams.settings import Settings
 from flumen.streams.wire import to_image
 
 SEED = int(os.environ.get("FLUMEN_SEED", "20261128"))
-IMAGES = 75_000 if LONG else 2_000
+IMAGES = 75_000 if LONG else 1_000
 RECORDS = 5_000 if LONG else 300
 """In each of the five small topics."""
 
@@ -95,13 +94,10 @@ def let_any_time_in(settings: Settings) -> None:
 
 
 def flumen(settings: Settings, *arguments: str) -> str:
-    command = [sys.executable, "-m", "flumen", *arguments]
-    environment = {**os.environ, **environment_of(settings)}
-    done = subprocess.run(command, capture_output=True, check=False, env=environment)
-    said = done.stderr.decode()
-    assert "Traceback" not in said, said[-3000:]
-    assert done.returncode == 0, (arguments, said[-3000:])
-    return done.stdout.decode()
+    done = call_flumen(environment_of(settings), *arguments)
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    assert done.returncode == 0, (arguments, done.stderr[-3000:])
+    return done.stdout
 
 
 def test_hostile_sender(scene: Scene) -> None:

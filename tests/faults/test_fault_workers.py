@@ -9,8 +9,8 @@ import pytest
 from fault_report import LONG
 from fault_scene import Scene
 
-IMAGES = 50_000 if LONG else 5_000
-KILLS = 20 if LONG else 3
+IMAGES = 50_000 if LONG else 3_000
+KILLS = 20 if LONG else 2
 SMALL_BATCHES = {"max_batch_size": 50}
 
 
@@ -46,6 +46,7 @@ def test_worker_stopped_mid_batch(scene: Scene) -> None:
     scene.finish(second)
 
 
+@pytest.mark.long_form
 def test_one_of_two_workers_killed_and_one_added(scene: Scene) -> None:
     """Two workers share the topic; one is killed by kill -9 under load, and a third one joins."""
     scene.publish(IMAGES, poison_every=50)

@@ -3,13 +3,13 @@
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from in_process import call_flumen
 from live_images import digits, live, store
 
 from flumen.cli.models.required_impact import has_arrived_after, require_impact
@@ -41,14 +41,7 @@ class World:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         root = [] if "--root" in arguments else ["--root", str(self.root)]
-        return subprocess.run(
-            [sys.executable, "-m", "flumen", "impact", *arguments, *root],
-            check=False,
-            env=os.environ | self.environment,
-            capture_output=True,
-            text=True,
-            timeout=240,
-        )
+        return call_flumen(self.environment, "impact", *arguments, *root)
 
     def told(self, *arguments: str) -> Any:
         done = self.command("halves@1", "halves@2", "--json", *arguments)
@@ -146,14 +139,7 @@ def test_what_is_stored_is_not_asked_anew_and_says_the_same(world: World, tmp_pa
     """The first model's answers stand in `images`; those of the second in `predictions`, once it has been asked."""
     before = world.told()
     assert before["stored_answers"] == {"old": COUNT, "new": 0}
-    reclassified = subprocess.run(
-        [sys.executable, "-m", "flumen", "reclassify", "halves@2", "--root", str(world.root)],
-        check=False,
-        env=os.environ | world.environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    reclassified = call_flumen(world.environment, "reclassify", "halves@2", "--root", str(world.root))
     assert reclassified.returncode == 0, reclassified.stderr
     page = tmp_path / "stored.html"
     after = world.told("--page", str(page))

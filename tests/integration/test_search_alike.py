@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from encoded_images import encoded
+from own_settings import own_settings
 from PIL import Image, ImageEnhance
 from skimage import data
 from typer.testing import CliRunner
@@ -52,7 +53,16 @@ def pictures() -> dict[str, bytes]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def settings(
+    flumen_stack: Any, models_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
+    """Those of all tests of this file, which store nothing more than `index` does."""
+    with own_settings(flumen_stack, models_root, tmp_path_factory.mktemp("alike")) as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
 def index(settings: Settings) -> Iterator[SolrReader]:
     chain = load_chain()
     columns = merge_columns(step.columns for step in chain)
@@ -74,9 +84,9 @@ def index(settings: Settings) -> Iterator[SolrReader]:
 
 
 def test_what_looks_the_same_is_found_and_nothing_else(
-    index: SolrReader, settings: Settings, run_flumen: Callable[..., Any]
+    index: SolrReader, settings: Settings, ask_flumen: Callable[..., Any]
 ) -> None:
-    done = run_flumen("search", "--like", "photo", "--json")
+    done = ask_flumen("search", "--like", "photo", "--json")
     assert done.returncode == 0, done.stderr.decode()
     answer = json.loads(done.stdout)
     assert {image["id"] for image in answer["images"]} == {"again", "jpeg", "small", "large", "brighter"}
@@ -102,7 +112,7 @@ def test_what_looks_the_same_is_found_and_nothing_else(
     assert {row["id"] for row in jpegs} == {"jpeg", "brighter"}
     assert sum(index.find_alike("coffee", Search(), 15).counts.values()) == 0
 
-    table = run_flumen("search", "format:JPEG", "--like", "photo").stdout.decode()
+    table = ask_flumen("search", "format:JPEG", "--like", "photo").stdout.decode()
     assert "<script>xx" in table
     assert "x" * 101 not in table
     assert "2 images look like it within 7 bits, 2 shown" in table
@@ -133,7 +143,7 @@ def test_every_digit_that_is_near_is_found(index: SolrReader) -> None:
     assert near <= 3
 
 
-def test_what_cannot_be_looked_for_is_said(index: SolrReader, run_flumen: Callable[..., Any]) -> None:
+def test_what_cannot_be_looked_for_is_said(index: SolrReader, ask_flumen: Callable[..., Any]) -> None:
     for wrong, said in (
         ("nobody", "there is no image 'nobody' in the index"),
         ("grey", "it is of one shade"),
@@ -142,7 +152,7 @@ def test_what_cannot_be_looked_for_is_said(index: SolrReader, run_flumen: Callab
             index.find_alike(wrong, Search(), 7)
     with pytest.raises(StoreRefused, match=r"no field 'lable'\. Nearest: label"):
         index.find_alike("photo", Search(query="lable:7", fields={"label": "label"}), 7)
-    refused = run_flumen("search", "--like", "nobody")
+    refused = ask_flumen("search", "--like", "nobody")
     assert refused.returncode == 1
     assert b"NoSuchImage" in refused.stderr
 

@@ -77,7 +77,7 @@ def test_a_worker_and_every_command_go_on(
     settings: Settings,
     topics: dict[str, str],
     start_worker: Callable[..., Any],
-    call_flumen: Callable[..., Any],
+    ask_flumen: Callable[..., Any],
     run_flumen: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
@@ -109,7 +109,7 @@ def test_a_worker_and_every_command_go_on(
         ["models", "history", "--json"],
         ["models", "activate", f"{settings.model_name}@2"],
     ):
-        done = call_flumen(*arguments)
+        done = ask_flumen(*arguments)
         assert done.returncode == 0, (arguments, done.stderr.decode()[-2000:])
         assert b"Traceback" not in done.stderr
     told = run_flumen("models", "history", "--json").stderr.decode()  # a process tells it once

@@ -43,7 +43,7 @@ def test_from_a_file_through_every_limit_and_back(
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     run_flumen: Callable[..., Any],
-    call_flumen: Callable[..., Any],
+    ask_flumen: Callable[..., Any],
     tmp_path: Any,
 ) -> None:
     settings = settings.model_copy(update={"max_image_bytes": LIMIT})
@@ -66,9 +66,9 @@ def test_from_a_file_through_every_limit_and_back(
     kudu.close()
     got = run_flumen("images", "get", f"photos/{LIMIT}.bmp")
     assert (got.returncode, got.stdout) == (0, contents[f"{LIMIT}.bmp"])
-    view = call_flumen("images", "get", "photos/61441.bmp", "--view")
+    view = ask_flumen("images", "get", "photos/61441.bmp", "--view")
     assert view.stdout[:13] == b"P5\n28 28\n255\n"
-    missing = call_flumen("images", "get", "nobody")
+    missing = ask_flumen("images", "get", "nobody")
     assert missing.returncode == 1
     assert b"there is no image 'nobody' in Kudu" in b" ".join(missing.stderr.split())
 

@@ -38,7 +38,7 @@ def test_photos_of_any_kind(
     start_worker: Callable[..., Any],
     wait_until_acknowledged: Callable[..., None],
     observer: Any,
-    call_flumen: Callable[..., Any],
+    ask_flumen: Callable[..., Any],
     tmp_path: Path,
 ) -> None:
     ensure_topics(settings)
@@ -72,4 +72,4 @@ def test_photos_of_any_kind(
         assert (view.format, view.mode, view.size) == ("PPM", "RGB", (32, 32))
     kudu.close()
     first = min(file.name for file in photos.iterdir())
-    assert call_flumen("images", "get", f"photos/{first}").stdout == (photos / first).read_bytes()
+    assert ask_flumen("images", "get", f"photos/{first}").stdout == (photos / first).read_bytes()

@@ -2,11 +2,28 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from typer.testing import Result
+import pytest
+from typer.testing import CliRunner, Result
+
+from flumen.cli.background import environment_of
+from flumen.cli.main import app
+from flumen.streams.kafka.topics import ensure_topics
+from flumen.streams.settings import Settings
 
 Run = Callable[..., Result]
+
+
+def commands(settings: Settings, patch: pytest.MonkeyPatch, folder: Path) -> Run:
+    """Return what runs `flumen models` with these settings, in this folder; its arguments are the command's."""
+    for name, value in environment_of(settings).items():
+        patch.setenv(name, value)
+    patch.setenv("COLUMNS", "250")
+    patch.chdir(folder)
+    ensure_topics(settings)
+    return lambda *arguments: CliRunner().invoke(app, ["models", *map(str, arguments)])
 
 
 def done(result: Result) -> str:

@@ -160,10 +160,15 @@ class Scene:
     def model(self, seed: int) -> ModelRef:
         return register(self.repository, seed)
 
-    def start(self, **extra: Any) -> Any:
-        """Start a worker, and return once it reads."""
+    def begin(self, **extra: Any) -> Any:
+        """Start a worker."""
         worker = self._start(**extra)
         self.workers.append(worker)
+        return worker
+
+    def start(self, **extra: Any) -> Any:
+        """Start a worker, and return once it reads."""
+        worker = self.begin(**extra)
         worker.wait_for_line("worker is ready")
         return worker
 

@@ -1,12 +1,6 @@
-"""`flumen models activate`, `shadow`, `rollback`, `status` and `history`, against a fleet of real workers."""
+"""`flumen models activate`, `shadow` and the like, in topics of each test's own; test_swap_fleet.py has fleets."""
 
 import json
-import os
-import re
-import shutil
-import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,14 +9,10 @@ from typing import Any, cast
 
 import pytest
 from confluent_kafka import Consumer, Producer
-from swap_fleet import Run, done, fleet, models, printed, revision
+from swap_fleet import Run, commands, done, fleet, models, printed, revision
 from swap_models import register, softmax_model
-from swap_scene import Scene
-from typer.testing import CliRunner
 from worker_statuses import worker_status
 
-from flumen.cli.background import environment_of
-from flumen.cli.main import app
 from flumen.models.errors import ModelCorrupt
 from flumen.models.repository import CHAMPION, MODEL_FILE, Repository
 from flumen.streams.control.keys import new_key_pair
@@ -31,13 +21,9 @@ from flumen.streams.control.records import DesiredState, Refused, WorkerStatus, 
 from flumen.streams.control.status_headers import StatusHeaders
 from flumen.streams.errors import (
     BadKey,
-    NothingBefore,
-    RolloutTimedOut,
     ScoresWorse,
     WorkerRefused,
-    WorkerSilent,
 )
-from flumen.streams.kafka.topics import ensure_topics
 from flumen.streams.settings import Settings
 
 Start = Callable[..., Any]
@@ -64,12 +50,7 @@ def repository(models_root: Path) -> Repository:
 @pytest.fixture
 def run(settings: Settings, repository: Repository, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run `flumen models` with these arguments and the test's settings."""
-    for name, value in environment_of(settings).items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "250")
-    monkeypatch.chdir(tmp_path)
-    ensure_topics(settings)
-    return lambda *arguments: CliRunner().invoke(app, ["models", *map(str, arguments)])
+    return commands(settings, monkeypatch, tmp_path)
 
 
 @pytest.fixture
@@ -83,124 +64,6 @@ def start(start_worker: Start, run: Run, wait_until: Callable[..., Any]) -> Star
         return worker
 
     return start_one
-
-
-def test_activate_and_roll_back_over_two_workers(run: Run, start: Start, repository: Repository) -> None:
-    workers = [start("w1"), start("w2")]
-    before = fleet(run)
-    assert before["desired"] is None
-    assert models(run) == {"w1": "mnist@1", "w2": "mnist@1"}
-
-    said = done(run("activate", "mnist@2", "--reason", "better on sevens"))
-    assert models(run) == {"w1": "mnist@2", "w2": "mnist@2"}
-    assert repository.alias("mnist", CHAMPION) == 2
-    lines = said.splitlines()
-    assert "Waiting for all workers to be ready with mnist@2" in lines
-    assert "w1: ready, mnist@1, revision 1, prepared mnist@2" in lines
-    assert "Waiting for all workers to classify with mnist@2" in lines
-    assert "w2: serving, mnist@2, revision 2" in lines
-    assert lines[-1].startswith("mnist@2 classifies on 2 workers since revision 2")
-
-    aside = done(run("activate", "shapes@1"))
-    assert "shapes@1 classifies as soon as a worker starts: none runs now" in aside
-    assert "follow another model's name: mnist (w1, w2)" in aside
-    assert "FLUMEN_MODEL_NAME=shapes" in aside
-    assert models(run) == {"w1": "mnist@2", "w2": "mnist@2"}
-
-    again = printed(run("activate", "mnist@champion", "--json"))
-    assert (again["state"]["revision"], again["workers"]) == (2, ["w1", "w2"])
-    assert printed(run("activate", "mnist@3", "--json"))["state"]["champion"]["version"] == 3
-
-    done(run("rollback", "--reason", "worse on ones"))
-    assert models(run) == {"w1": "mnist@2", "w2": "mnist@2"}
-    done(run("rollback", "mnist"))
-    assert models(run) == {"w1": "mnist@1", "w2": "mnist@1"}
-    assert repository.alias("mnist", CHAMPION) == 1
-    assert isinstance(run("rollback").exception, NothingBefore)
-
-    newest = printed(run("history", "--json"))
-    assert [(one["revision"], one["command"], one["change"]) for one in newest] == [
-        (8, "rollback", "champion 2 → 1"),
-        (7, "rollback", "prepare 1"),
-        (6, "rollback", "champion 3 → 2"),
-        (5, "rollback", "prepare 2"),
-        (4, "activate", "champion 2 → 3"),
-        (3, "activate", "prepare 3"),
-        (2, "activate", "champion 1 → 2"),
-        (1, "activate", "champion 1, prepare 2"),
-    ]
-    assert newest[2]["reason"] == "worse on ones"
-    assert "@" in newest[0]["actor"]
-    table = done(run("history", "--limit", "3"))
-    assert "champion 3 → 2" in table
-    assert "better on sevens" not in table
-    assert [worker.stop() for worker in workers] == [0, 0]
-    assert fleet(run)["workers"] == {}
-
-
-def test_history_tells_where_a_change_took_effect(
-    run: Run, start: Start, scene: Scene, wait_until: Callable[..., Any]
-) -> None:
-    """Images flow to two workers, a partition each; each says from which offset on the new model answers."""
-    workers = [start("w1"), start("w2")]
-    stop = threading.Event()
-    publisher = threading.Thread(target=scene.publish_until, args=(stop, 200))
-    publisher.start()
-    try:
-        scene.wait_for_images(100)
-        done(run("activate", "mnist@2"))
-
-        def effects() -> list[dict[str, Any]]:
-            found: list[dict[str, Any]] = printed(run("history", "--json", "--limit", 1))[0]["took_effect"]
-            return found if {one["worker"] for one in found} == {"w1", "w2"} else []
-
-        found = wait_until(effects, "both workers' first batches")
-    finally:
-        stop.set()
-        publisher.join()
-    assert {one["version"] for one in found} == {2}
-    assert all(one["first_offsets"] for one in found)
-    assert "w1, w2" in done(run("history")) or "w2, w1" in done(run("history"))
-    scene.wait_for_images()
-    assert [worker.stop() for worker in workers] == [0, 0]
-
-
-def test_one_worker_that_refuses_keeps_the_fleet_as_it_is(
-    run: Run,
-    start: Start,
-    settings: Settings,
-    repository: Repository,
-    tmp_path: Path,
-    wait_until: Callable[..., Any],
-) -> None:
-    """Its copy of the repository is damaged. As a user sees it: exit code 1, and each reason."""
-    copy = tmp_path / "copy"
-    shutil.copytree(settings.model_repository, copy)
-    damaged = copy / "mnist" / "2" / MODEL_FILE
-    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
-    start("sound")
-    start("damaged", models_root=str(copy))
-    ended = subprocess.run(
-        [sys.executable, "-m", "flumen", "models", "activate", "mnist@2"],
-        env={**os.environ, **environment_of(settings)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "WorkerRefused: 1 of 2 workers refused. The preparation is taken back" in ended.stderr
-    assert "damaged: ModelCorrupt: the file of mnist@2 has sha256" in ended.stderr
-    wait_until(lambda: revision(run) == 2, "what is taken back")
-    after = fleet(run)
-    assert (after["desired"]["champion"]["version"], after["desired"]["prepare"]) == (1, None)
-    assert models(run) == {"sound": "mnist@1", "damaged": "mnist@1"}
-    assert repository.alias("mnist", CHAMPION) == 1
-    assert [one["change"] for one in printed(run("history", "--json"))] == [
-        "prepare 2 taken back",
-        "champion 1, prepare 2",
-    ]
-    done(run("activate", "mnist@3"))
-    assert models(run) == {"sound": "mnist@3", "damaged": "mnist@3"}
 
 
 def test_what_fails_where_it_is_asked_for_does_not_trouble_the_fleet(run: Run, settings: Settings) -> None:
@@ -232,118 +95,6 @@ def test_a_worse_score_is_asked_about_before_anything_is_written(
     done(run("activate", "mnist@1"))
     wait_until(lambda: revision(run) == 4, "the former one")
     assert fleet(run)["desired"]["champion"]["version"] == 1
-
-
-def test_a_dead_worker_is_waited_for_unless_forced(run: Run, start: Start) -> None:
-    start("alive")
-    dead = start("dead", kafka_properties={"session.timeout.ms": "300000"})  # so long Kafka counts on it
-    dead.process.kill()
-    dead.process.wait()
-    refused = run("activate", "mnist@2")
-    assert isinstance(refused.exception, WorkerSilent)
-    assert re.search("dead \\([0-9]+ s; a member of its group", str(refused.exception))
-    assert "--force" in str(refused.exception)
-    assert "alive" not in str(refused.exception)
-    assert fleet(run)["workers"]["dead"]["state"] == "silent"
-    assert fleet(run)["workers"]["alive"]["model"] == "mnist@1"
-
-    result = printed(run("activate", "mnist@2", "--force", "--json"))
-    assert (result["workers"], result["left_out"]) == (["alive"], ["dead"])
-    assert models(run) == {"alive": "mnist@2"}
-
-
-def test_a_worker_that_takes_too_long_keeps_the_fleet_as_it_is(
-    run: Run, start: Start, wait_until: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    start("quick")
-    slow = start("slow")
-    monkeypatch.setenv("FLUMEN_HEARTBEAT_S", "60")  # so that it is not taken for dead
-    slow.process.send_signal(signal.SIGSTOP)
-    result = run("activate", "mnist@2", "--timeout", "1")
-    slow.process.send_signal(signal.SIGCONT)
-    assert isinstance(result.exception, RolloutTimedOut), result.output
-    assert re.search("not so far: (quick, )?slow. The preparation is taken back", str(result.exception))
-    wait_until(lambda: {row["revision"] for row in fleet(run)["workers"].values()} == {2}, "revision 2")
-    assert models(run) == {"quick": "mnist@1", "slow": "mnist@1"}
-    done(run("activate", "mnist@2"))
-    assert models(run) == {"quick": "mnist@2", "slow": "mnist@2"}
-
-
-def test_a_challenger_and_none_again(run: Run, start: Start) -> None:
-    start("w1")
-    assert "mnist@2 is scored in shadow on 1 worker" in done(run("shadow", "mnist@2"))
-    assert fleet(run)["workers"]["w1"]["challenger"] == "mnist@2"
-    done(run("activate", "mnist@3"))
-    assert fleet(run)["workers"]["w1"]["challenger"] == "mnist@2"
-    done(run("activate", "mnist@2"))
-    assert (fleet(run)["desired"]["challenger"], models(run)) == (None, {"w1": "mnist@2"})
-    done(run("shadow", "mnist@1"))
-    assert "nothing is scored in shadow of mnist" in done(run("shadow", "--off"))
-    assert fleet(run)["workers"]["w1"]["challenger"] is None
-    assert [one["change"] for one in printed(run("history", "--json", "--limit", 2))] == [
-        "challenger 1 → none",
-        "challenger none → 1",
-    ]
-
-
-def test_a_challenger_that_is_refused_makes_room_for_the_former_one(
-    run: Run, start: Start, settings: Settings, tmp_path: Path, wait_until: Callable[..., Any]
-) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(settings.model_repository, copy)
-    (copy / "mnist" / "3" / MODEL_FILE).write_bytes(b"")
-    start("w1", models_root=str(copy))
-    done(run("shadow", "mnist@2"))
-    refused = run("shadow", "mnist@3")
-    assert isinstance(refused.exception, WorkerRefused), refused.output
-    assert "w1: ModelEmpty" in str(refused.exception)
-    wait_until(lambda: revision(run) == 3, "the former challenger")
-    assert fleet(run)["desired"]["challenger"]["version"] == 2
-
-
-def test_a_fleet_whose_champion_one_worker_refuses_takes_another_one(
-    run: Run, start: Start, settings: Settings, tmp_path: Path
-) -> None:
-    """It came late, with a damaged copy of the repository, and serves the alias: the next swap mends that."""
-    copy = tmp_path / "copy"
-    shutil.copytree(settings.model_repository, copy)
-    (copy / "mnist" / "2" / MODEL_FILE).write_bytes(b"")
-    start("sound")
-    done(run("activate", "mnist@2"))
-    start("late", models_root=str(copy))
-    assert models(run) == {"sound": "mnist@2", "late": "mnist@1"}
-    assert fleet(run)["workers"]["late"]["refused"]["reason"] == "ModelEmpty"
-    done(run("activate", "mnist@3"))
-    assert models(run) == {"sound": "mnist@3", "late": "mnist@3"}
-
-    done(run("shadow", "mnist@1"))
-    (copy / "mnist" / "1" / MODEL_FILE).write_bytes(b"")
-    start("later", models_root=str(copy))
-    again = run("shadow", "mnist@1")
-    assert isinstance(again.exception, WorkerRefused), again.output
-    assert "later: ModelEmpty" in str(again.exception)
-    assert "it stays the challenger" in str(again.exception)
-
-
-def test_what_took_effect_is_the_swap_though_no_image_came_before_the_next_change(
-    run: Run, start: Start, scene: Scene, wait_until: Callable[..., Any]
-) -> None:
-    start("w1")
-    done(run("activate", "mnist@2"))
-    done(run("shadow", "mnist@3"))
-    scene.publish(10)
-    scene.wait_for_images()
-
-    def took_effect() -> dict[str, list[str]]:
-        newest = printed(run("history", "--json"))
-        found = {one["change"]: [effect["worker"] for effect in one["took_effect"]] for one in newest}
-        return found if any(found.values()) else {}
-
-    assert wait_until(took_effect, "what took effect") == {
-        "challenger none → 3": [],
-        "champion 1 → 2": ["w1"],
-        "champion 1, prepare 2": [],
-    }
 
 
 def test_the_alias_follows_a_swap_that_stands_though_a_worker_has_not_made_it(
@@ -417,12 +168,6 @@ def test_who_takes_no_images_holds_nothing_up(
         ended.set()
         speaker.join()
     assert (outcome["workers"], outcome["left_out"]) == ([], ["ghost", "newer", "refusing"])
-
-
-def test_without_a_worker_the_state_waits_for_one(run: Run, start: Start) -> None:
-    assert "none runs now" in done(run("activate", "mnist@2"))
-    start("late")
-    assert models(run) == {"late": "mnist@2"}
 
 
 def test_a_command_ends_once_readers_see_what_it_wrote(

@@ -155,13 +155,13 @@ def test_many_at_once_write_one_after_another(
     assert read_back(12) == sorted(written, key=lambda state: state.revision)
 
 
-def test_of_twenty_at_once_one_wins_and_all_others_are_told(
+def test_of_ten_at_once_one_wins_and_all_others_are_told(
     writer: Callable[[], StateWriter], read_back: Callable[[int], list[DesiredState]]
 ) -> None:
     """All have looked at the same: nothing. Each takes the right from another, and somebody has to write at last."""
     written: list[DesiredState] = []
     told: list[StateChanged] = []
-    start = threading.Barrier(20)
+    start = threading.Barrier(10)
 
     def operate(number: int) -> None:
         own = writer()
@@ -171,19 +171,27 @@ def test_of_twenty_at_once_one_wins_and_all_others_are_told(
         except StateChanged as error:
             told.append(error)
 
-    operators = [threading.Thread(target=operate, args=(number,)) for number in range(20)]
+    operators = [threading.Thread(target=operate, args=(number,)) for number in range(10)]
     for operator in operators:
         operator.start()
     for operator in operators:
         operator.join()
     (winner,) = written
-    assert len(told) == 19
+    assert len(told) == 9
     assert all(str(error).startswith(f"{winner.actor} changed mnist to revision 1 at") for error in told)
     assert read_back(1) == [winner]
 
 
-@pytest.mark.parametrize("code", [KafkaError.UNKNOWN, KafkaError._FENCED])
-@pytest.mark.parametrize("committed", [[True], [False], [False, False, True]], ids=str)
+@pytest.mark.parametrize(
+    ("code", "committed"),
+    [
+        (KafkaError.UNKNOWN, [True]),
+        (KafkaError.UNKNOWN, [False, False, True]),
+        (KafkaError._FENCED, [True]),
+        (KafkaError._FENCED, [False]),
+    ],
+    ids=str,
+)
 def test_an_answer_that_says_nothing_is_looked_into(
     writer: Callable[[], StateWriter],
     read_back: Callable[[int], list[DesiredState]],
@@ -289,7 +297,7 @@ def test_a_revision_that_nobody_can_have_reached_uses_none_up(
 
 @pytest.mark.parametrize(
     ("verb", "number"),
-    [("activate", signal.SIGINT), ("activate", signal.SIGTERM), ("shadow", signal.SIGHUP)],
+    [("activate", signal.SIGINT), ("shadow", signal.SIGTERM)],
 )
 def test_who_is_interrupted_takes_back_what_he_wrote(
     settings: Settings,

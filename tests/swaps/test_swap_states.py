@@ -37,53 +37,73 @@ from images group by all order by kafka_partition, first_offset"""
 COLUMNS = ["id", "model_version", "control_revision", "kafka_partition", "kafka_offset"]
 
 
+@pytest.fixture(scope="module")
+def running(shared_scene: Scene) -> Any:
+    """A worker that no record was there for when it started; it serves several tests."""
+    limits = {"max_model_load_time_s": 3, "max_model_load_memory_bytes": 512 * 1024 * 1024}
+    # A helper that was ended is started anew, which is paced as well.
+    return shared_scene.start(**limits, prepare_share=1)
+
+
+@pytest.fixture
+def base(shared_scene: Scene, running: Any) -> int:
+    """The revision at which it serves the first model: whatever a test before has left."""
+    revision = shared_scene.operator.write(shared_scene.shipped)
+    shared_scene.wait_for_status(
+        lambda status: (status.revision, status.refused) == (revision, None), "a fresh start"
+    )
+    running.check()
+    return revision
+
+
 def test_a_late_start_knows_all(scene: Scene, kudu: KuduReader) -> None:
-    """No image is classified before the topic was read to its end and the model it names is there."""
+    """No image is classified before the topic was read to its end and the model it names is there.
+
+    It begins with what all others still run where the next one is broken, and says why.
+    """
     second, third = scene.model(2), scene.model(3)
     for champion in (second, scene.shipped, third):
         scene.operator.write(champion)
+    bad = _damaged(scene, Path(scene.settings.model_repository), lambda content: content[:100])
+    scene.operator.write(third, prepare=bad)
     scene.publish(200)
     worker = scene.start()
     scene.wait_for_images()
-    assert {(row["model_version"], row["control_revision"]) for row in stored_rows(kudu, COLUMNS)} == {(3, 3)}
-    status = scene.wait_for_status(lambda status: status.revision == 3, "revision 3")
-    assert (status.state, status.champion, status.refused) == (WorkerState.SERVING, third, None)
+    assert {(row["model_version"], row["control_revision"]) for row in stored_rows(kudu, COLUMNS)} == {(3, 4)}
+    status = scene.wait_for_status(lambda status: status.refused is not None, "a refusal")
+    assert status.refused is not None
+    assert (status.champion, status.revision, status.refused.reason) == (third, 4, "ModelCorrupt")
     assert worker.stop() == 0
     assert scene.statuses() == [], "no tombstone"
 
 
-def test_without_a_record_the_alias_serves(scene: Scene, kudu: KuduReader) -> None:
-    worker = scene.start()
-    scene.publish(10)
-    scene.wait_for_images()
-    assert {(row["model_version"], row["control_revision"]) for row in stored_rows(kudu, COLUMNS)} == {(1, 0)}
-    assert sum("taken unsigned" in line["event"] for line in worker.lines()) == 1
-    assert worker.stop() == 0
-    assert scene.effects() == []
-
-
-def test_prepare_then_activate(scene: Scene, kudu: KuduReader) -> None:
+def test_prepare_then_activate(shared_scene: Scene, running: Any, base: int) -> None:
     """Preparing changes nothing but memory; activating changes every image from then on."""
-    second = scene.model(2)
-    worker = scene.start()
+    scene, second, worker = shared_scene, shared_scene.model(2), running
     scene.publish(300)
     scene.wait_for_images()
     scene.operator.write(scene.shipped, prepare=second)
     ready = scene.wait_for_status(lambda status: status.state is WorkerState.READY, "ready")
-    assert (ready.champion, ready.prepared, ready.revision) == (scene.shipped, second, 1)
+    assert (ready.champion, ready.prepared, ready.revision) == (scene.shipped, second, base + 1)
     scene.publish(300)
     scene.wait_for_images()
     scene.operator.write(second)
     active = scene.wait_for_status(lambda status: status.champion == second, "the new champion")
-    assert (active.state, active.prepared, active.revision) == (WorkerState.SERVING, None, 2)
+    assert (active.state, active.prepared, active.revision) == (WorkerState.SERVING, None, base + 2)
     scene.publish(300)
     scene.wait_for_images()
-    rows = stored_rows(kudu, COLUMNS)
+    with closing(KuduReader(scene.settings.kudu_options())) as kudu:
+        rows, spans = stored_rows(kudu, COLUMNS), query(kudu, TOOK_EFFECT).rows
     assert len(rows) == 900
-    assert {(row["model_version"], row["control_revision"]) for row in rows} == {(1, 0), (1, 1), (2, 2)}
-    (effect,) = scene.wait_until(lambda: [entry for entry in scene.effects() if entry.revision == 2], "audit")
+    assert {(row["model_version"], row["control_revision"]) for row in rows} == {
+        (1, base),
+        (1, base + 1),
+        (second.version, base + 2),
+    }
+    (effect,) = scene.wait_until(
+        lambda: [entry for entry in scene.effects() if entry.revision == base + 2], "audit"
+    )
     assert (effect.champion, effect.worker) == (second, active.worker)
-    spans = query(kudu, TOOK_EFFECT).rows
     by_partition = {(span[0], span[1]): span for span in spans}
     for partition in {span[0] for span in spans}:
         versions = [span[3] for span in spans if span[0] == partition]
@@ -92,18 +112,16 @@ def test_prepare_then_activate(scene: Scene, kudu: KuduReader) -> None:
         assert all(former[1] < first[0] for former, first in pairwise(ends)), "one after the other"
     assert effect.offsets
     for partition, offset in effect.offsets.items():
-        assert by_partition[int(partition), 2][4] == offset
+        assert by_partition[int(partition), base + 2][4] == offset
+    assert sum("taken unsigned" in line["event"] for line in worker.lines()) == 1
     published = [line for line in worker.lines() if line["event"].startswith("another model")]
-    assert [(line["former"], line["version"]) for line in published] == [(1, 2)]
+    assert [(line["former"], line["version"]) for line in published] == [(1, second.version)]
 
 
-def test_what_is_refused_leaves_the_old_model(scene: Scene, kudu: KuduReader) -> None:
-    """Each with its own reason, whether it was to be prepared or to be the champion at once."""
-    good = scene.model(2)
-    limits = {"max_model_load_time_s": 3, "max_model_load_memory_bytes": 512 * 1024 * 1024}
-    worker = scene.start(
-        **limits, prepare_share=1
-    )  # a helper that was ended is started anew, which is paced as well
+def test_what_is_refused_leaves_the_old_model(shared_scene: Scene, running: Any, base: int) -> None:
+    """Each with its own reason; and one that was not prepared, but is to be the champion at once."""
+    scene, worker, told = shared_scene, running, len(running.lines())
+    good = scene.model(3)
     root = Path(scene.settings.model_repository)
     broken = {
         "ModelCorrupt": _damaged(scene, root, lambda content: content[:-1] + b"?"),
@@ -115,35 +133,38 @@ def test_what_is_refused_leaves_the_old_model(scene: Scene, kudu: KuduReader) ->
         "ModelDiffers": ModelRef(good.version, "00" * 32),
         "ModelNotFound": ModelRef(999, "ab" * 32),
     }
-    for reason, ref in broken.items():
-        for as_champion in (False, True):
-            revision = scene.operator.write(ref if as_champion else scene.shipped, prepare=ref)
-            status = scene.wait_for_status(
-                lambda status, revision=revision: (
-                    status.refused is not None and status.refused.revision == revision
-                ),
-                f"{reason} at revision {revision}",
-            )
-            assert status.refused is not None
-            assert (status.refused.reason, status.refused.ref) == (reason, ref)
-            assert (status.state, status.champion) == (WorkerState.REFUSED, scene.shipped)
+    at_once = ("at once", "ModelCorrupt", broken["ModelCorrupt"])
+    for way, reason, ref in [("prepared", *each) for each in broken.items()] + [at_once]:
+        revision = scene.operator.write(ref if way == "at once" else scene.shipped, prepare=ref)
+        status = scene.wait_for_status(
+            lambda status, revision=revision: (
+                status.refused is not None and status.refused.revision == revision
+            ),
+            f"{reason} at revision {revision}",
+        )
+        assert status.refused is not None
+        assert (status.refused.reason, status.refused.ref) == (reason, ref)
+        assert (status.state, status.champion) == (WorkerState.REFUSED, scene.shipped)
+    before = scene.sent
     scene.publish(50)
     scene.wait_for_images()
-    assert {row["model_version"] for row in stored_rows(kudu, COLUMNS)} == {1}
+    with closing(KuduReader(scene.settings.kudu_options())) as kudu:
+        rows = [row for row in stored_rows(kudu, COLUMNS) if scene.digits.number(row["id"]) >= before]
+    assert [row["model_version"] for row in rows] == [1] * 50
     scene.operator.write(good)
     status = scene.wait_for_status(lambda status: status.champion == good, "a good champion")
     assert (status.state, status.refused) == (WorkerState.SERVING, None)
-    assert sum(line["event"].startswith("model refused") for line in worker.lines()) == 2 * len(broken)
+    assert sum(line["event"].startswith("model refused") for line in worker.lines()[told:]) == len(broken) + 1
 
 
-def test_records_that_change_nothing(scene: Scene) -> None:
-    worker = scene.start()
-    second = scene.model(2)
+def test_records_that_change_nothing(shared_scene: Scene, running: Any, base: int) -> None:
+    scene, worker, second = shared_scene, running, shared_scene.model(2)
+    told = len(worker.lines())
     operator = scene.operator
     operator.write(scene.shipped)
     copy = to_json(operator.newest)
     operator.write(scene.shipped)
-    operator.revision = 1
+    operator.revision = base + 1
     given_up = to_json(operator.state(second))
     operator.revision = MAX_REVISION
     other = to_json(operator.state(second)).replace(b'"mnist"', b'"other"')
@@ -156,30 +177,37 @@ def test_records_that_change_nothing(scene: Scene) -> None:
         ("RecordMalformed", newer),
         ("RecordMalformed", b"\x00\xff not JSON"),
         ("RecordMalformed", None),
-        ("RecordMalformed", to_json(operator.state(second)).replace(b'"version":2', b'"version":"../../2"')),
+        (
+            "RecordMalformed",
+            to_json(operator.state(second)).replace(b'"version":%d' % second.version, b'"version":"../../2"'),
+        ),
         ("RecordMalformed", b" " * 100_000),
     ]
     for number, (reason, value) in enumerate(records, 1):
         operator.send(value)
         refusals = scene.wait_until(
-            lambda number=number: _refused_records(worker, number), reason, worker.check
+            lambda number=number: _refused_records(worker, told, number), reason, worker.check
         )
         assert refusals[-1]["reason"] == reason
         status = scene.wait_for_status(
             lambda status, reason=reason: status.refused is not None and status.refused.reason == reason,
             reason,
         )
-        assert (status.champion, status.revision) == (scene.shipped, 2)
+        assert (status.champion, status.revision) == (scene.shipped, base + 2)
     operator.send(to_json(operator.state(second)), key=b"other")  # another model's workers are meant
-    operator.revision = 2
+    operator.revision = base + 2
     operator.write(second)
     status = scene.wait_for_status(lambda status: status.champion == second, "a record above the last")
-    assert (status.revision, status.refused) == (3, None)
-    assert len(_refused_records(worker, 0)) == len(records)
+    assert (status.revision, status.refused) == (base + 3, None)
+    assert len(_refused_records(worker, told, 0)) == len(records)
 
 
 def test_with_keys_only_signed_records_count(scene: Scene, tmp_path: Path) -> None:
-    """Before the start and after it: neither an unsigned record nor one by another key changes anything."""
+    """Before the start and after it: neither an unsigned record nor one by another key changes anything.
+
+    An aborted transaction's records are signed as well as others, and lie in the log for whoever may read it: sent
+    again they are told, and never served.
+    """
     pair, other = new_key_pair(), new_key_pair()
     second = scene.model(2)
     operator = scene.operator
@@ -190,16 +218,58 @@ def test_with_keys_only_signed_records_count(scene: Scene, tmp_path: Path) -> No
     assert (status.champion, status.revision, status.refused.reason) == (scene.shipped, 0, "RecordForged")
     operator.sign = _signer(scene, other.private, tmp_path)
     operator.write(second)
-    scene.wait_until(lambda: _refused_records(worker, 2), "a record by another key", worker.check)
+    scene.wait_until(lambda: _refused_records(worker, 0, 2), "a record by another key", worker.check)
     operator.sign = _signer(scene, pair.private, tmp_path)
     signed, topic = to_json(operator.state(second)), scene.settings.control_topic
     operator.send(signed.replace(b'"a test"', b'"mallory"'), headers=operator.sign(topic, b"mnist", signed))
-    scene.wait_until(lambda: _refused_records(worker, 3), "a record that was changed", worker.check)
+    scene.wait_until(lambda: _refused_records(worker, 0, 3), "a record that was changed", worker.check)
     assert scene.statuses()[0].champion == scene.shipped
     operator.write(second)
     status = scene.wait_for_status(lambda status: status.champion == second, "a signed record")
     assert status.refused is None
     assert not any("taken unsigned" in line["event"] for line in worker.lines())
+    _send_again_what_was_given_up(scene, {"control_public_keys": [pair.public]})
+
+
+def _send_again_what_was_given_up(scene: Scene, keys: dict[str, Any]) -> None:
+    settings, operator = scene.settings.model_copy(update=keys), scene.operator
+    champion, second, third = scene.shipped, scene.model(2), scene.model(3)
+    standing = operator.write(champion)
+    operator.write(third, gives_up=True)
+    in_control, in_audit_log = _given_up(scene)
+    _send_again(settings, in_control)
+    scene.wait_for_status(
+        lambda status: status.refused is not None, "what has no line in the audit log is refused"
+    )
+    assert scene.statuses()[0].champion == champion
+    operator.revision = standing
+    operator.write(second)
+    scene.wait_for_status(lambda status: status.champion == second, "what was committed")
+    _send_again(settings, in_audit_log)
+    late = scene.start(**keys)
+    _send_again(settings, in_control)
+    told = scene.wait_for_statuses(
+        2,
+        lambda status: status.refused is not None and status.refused.reason == "RecordConflict",
+        "both workers' word",
+    )
+    assert {(status.champion, status.revision) for status in told} == {(second, standing + 1)}
+    with Fleet(settings) as fleet:
+        fleet.settle()
+        view = fleet.view("mnist")
+    assert view.desired is not None
+    assert (view.desired.champion, view.conflict and view.conflict[:15]) == (second, "RecordConflict:")
+    changes = read_audit_log(settings, "mnist").changes
+    assert [(change.state.champion, change.refused) for change in changes][-3:] == [
+        (champion, None),
+        (second, None),
+        (third, "RecordConflict"),
+    ]
+    healed = operator.write(second)
+    scene.wait_for_statuses(
+        2, lambda status: (status.revision, status.refused) == (healed, None), "the next state heals it"
+    )
+    assert late.stop() == 0
 
 
 def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene, tmp_path: Path) -> None:
@@ -242,74 +312,11 @@ def test_with_keys_a_state_that_is_gone_from_its_topic_still_counts(scene: Scene
     assert sum(line["event"].startswith("the control topic has lost") for line in worker.lines()) == 1
 
 
-def test_what_was_given_up_and_is_sent_again_is_told_and_never_served(scene: Scene, tmp_path: Path) -> None:
-    """An aborted transaction's records are signed as well as others, and lie in the log for whoever may read it."""
-    pair = new_key_pair()
-    (tmp_path / "swap.key").write_bytes(pair.private)
-    keys: dict[str, Any] = {"control_public_keys": [pair.public]}
-    settings = scene.settings.model_copy(update={**keys, "control_private_key_file": tmp_path / "swap.key"})
-    second, third = scene.model(2), scene.model(3)
-    running = scene.start(**keys)
-    operator = Operator(settings, make_signer(settings))
-    operator.write(scene.shipped)
-    operator.write(third, gives_up=True)
-    in_control, in_audit_log = _given_up(scene)
-    _send_again(settings, in_control)
-    scene.wait_for_status(
-        lambda status: status.refused is not None, "what has no line in the audit log is refused"
-    )
-    assert scene.statuses()[0].champion == scene.shipped
-    operator.revision = 1
-    operator.write(second)
-    scene.wait_for_status(lambda status: status.champion == second, "what was committed")
-    _send_again(settings, in_audit_log)
-    late = scene.start(**keys)
-    _send_again(settings, in_control)
-    told = scene.wait_for_statuses(2, lambda status: status.refused is not None, "both workers' word")
-    for status in told:
-        assert status.refused is not None
-        assert (status.champion, status.revision, status.refused.reason) == (second, 2, "RecordConflict")
-    with Fleet(settings) as fleet:
-        fleet.settle()
-        view = fleet.view("mnist")
-    assert view.desired is not None
-    assert (view.desired.champion, view.conflict and view.conflict[:15]) == (second, "RecordConflict:")
-    changes = read_audit_log(settings, "mnist").changes
-    assert [(change.state.champion, change.refused) for change in changes] == [
-        (scene.shipped, None),
-        (second, None),
-        (third, "RecordConflict"),
-    ]
-    operator.write(second)
-    scene.wait_for_statuses(
-        2, lambda status: (status.revision, status.refused) == (3, None), "the next state heals it"
-    )
-    assert [worker.stop() for worker in (running, late)] == [0, 0]
-
-
-@pytest.mark.parametrize("broken", ["champion", "prepare"])
-def test_a_late_start_with_a_broken_model(scene: Scene, kudu: KuduReader, broken: str) -> None:
-    """It begins with the alias, as all others still run, and says why."""
-    bad = _damaged(scene, Path(scene.settings.model_repository), lambda content: content[:100])
-    if broken == "champion":
-        scene.operator.write(bad)
-    else:
-        scene.operator.write(scene.shipped, prepare=bad)
-    scene.start()
-    scene.publish(20)
-    scene.wait_for_images()
-    assert {row["model_version"] for row in stored_rows(kudu, COLUMNS)} == {1}
-    status = scene.wait_for_status(lambda status: status.refused is not None, "a refusal")
-    assert status.refused is not None
-    assert (status.refused.reason, status.champion) == ("ModelCorrupt", scene.shipped)
-    assert status.revision == (0 if broken == "champion" else 1)
-
-
-def _refused_records(worker: Any, at_least: int) -> list[dict[str, Any]]:
+def _refused_records(worker: Any, since: int, at_least: int) -> list[dict[str, Any]]:
     """The records that were refused; not those whose line in the audit log came late, as on a busy machine."""
     lines = [
         line
-        for line in worker.lines()
+        for line in worker.lines()[since:]
         if line["event"] == "control record refused"
         and (line["reason"] != "RecordUnrecorded" or f"revision {MAX_REVISION} " in line["message"])
     ]

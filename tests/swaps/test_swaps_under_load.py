@@ -39,10 +39,10 @@ LONG = 30
 
 
 @contextmanager
-def load(scene: Scene) -> Iterator[None]:
-    """Publish images for the block, at a steady rate."""
+def load(scene: Scene, rate: float = RATE) -> Iterator[None]:
+    """Publish images for the block, at a steady rate a second."""
     stop = threading.Event()
-    publisher = threading.Thread(target=scene.publish_until, args=(stop, RATE))
+    publisher = threading.Thread(target=scene.publish_until, args=(stop, rate))
     publisher.start()
     try:
         yield
@@ -144,35 +144,14 @@ def test_swaps_under_load(scene: Scene, kudu: KuduReader, swaps: int) -> None:
     assert all(effect.champion == champions[effect.revision] for effect in effects)
 
 
-def test_a_worker_is_killed_between_prepare_and_activate(scene: Scene, kudu: KuduReader) -> None:
-    """The other one takes its images over and the champion with them; a new one begins with it."""
-    second = scene.model(2)
-    doomed, other = scene.start(max_batch_size=100), scene.start(max_batch_size=100)
-    with load(scene):
-        scene.wait_for_images(1)
-        scene.operator.write(scene.shipped, prepare=second)
-        scene.wait_for_statuses(2, lambda status: status.prepared == second, "both ready")
-        doomed.process.kill()
-        doomed.process.wait()
-        scene.operator.write(second)
-        scene.wait_for_status(lambda status: status.champion == second, "the survivor's new champion")
-        newcomer = scene.start(max_batch_size=100)
-        scene.wait_for_statuses(2, lambda status: status.champion == second, "the newcomer's as well")
-        newcomer.wait_for_line("partitions assigned")
-    scene.wait_for_images()
-    champions = {0: scene.shipped, 1: scene.shipped, 2: second}
-    rows = check_rows(scene, kudu, champions)
-    assert {row["control_revision"] for row in rows} >= {2}
-    assert [worker.stop() for worker in (other, newcomer)] == [0, 0]
-    (left,) = scene.statuses()
-    assert (left.champion, left.prepared) == (scene.shipped, second), "the last that the killed one said"
+def test_a_worker_joins_in_the_middle_of_a_swap_and_one_is_killed(scene: Scene, kudu: KuduReader) -> None:
+    """The one that joins serves the old champion, prepares the new one, and swaps with the other.
 
-
-def test_a_worker_joins_in_the_middle_of_a_swap(scene: Scene, kudu: KuduReader) -> None:
-    """It serves the old champion, prepares the new one, and swaps with the others."""
-    second = scene.model(2)
+    Where one is killed between prepare and activate, the other takes its images over and the champion with them.
+    """
+    second, third = scene.model(2), scene.model(3)
     first = scene.start(max_batch_size=100)
-    with load(scene):
+    with load(scene, RATE / 10):  # for as long as a worker takes to start
         scene.wait_for_images(1)
         scene.operator.write(scene.shipped, prepare=second)
         scene.wait_for_status(lambda status: status.prepared == second, "the first one ready")
@@ -182,8 +161,17 @@ def test_a_worker_joins_in_the_middle_of_a_swap(scene: Scene, kudu: KuduReader) 
         joined.wait_for_line("partitions assigned")
         scene.operator.write(second)
         scene.wait_for_statuses(2, lambda status: status.champion == second, "both swapped")
-        scene.wait_for_images(scene.acknowledged() + IN_HAND + RATE // 5)
+        scene.wait_for_images(scene.acknowledged() + IN_HAND)
+        scene.operator.write(second, prepare=third)
+        scene.wait_for_statuses(2, lambda status: status.prepared == third, "both ready again")
+        joined.process.kill()
+        joined.process.wait()
+        scene.operator.write(third)
+        scene.wait_for_status(lambda status: status.champion == third, "the survivor's new champion")
     scene.wait_for_images()
-    rows = check_rows(scene, kudu, {0: scene.shipped, 1: scene.shipped, 2: second})
-    assert {row["control_revision"] for row in rows} >= {1, 2}
-    assert [worker.stop() for worker in (first, joined)] == [0, 0]
+    champions = {0: scene.shipped, 1: scene.shipped, 2: second, 3: second, 4: third}
+    rows = check_rows(scene, kudu, champions)
+    assert {row["control_revision"] for row in rows} >= {1, 2, 4}
+    assert first.stop() == 0
+    (left,) = scene.statuses()
+    assert (left.champion, left.prepared) == (second, third), "the last that the killed one said"

@@ -275,7 +275,7 @@ def test_close_in_the_second_attempt_is_no_fault_of_the_image(
 
 def test_a_helper_that_hangs_is_ended(decoder: GuardedDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kept_process, "TIMES_SILENT", 0.0)
-    monkeypatch.setattr(kept_process, "SILENT_S", 0.3)
+    monkeypatch.setattr(kept_process, "SILENT_S", 1.0)
     with pytest.raises(DecoderDied, match="exit code -9"):
         decoder(endless_jpeg(), Limits(max_decode_time_s=600), COLOUR)
     assert decoder.helper_pid is None
