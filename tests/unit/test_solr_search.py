@@ -69,11 +69,15 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 def test_parameters() -> None:
     plain = Search(query="knownlabel:7", fields=FIELDS).parameters()
     assert (plain["q"], plain["rows"], plain["sort"]) == ("known_label:7", 10, "classified_at desc, id asc")
-    assert "fq" not in plain
+    assert (plain["fq"], plain["start"]) == ([], 0)
     near = Search(near=Near(52.5, 13.4, 10), facets=("ink",), sort="ink desc", fields=FIELDS).parameters()
-    assert near["fq"] == "{!geofilt sfield=location pt=52.5,13.4 d=10}"
+    assert near["fq"] == ["{!geofilt sfield=location pt=52.5,13.4 d=10}"]
     assert orjson.loads(near["json.facet"])["ink"]["field"] == "ink_f"
     assert near["sort"] == "ink_f desc"
+    hostile = "7} OR *:*"
+    chosen = Search(filters=[("knownlabel", hostile), ("ink", "1")], start=20, fields=FIELDS).parameters()
+    assert chosen["fq"] == ["{!field f=known_label v=$f0}", "{!field f=ink_f v=$f1}"]
+    assert (chosen["f0"], chosen["f1"], chosen["start"]) == (hostile, "1", 20)
     both = Search(sort="knownlabel asc, div(1,ink_f) desc", fields=FIELDS).parameters()
     assert both["sort"] == "known_label asc, div(1,ink_f) desc"
 
