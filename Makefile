@@ -62,10 +62,11 @@ $(PEERS)/.ready: bench/peers.lock
 	@$(PEERS)/bin/pip install --disable-pip-version-check --require-hashes -r bench/peers.lock | $(COUNT)
 	@touch $@
 
-bench: $(VENV)/.ready $(PEERS)/.ready ## Measure speed, delays, CPU, memory against a hand-written loop and other frames; swaps; learning
+bench: $(VENV)/.ready $(PEERS)/.ready ## Measure speed, delays, CPU, memory against a hand-written loop and other frames; swaps; learning; looking back
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.swap
 	$(BIN)/python -m bench.learning
+	$(BIN)/python -m bench.looking_back
 
 bench-quick: $(VENV)/.ready ## Measure the ratios that must not fall, in under 3 minutes: before a commit to the hot path
 	$(BIN)/python -m bench.quick

@@ -55,7 +55,7 @@ ENTRIES = (
     ),
     Entry(
         *("sql", IMAGES, "sql:sql"),
-        "Ask Kudu in SQL: images, predictions, image_chunks, view_chunks, model_runs, corrections; answers, mnist.",
+        "Ask Kudu in SQL: images, predictions, image_chunks, model_runs, experiment_runs, ...; answers, mnist.",
     ),
     Entry(
         "settings",

@@ -10,7 +10,16 @@ from rich.table import Table
 from rich.text import Text
 
 from flumen.cli.actor import actor
-from flumen.cli.output import AsJson, console, print_facts, print_json, print_rows, printable, save_bytes
+from flumen.cli.output import (
+    AsJson,
+    console,
+    how_many,
+    print_facts,
+    print_json,
+    print_rows,
+    printable,
+    save_bytes,
+)
 from flumen.streams.dead_letters.dead_letter import DeadLetterFilters, parse_moment, to_text
 from flumen.streams.dead_letters.queue import DeadLetterQueue, Entry, ReplayRules, ResolutionResult
 from flumen.streams.dead_letters.queue import park as park_dead_letters
@@ -237,7 +246,7 @@ def _print_dead_letters(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         reason = str(row["reason"])
         short = reason if len(reason) <= _SHOWN_REASON else reason[: _SHOWN_REASON - 1] + "…"
-        where = f"{row['stage']}, {row['model']}, from {row['origin']}, {row['size_bytes']:,} bytes"
+        where = f"{row['stage']}, {row['model']}, from {row['origin']}, {how_many(row['size_bytes'], 'byte')}"
         fate = f"attempt {row['attempt']}, {row['state']}"
         what = Text.assemble(
             (printable(str(row["key"])), "bold"),

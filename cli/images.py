@@ -10,7 +10,7 @@ import pyarrow as pa
 import typer
 
 from flumen.cli.looking_back.deleting import delete_images, restore_images
-from flumen.cli.output import AsJson, iso_time, print_facts, print_json, save_bytes
+from flumen.cli.output import AsJson, how_many, iso_time, print_facts, print_json, save_bytes
 from flumen.stores.errors import NoSuchImage
 from flumen.stores.kudu import KuduReader
 from flumen.streams.settings import load_settings
@@ -90,4 +90,4 @@ def _no_such_image(image_id: str) -> NoSuchImage:
 
 
 def _shown(value: Any) -> Any:
-    return f"{len(value):,} bytes" if isinstance(value, bytes) else value
+    return how_many(len(value), "byte") if isinstance(value, bytes) else value

@@ -109,6 +109,18 @@ def print_error(error: Exception, more: str = "") -> None:
         errors.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
+def how_many(count: int, one: str, many: str = "") -> str:
+    """Return how many there are of what `one` is the name of: `1 image`, `2,000 images`."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def pace(done: int, seconds: float, total: int | None = None, unit: str = "/s") -> str:
+    """Return how fast something goes, and, where it is known how much there is, how long the rest of it takes."""
+    rate = max(done, 1) / max(seconds, 1e-3)
+    left = "" if total is None else f", {max(total - done, 0) / rate:,.0f} s left"
+    return f"{rate:,.0f}{unit}{left}"
+
+
 def iso_time(microseconds: int) -> str:
     """Return a time since the epoch in ISO 8601, to the millisecond; the number where no calendar has it.
 

@@ -1,13 +1,13 @@
 """`flumen search`."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
-from flumen.cli.output import AsJson, console, print_json, print_rows
+from flumen.cli.by import By
+from flumen.cli.output import AsJson, console, how_many, print_json, print_rows
 from flumen.interceptor import Column, Kind, load_chain, merge_columns
 from flumen.streams.settings import load_settings
 
@@ -39,18 +39,26 @@ def search(
     within: Annotated[
         int | None, typer.Option(min=0, max=15, help="Bits that --like lets differ, of 63; else 7.")
     ] = None,
+    by: Annotated[
+        By | None,
+        typer.Option(
+            help="What --like goes by: how pictures look (hash), or what their model sees in them (embedding)."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Search the index: by what the model said, by what an image says of itself, by place, by how it looks."""
-    from flumen.cli.alike import WITHIN, show_alike
+    from flumen.cli.alike import show_like
     from flumen.stores.solr import SolrReader
     from flumen.stores.solr.schema import index_fields
     from flumen.stores.solr.search import DISTANCE, Search, parse_near
 
-    if like is None and within is not None:
-        raise typer.BadParameter("--within goes with --like ID")
+    if like is None and (within is not None or by is not None):
+        raise typer.BadParameter("--within and --by go with --like ID")
     if like is not None and (near or facet or sort or models):
-        raise typer.BadParameter("--like goes with a query, --within and --limit, and nothing else")
+        raise typer.BadParameter("--like goes with a query, --by, --within and --limit, and nothing else")
+    if by is By.EMBEDDING and within is not None:
+        raise typer.BadParameter("--within is in bits, of hashes: leave it out, or give --by hash")
     settings = load_settings()
     if models:
         from flumen.cli.models.index import search_models
@@ -72,9 +80,8 @@ def search(
     reader = SolrReader(settings.solr_options())
     try:
         if like is not None:
-            bits = WITHIN if within is None else within
-            alike = reader.find_alike(like, question, bits)
-            show_alike(replace(alike, rows=_with_times(alike.rows, columns)), bits, as_json)
+            by = by or (By.HASH if within is not None else None)
+            show_like(reader, like, question, by, within, lambda rows: _with_times(rows, columns), as_json)
             return
         found = reader.find(question)
     finally:
@@ -90,7 +97,7 @@ def search(
     shown = [*_SHOWN, *question.facets, *([DISTANCE] if near else [])]
     if rows:
         print_rows([{name: row.get(name) for name in dict.fromkeys(shown)} for row in rows], as_json=False)
-    console.print(f"{found.total:,} images found, {len(rows):,} shown", highlight=False)
+    console.print(f"{how_many(found.total, 'image')} found, {len(rows):,} shown", highlight=False)
     for name, values in found.facets.items():
         print_rows(
             [{name: value, "images": count} for value, count in values],

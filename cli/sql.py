@@ -12,7 +12,7 @@ import typer
 
 from flumen.cli.interruption import signals_end
 from flumen.cli.new_file import new_file
-from flumen.cli.output import AsJson, errors, print_rows
+from flumen.cli.output import AsJson, errors, how_many, print_rows
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def sql(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Ask Kudu in SQL: images, predictions, image_chunks, view_chunks, model_runs, corrections; answers, mnist."""
+    """Ask Kudu in SQL: images, predictions, image_chunks, model_runs, experiment_runs, ...; answers, mnist."""
     from flumen.replay.sql.memory import bounded_memory, bytes_to_use
     from flumen.replay.sql.moments import moment_us
     from flumen.stores.kudu import KuduReader
@@ -149,8 +149,8 @@ def _write(
     file.flush()
     if isinstance(writer, CsvWriter) and writer.formulas and not spreadsheet:
         errors.print(
-            f"{writer.formulas:,} cells begin as a formula does (= + - @). Before a spreadsheet opens this, write it "
-            "with --spreadsheet",
+            f"{how_many(writer.formulas, 'cell begins', 'cells begin')} as a formula does (= + - @). Before a "
+            "spreadsheet opens this, write it with --spreadsheet",
             soft_wrap=True,
             highlight=False,
         )
@@ -168,4 +168,4 @@ def _file(output: Path | None, force: bool) -> Iterator[BinaryIO]:
 
 def _cell(value: Any) -> Any:
     """Return bytes as their number: people read none."""
-    return f"{len(value):,} bytes" if isinstance(value, bytes) else value
+    return how_many(len(value), "byte") if isinstance(value, bytes) else value

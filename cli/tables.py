@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from flumen.cli.backfill import backfill
 from flumen.cli.output import AsJson, errors, print_rows
 from flumen.streams.settings import Settings, load_settings
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 
 _COLUMNS = ("store", "table", "column", "type")
+_HASH = "perceptual_hash"
 _NEXT = "Workers that run go on without them; start them again to fill them. What is stored already has none."
 
 
@@ -60,6 +62,11 @@ def migrate(
         for migration in migrations:
             migration.apply()
     _say(f"Added: {len(plan)}. {_NEXT}")
+    if any(addition.column == _HASH for addition in plan):
+        _say("`flumen tables backfill` gives images that are stored already their perceptual hash.")
+
+
+app.command()(backfill)
 
 
 def _migrations(settings: Settings) -> "list[Migration]":

@@ -42,6 +42,17 @@ class Preprocess:
         return (*size, self.resize, self.crop, self.fill, self.resampling)
 
 
+class Embedding(Protocol):
+    """A classifier that can say more of an image than its class: where it lies among others, as a vector."""
+
+    @property
+    def embedding_size(self) -> int | None:
+        """The dimensions of that vector; None where this model names none, and is to be asked as any other."""
+
+    def with_embeddings(self, tensor: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return in one run `Classifier.probabilities`, and float32, n x `embedding_size`."""
+
+
 class Classifier(Protocol):
     """A loaded and verified model."""
 

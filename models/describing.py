@@ -82,6 +82,7 @@ def describe_model(
     signature: Signature,
     images: NDArray[np.uint8],
     *,
+    embedding: str | None = None,
     limits: VerifyLimits = DEFAULT_LIMITS,
     verifier: Verifier = SHARED,
 ) -> Manifest:
@@ -94,6 +95,7 @@ def describe_model(
         preprocess: how pixels become the tensor that the model reads.
         signature: of the file, with the one output that is to be read.
         images: at least one, uint8, n x height x width, or n x height x width x 3.
+        embedding: the output that says where an image lies among others, such as the last hidden layer.
         limits: what that may take.
         verifier: runs it.
 
@@ -111,7 +113,7 @@ def describe_model(
         version=UNREGISTERED,
         sha256=hashlib.sha256(content).hexdigest(),
         input=ModelInput(signature.input, tensor_shape(preprocess), "float32", preprocess),
-        output=ModelOutput(signature.outputs[0]),
+        output=ModelOutput(signature.outputs[0], embedding),
         labels=tuple(labels),
         training=None,
         scores=None,

@@ -15,6 +15,9 @@ from flumen.interceptor.classifier import Preprocess
 from flumen.models.errors import ManifestInvalid, ManifestTooNew
 from flumen.models.names import MAX_VERSION, NAME_PATTERN
 
+MAX_EMBEDDING = 1024
+"""Dimensions of an embedding: the most that Lucene indexes (`KnnVectorsFormat.DEFAULT_MAX_DIMENSIONS`)."""
+
 SCHEMA = 1
 """The newest schema of a manifest that is read here; that of a manifest which says none."""
 
@@ -52,9 +55,14 @@ class ModelInput:
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """The tensor a model answers with: float32, n x labels, each row a distribution."""
+    """The tensor a model answers with: float32, n x labels, each row a distribution.
+
+    `embedding`: another one, float32, n x dimensions, where images that show the same lie near one another, such as the
+    last hidden layer; None, and left out of the JSON, where the model names none.
+    """
 
     tensor: TensorName
+    embedding: Annotated[TensorName | None, _IF_MEASURED] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,10 +267,10 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
     expected = tensor_shape(manifest.input.preprocess)
     if manifest.input.shape != expected:
         yield f"input.shape is {manifest.input.shape}, and preprocess makes {expected}"
+    if manifest.output.embedding == manifest.output.tensor:
+        yield f"output.embedding is {manifest.output.tensor!r}, which is the answer itself"
     labels = len(manifest.labels)
-    for position, label in enumerate(manifest.labels):
-        if not label.isprintable():
-            yield f"labels.{position}: {label!r} has characters that cannot be printed"
+    yield from _label_errors(manifest.labels)
     size = math.prod(expected)
     for row, golden in enumerate(manifest.golden):
         if len(golden.pixels) != size:
@@ -275,6 +283,12 @@ def _contradictions(manifest: Manifest) -> Iterator[str]:
         yield from _profile_errors(manifest.profile, labels)
     if manifest.scores and {len(manifest.scores.confusion), *map(len, manifest.scores.confusion)} != {labels}:
         yield f"scores.confusion: it is not {labels} x {labels}"
+
+
+def _label_errors(labels: tuple[str, ...]) -> Iterator[str]:
+    for position, label in enumerate(labels):
+        if not label.isprintable():
+            yield f"labels.{position}: {label!r} has characters that cannot be printed"
 
 
 def _profile_errors(profile: Profile, labels: int) -> Iterator[str]:

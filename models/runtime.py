@@ -60,6 +60,7 @@ class OnnxClassifier:
                     f"{_first_line(error).replace(path, 'the file')}. "
                     "Export the model again for an opset that this version knows"
                 ) from error
+        self._embedding_size = None if manifest.output.embedding is None else self._size_of_embedding()
 
     @property
     def name(self) -> str:
@@ -86,6 +87,11 @@ class OnnxClassifier:
         """Everything that is known of it."""
         return self._manifest
 
+    @property
+    def embedding_size(self) -> int | None:
+        """The dimensions of its embeddings; None where it names none."""
+        return self._embedding_size
+
     def probabilities(self, tensor: NDArray[np.float32], limit_s: float | None = None) -> NDArray[np.float32]:
         """Classify a batch: input as `preprocess` says, n rows; output n x len(labels), each row sums to 1.
 
@@ -97,13 +103,40 @@ class OnnxClassifier:
         """
         if not len(tensor):
             return np.empty((0, len(self.labels)), dtype=np.float32)
+        return self._run([self._manifest.output.tensor], tensor, limit_s)[0]
+
+    def with_embeddings(
+        self, tensor: NDArray[np.float32], limit_s: float | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return probabilities as `probabilities` does, and of the same run the embeddings, n x `embedding_size`.
+
+        Only where `embedding_size` is not None. Raises as `probabilities`.
+        """
+        output = self._manifest.output
+        assert output.embedding is not None
+        if not len(tensor):
+            return self.probabilities(tensor), np.empty((0, self._embedding_size or 0), dtype=np.float32)
+        probabilities, embeddings = self._run([output.tensor, output.embedding], tensor, limit_s)
+        return probabilities, embeddings
+
+    def _size_of_embedding(self) -> int:
+        try:
+            sizes = {value.name: value.shape for value in self._session.get_outputs()}
+            return int(sizes[self._manifest.output.embedding][1])
+        except (UnicodeDecodeError, KeyError, IndexError, TypeError, ValueError) as error:
+            raise NotRunnable(
+                f"{self} does not say how many dimensions its embedding {self._manifest.output.embedding!r} has. "
+                "Export the model again with that size, or name no embedding"
+            ) from error
+
+    def _run(
+        self, outputs: list[str], tensor: NDArray[np.float32], limit_s: float | None
+    ) -> list[NDArray[np.float32]]:
         options = onnxruntime.RunOptions()
         options.log_severity_level = _FATAL_ONLY
         try:
             with _giving_up(options, limit_s):
-                (output,) = self._session.run(
-                    [self._manifest.output.tensor], {self._manifest.input.tensor: tensor}, options
-                )
+                found = self._session.run(outputs, {self._manifest.input.tensor: tensor}, options)
         except Exception as error:  # its exceptions have no base of their own
             if options.terminate:
                 raise TooSlow(
@@ -114,7 +147,7 @@ class OnnxClassifier:
                 f"{self} did not classify a batch of shape {tensor.shape} and dtype {tensor.dtype}: "
                 f"{_first_line(error)}"
             ) from error
-        return np.asarray(output)
+        return [np.asarray(each) for each in found]
 
     def __str__(self) -> str:
         return str(self._manifest)

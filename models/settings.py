@@ -38,6 +38,12 @@ class ModelSettings(BaseModel):
     impact_max_age_h: float = Field(
         168.0, gt=0, le=87_600, description="Hours that an impact counts for, from when its images were read."
     )
+    impact_max_newer_h: float = Field(
+        24.0,
+        ge=0,
+        le=87_600,
+        description="Hours that stored images may be newer than all that an impact knows.",
+    )
     impact_min_agreement: float = Field(
         0.0, ge=0, le=1, description="Share of the images that both models have to answer alike."
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from flumen.interceptor.reasons import shortened
 from flumen.models.errors import CustomOperator, ExternalData, NotOnnx, WrongLabelCount, WrongSignature
-from flumen.models.manifest import Manifest
+from flumen.models.manifest import MAX_EMBEDDING, Manifest
 
 _MOST_NAMES = 10
 _EXPORT = "Copy it again, or export it again with a tool that writes ONNX"
@@ -53,6 +53,7 @@ def check_structure(content: bytes, manifest: Manifest) -> None:
             )
     _check_input(model, manifest)
     _check_output(model, manifest)
+    _check_embedding(model, manifest)
 
 
 def read_signature(content: bytes, source: str) -> Signature:
@@ -127,6 +128,26 @@ def _check_output(model: Any, manifest: Manifest) -> None:
             raise WrongSignature(
                 f"{manifest} answers {_describe(output)}; {_WITHOUT_MAPS if _is_map(output) else expected}"
             )
+
+
+def _check_embedding(model: Any, manifest: Manifest) -> None:
+    wanted = manifest.output.embedding
+    if wanted is None:
+        return
+    outputs = {value.name: value for value in model.graph.output}
+    expected = (
+        f"an embedding is float [n, dimensions] with n not fixed, and 1 to {MAX_EMBEDDING:,} dimensions that the file "
+        "says"
+    )
+    if wanted not in outputs:
+        raise WrongSignature(
+            f"{manifest} has the outputs {_names(outputs)}, and its manifest says that {_quoted(wanted)} is the "
+            f"embedding; {expected}"
+        )
+    match _sizes(outputs[wanted]):
+        case (None, int(size)) if 1 <= size <= MAX_EMBEDDING and _is_float(outputs[wanted]):
+            return
+    raise WrongSignature(f"{manifest} gives {_describe(outputs[wanted])} as the embedding; {expected}")
 
 
 def _takes(sizes: tuple[int | None, ...] | None, image: tuple[int, ...]) -> bool:

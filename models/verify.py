@@ -21,6 +21,7 @@ from flumen.models.errors import (
     NotFinite,
     NotRunnable,
     WrongLabelCount,
+    WrongSignature,
 )
 from flumen.models.manifest import Manifest
 from flumen.models.runtime import OnnxClassifier
@@ -171,8 +172,12 @@ def checked_answers(
     Raises:
         NotRunnable, TooSlow, WrongLabelCount, NotFinite, NotADistribution.
     """
+    embeddings = None
     try:
-        found = classifier.probabilities(tensor, limit_s)
+        if classifier.embedding_size is None:
+            found = classifier.probabilities(tensor, limit_s)
+        else:
+            found, embeddings = classifier.with_embeddings(tensor, limit_s)
     except InferenceFailed as error:
         raise NotRunnable(str(error)) from error
     if found.shape != (len(tensor), len(classifier.labels)):
@@ -191,7 +196,22 @@ def checked_answers(
             f"{found.min():.4g} to {found.max():.4g}, with sums up to {found.sum(axis=1).max():.4g}. End the "
             "network with a softmax"
         )
+    if embeddings is not None:
+        _check_embeddings(classifier, embeddings, len(tensor))
     return found
+
+
+def _check_embeddings(classifier: OnnxClassifier, found: NDArray[np.float32], images: int) -> None:
+    size = classifier.embedding_size
+    if found.shape != (images, size):
+        raise WrongSignature(
+            f"{classifier} gives {images} images embeddings of shape {found.shape}; its file says {size} dimensions"
+        )
+    if not np.isfinite(found).all():
+        raise NotFinite(
+            f"{classifier} gives golden images embeddings with NaN or infinity. Name an output that stays within the "
+            "range of numbers, or none"
+        )
 
 
 def _golden_tensor(manifest: Manifest) -> NDArray[np.float32]:

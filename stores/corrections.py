@@ -1,7 +1,7 @@
 """The seam for corrections: what was said of stored images afterwards, in one order that all see alike.
 
-A correction has a number, and the numbers have no gap: one is only given once all before it are there. So whoever has
-read up to a number needs to look for the next one alone: where that is not there, none is behind it.
+A correction has a number, and it counts once it and all before it are there. So whoever has read up to a number needs
+to look for the next one alone: where that is not there, none that counts is behind it.
 `docs/corrections.md` says what follows from that.
 """
 
@@ -62,15 +62,27 @@ class CorrectionLog(Protocol):
         """
 
     def append(self, corrections: Sequence[Correction]) -> Sequence[Correction]:
-        """Give corrections their numbers, and return them with these. When it returns, every reader sees all of them.
+        """Give corrections their numbers, behind all that are there, and return them with these.
+
+        When it returns, every reader sees all of them.
 
         Raises:
             StoreUnavailable: some of them may be there; append them again, which is no harm.
             StoreRefused: one of them cannot be stored; nothing is.
         """
 
-    def read_from(self, sequence: int) -> Sequence[Correction]:
-        """Return the corrections from this number on, in order and without a gap. Those before it are there."""
+    def read_from(self, sequence: int) -> Iterable[Correction]:
+        """Yield the corrections from this number on, in order and without a gap, until one is not there.
+
+        Those before it are there. Some are in memory at a time, however many there are.
+        """
+
+    def close_gaps(self) -> None:
+        """Give every number a correction, up to the last that has one, so that all that is there is read.
+
+        An append that ended in its middle may leave some behind a number that is missing. Nobody reads them, until that
+        number is given; what is appended after that would then come before them. `append` does this first.
+        """
 
     def mark_done(self, corrections: Sequence[Correction], done_at: int) -> None:
         """Write down when corrections were in every store, and change nothing else of them."""

@@ -8,6 +8,7 @@ StoreError
 ├── FolderUnusable     FLUMEN_HOME or FLUMEN_CACHE cannot be read or written
 ├── DriverMissing      the chosen driver is not installed
 ├── NoSuchImage        there is no image of the id that was named
+│   └── NoEmbedding    or there is, and it has no embedding
 ├── UnknownStore       a name in the settings that no package registers
 └── StoreRefused       the server refused a whole request for a reason that a retry does not change
 
@@ -57,6 +58,10 @@ class DriverMissing(StoreError):
 
 class NoSuchImage(StoreError):
     """There is no image of the id that was named."""
+
+
+class NoEmbedding(NoSuchImage):
+    """The image that was named has no embedding."""
 
 
 class UnknownStore(StoreError):

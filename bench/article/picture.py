@@ -8,6 +8,7 @@ from bench.article.observations import Table
 from flumen.models.experiments.java_double import java_double
 from flumen.models.experiments.run import Run
 from flumen.models.reports.axes import TOP, Axis, Field, written
+from flumen.models.reports.experiment_plots import rate_axis
 from flumen.models.reports.markup import Markup, element, joined
 
 WIDTH, HEIGHT = 640, 340
@@ -29,7 +30,10 @@ def accuracy_by_rate(table: Table) -> Markup:
     """Draw every run, and the means of the seeds."""
     rates = sorted({*table, *told.rates()})
     field = Field(
-        Axis("learning rate (logarithmic)", rates[0], rates[-1], True), Axis("accuracy", 0, 1), WIDTH, HEIGHT
+        rate_axis("learning rate (logarithmic)", rates[0], rates[-1], True),
+        Axis("accuracy", 0, 1),
+        WIDTH,
+        HEIGHT,
     )
     there = [(rate, told.mean(rate)) for rate in told.rates()]
     here = [

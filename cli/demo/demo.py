@@ -18,7 +18,7 @@ from flumen.cli.demo.flow import Flow, send
 from flumen.cli.demo.photos import photo_settings, photo_worker, send_photos, show_photos
 from flumen.cli.demo.report import Left, Run, farewell, show_dead_letter, show_results
 from flumen.cli.interruption import signals_end
-from flumen.cli.output import console, errors
+from flumen.cli.output import console, errors, how_many
 from flumen.cli.stack import start_stack
 from flumen.models.repository import Repository
 from flumen.models.shipped import seed
@@ -126,7 +126,7 @@ def _went(flow: Flow, settings: Settings) -> str:
     done = flow.looks[-1].done
     best = f", {flow.best_rate:,.0f} at best" if flow.best_rate is not None else ""
     return (
-        f"[bold]{done:,} images in {flow.seconds:.1f} s[/]: {done / flow.seconds:,.0f} a second{best}.\n"
+        f"[bold]{how_many(done, 'image')} in {flow.seconds:.1f} s[/]: {done / flow.seconds:,.0f} a second{best}.\n"
         f"They are in Kudu's table {settings.kudu_table_prefix}images and Solr's index {settings.solr_core}; "
         f"what was broken is in the topic {settings.dead_topic}."
     )

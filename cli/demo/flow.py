@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flumen.cli.background import BackgroundWorker
-from flumen.cli.output import console
+from flumen.cli.output import console, how_many
 from flumen.streams.errors import StreamError
 from flumen.streams.kafka.topic_reader import TopicReader
 from flumen.streams.publishing.publisher import PublishReport, publish
@@ -132,7 +132,9 @@ class Endable:
 
 def _is_over(report: PublishReport, last: Look) -> bool:
     if report.failed:
-        raise StreamError(f"{report.failed} images were not published: {report.failures[0]}")
+        raise StreamError(
+            f"{how_many(report.failed, 'image was', 'images were')} not published: {report.failures[0]}"
+        )
     return last.done >= last.published
 
 

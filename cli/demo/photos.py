@@ -15,7 +15,7 @@ from PIL import Image
 from flumen.cli.background import BackgroundWorker, background_worker
 from flumen.cli.demo.flow import Flow, send
 from flumen.cli.invocation import as_typed
-from flumen.cli.output import console, print_rows
+from flumen.cli.output import console, how_many, print_rows
 from flumen.models.datasets.textures import LABELS, SIDE
 from flumen.stores.solr import SolrReader
 from flumen.stores.solr.search import Search, parse_near
@@ -76,7 +76,7 @@ def show_photos(settings: Settings, sent: int) -> list[str]:
         _ask(settings, solr)
     finally:
         solr.close()
-    return [] if total >= sent else [f"Solr holds {total} photos of {sent}."]
+    return [] if total >= sent else [f"Solr holds {how_many(total, 'photo')} of {sent}."]
 
 
 def search_photos(settings: Settings) -> str:

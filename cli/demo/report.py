@@ -15,7 +15,7 @@ from rich.table import Table
 
 from flumen.cli.demo.photos import search_photos
 from flumen.cli.invocation import as_typed, from_here
-from flumen.cli.output import console, print_rows
+from flumen.cli.output import console, how_many, print_rows
 from flumen.models.repository import Repository
 from flumen.replay.sql import query
 from flumen.stores.kudu import KuduReader, Predicate
@@ -79,9 +79,10 @@ def show_results(run: Run, expected: int) -> list[str]:
     offline = f"; offline it was {manifest.scores.accuracy:.4f}" if manifest.scores else ""
     tested = pc.starts_with(answers["id"], TEST_IDS).to_numpy()
     right = predicted == known
-    told = f"Accuracy [bold]{_share(right[tested]):.4f}[/], by {manifest} on {tested.sum():,} images{offline}"
+    images = how_many(int(tested.sum()), "image")
+    told = f"Accuracy [bold]{_share(right[tested]):.4f}[/], by {manifest} on {images}{offline}"
     if not tested.all():
-        told += f"; {_share(right[~tested]):.4f} on the {(~tested).sum():,} training images"
+        told += f"; {_share(right[~tested]):.4f} on the {how_many(int((~tested).sum()), 'training image')}"
     console.print(f"{told}.\n", highlight=False)
     _show_article_queries(run)
     return _problems(expected, len(predicted), sum(in_solr.values()))
@@ -114,7 +115,11 @@ def _compact(title: str, columns: Sequence[str]) -> Table:
 
 def _problems(expected: int, stored: int, indexed: int) -> list[str]:
     found = (("Kudu", stored), ("Solr", indexed))
-    return [f"{name} holds {count:,} images of {expected:,}." for name, count in found if count != expected]
+    return [
+        f"{name} holds {how_many(count, 'image')} of {expected:,}."
+        for name, count in found
+        if count != expected
+    ]
 
 
 def _confusion_matrix(known: NDArray[np.int32], predicted: NDArray[np.int32]) -> Table:

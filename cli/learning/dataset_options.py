@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flumen.cli.models.opening import seed_shipped
+from flumen.cli.models.opening import open_repository
 
 if TYPE_CHECKING:
     from flumen.interceptor import Preprocess
     from flumen.models.datasets.dataset import Dataset
     from flumen.models.manifest import Manifest
-    from flumen.models.repository import Repository
     from flumen.replay.datasets import Surroundings
     from flumen.streams.settings import Settings
 
@@ -107,11 +106,13 @@ def load_dataset(
     settings: "Settings",
     report: Callable[[int], None] = lambda _: None,
     model: "Manifest | None" = None,
+    root: str | None = None,
 ) -> "Dataset":
     """Return the images to learn from, to choose by and to test on. `report` is told how many have been read.
 
     For a `model` they are of its size and come to it in its way, and its classes are theirs, where the options name
-    none.
+    none. `root`: the model repository in which the options' model is, if not that of the settings; which models have
+    seen the images in Kudu, the settings' knows.
 
     Raises:
         typer.BadParameter: an option has no value of its kind.
@@ -123,8 +124,6 @@ def load_dataset(
 
     _check(options)
     around, is_idx = surroundings(settings), options.kind == "idx"
-    if options.like and not settings.models_root:
-        seed_shipped(around.repository)
     names = tuple(name.strip() for name in options.labels.split(",")) if options.labels else ()
     if model is not None and not names:
         names = model.labels
@@ -133,7 +132,7 @@ def load_dataset(
         kind=options.kind,  # type: ignore[arg-type]
         path=ARTICLE if is_idx and options.data is None else options.data,
         selection=selection,
-        picture=model.input.preprocess if model is not None else picture(options, around.repository),
+        picture=model.input.preprocess if model is not None else picture(options, settings, root),
         any_size=options.resize != "none",
         snapshot_us=options.snapshot_us,
     )
@@ -143,13 +142,18 @@ def load_dataset(
     return open_dataset(origin, Split(validation, options.test), around, report)
 
 
-def read_images(options: DatasetOptions, settings: "Settings", model: "Manifest | None" = None) -> "Dataset":
+def read_images(
+    options: DatasetOptions,
+    settings: "Settings",
+    model: "Manifest | None" = None,
+    root: str | None = None,
+) -> "Dataset":
     """Return what `load_dataset` does; show how many have been read, and name what was left out."""
     from flumen.cli.output import errors, printable, progress_bar
 
     with progress_bar() as bar:
         task = bar.add_task("reading images", total=None, note="")
-        found = load_dataset(options, settings, lambda count: bar.update(task, completed=count), model)
+        found = load_dataset(options, settings, lambda count: bar.update(task, completed=count), model, root)
     for each in found.skipped:
         errors.print(f"left out: {printable(str(each))}", markup=False, highlight=False, soft_wrap=True)
     return found
@@ -186,14 +190,17 @@ def _check(options: DatasetOptions) -> None:
         raise typer.BadParameter("--like says the size and the colour; leave out --size and --colour")
 
 
-def picture(options: DatasetOptions, repository: "Repository") -> "Preprocess":
-    """Return the size of the images, and how they come to it: that of a model, or what the options say."""
+def picture(options: DatasetOptions, settings: "Settings", root: str | None = None) -> "Preprocess":
+    """Return the size of the images, and how they come to it: that of a model, or what the options say.
+
+    `root`: the model repository in which that model is, if not that of the settings.
+    """
     from flumen.interceptor import Preprocess
 
     if options.resize not in _RESIZES:
         raise typer.BadParameter(f"--resize is one of {', '.join(_RESIZES)}, not {options.resize!r}")
     if options.like:
-        return repository.resolve(options.like).input.preprocess
+        return open_repository(settings, root).resolve(options.like).input.preprocess
     width, height = _size(options.size or "28x28")
     resize: dict[str, Any] = {} if options.resize == "none" else {"resize": options.resize}
     return Preprocess(width, height, channels=3 if options.colour else 1, **resize)

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from flumen.cli.learning.train import print_confusion
-from flumen.cli.output import console, print_rows, print_whole, printable
+from flumen.cli.output import console, how_many, print_rows, print_whole, printable
 from flumen.models.evaluation.calibration import Reliability
 from flumen.models.evaluation.comparison import Comparison
 from flumen.models.evaluation.intervals import Interval
@@ -78,7 +78,7 @@ def difference_in_words(name: str, against: str, found: Comparison) -> str:
         else "That may be chance: these images do not tell which one is better."
     )
     return (
-        f"{name} alone is right on {found.only_first:,} images, {against} alone on {found.only_second:,}: "
+        f"{name} alone is right on {how_many(found.only_first, 'image')}, {against} alone on {found.only_second:,}: "
         f"{points} of accuracy ({between}), p = {found.p_value:.2g} by McNemar's test. {verdict}"
     )
 
@@ -127,9 +127,8 @@ def _print_reliability(reliability: Reliability) -> None:
 
 def _calibration(report: Report) -> str:
     error, by_chance = report.measures.calibration_error, report.measures.calibration_error_by_chance
-    said = (
-        f"Its confidence is off by {100 * error:.2f} points on average; with {report.data.images:,} images, "
-    )
+    images = how_many(report.data.images, "image")
+    said = f"Its confidence is off by {100 * error:.2f} points on average; with {images}, "
     if error <= by_chance:
         return f"{said}up to {100 * by_chance:.2f} is chance: it may be as sure as it is."
     return f"{said}chance explains {100 * by_chance:.2f} at most: take its confidence with care."
@@ -138,7 +137,7 @@ def _calibration(report: Report) -> str:
 def _print_robustness(robustness: Robustness) -> None:
     """Print the accuracy at each step of each disturbance, with the step's own number above it."""
     _say(
-        f"Accuracy on {robustness.images:,} images: {robustness.undisturbed:.3f} as they are "
+        f"Accuracy on {how_many(robustness.images, 'image')}: {robustness.undisturbed:.3f} as they are "
         f"(95 %: {robustness.interval.low:.3f} to {robustness.interval.high:.3f}), {robustness.mean:.3f} on average "
         "over all of this:"
     )

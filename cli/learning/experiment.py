@@ -18,7 +18,7 @@ from flumen.cli.learning.experiment_engines import (
     Processes,
 )
 from flumen.cli.learning.experiment_output import as_dict, print_experiments, print_run, print_runs, print_two
-from flumen.cli.output import AsJson, errors, print_json
+from flumen.cli.output import AsJson, errors, how_many, print_json
 from flumen.models.experiments.search import MOST_SETTINGS
 from flumen.streams.settings import load_settings
 
@@ -111,12 +111,10 @@ def list_runs(
 ) -> None:
     """List the experiments, or the runs of one: accuracy by rate and seed, and the best first."""
     with open_runs(load_settings()) as store:
-        runs = store.list(name)
-    if name:
-        _found(runs, f"no run of the experiment {name!r}")
-        print_runs(runs, as_json)
-    else:
-        print_experiments(runs, as_json)
+        if name:
+            print_runs(_found(store.list(name), f"no run of the experiment {name!r}"), as_json)
+        else:
+            print_experiments(store.experiments(), as_json)
 
 
 @app.command()
@@ -213,5 +211,6 @@ def _refuse_failed(runs: "Sequence[Run]", source: str) -> None:
     if failed:
         named = "; ".join(f"{each.run_id}: {each.error}" for each in failed[:_MOST_NAMED])
         raise ExperimentFailed(
-            f"{len(failed)} of {len(runs)} runs failed ({named}). Mend that, then `flumen experiment resume {source}`"
+            f"{len(failed)} of {how_many(len(runs), 'run')} failed ({named}). Mend that, then "
+            f"`flumen experiment resume {source}`"
         )

@@ -1,7 +1,6 @@
 """What `flumen experiment run` does, for the command and for programs: every setting of a grid, once."""
 
 import contextlib
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -41,6 +40,7 @@ def compute_grid(
     from flumen.models.experiments.data import choose_images
     from flumen.models.experiments.halving import by_halving, halving_of
     from flumen.models.experiments.keeping import Keeper
+    from flumen.models.experiments.own_folder import own_folder
     from flumen.models.experiments.scheduler import Scheduler
     from flumen.models.experiments.search import settings_of
     from flumen.models.repository import Repository
@@ -50,7 +50,7 @@ def compute_grid(
     # What is wrong with the grid is said before the images are read, which may take long.
     settings_of(grid, trainer, min(grid.outputs, default=1), most)
     grid = _at_one_moment(grid, store)
-    images = choose_images(read_images(dataset_options(grid.data), settings), grid.data, trainer)
+    images = choose_images(read_images(dataset_options(grid.data), settings, root=root), grid.data, trainer)
     wanted = settings_of(grid, trainer, len(images.labels), most)
     rungs = None
     if halving or grid.halving:
@@ -59,11 +59,11 @@ def compute_grid(
     keeper = Keeper(repository, grid.model, keep, images)  # type: ignore[arg-type]
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="flumen-experiment-") as folder,
+            own_folder("flumen-runs-") as folder,
             open_engine(choice, trainer) as engine,
             Shown(len(wanted)) as shown,
         ):
-            arrays = images.in_files(Path(folder))
+            arrays = images.in_files(folder)
             scheduler = Scheduler(store, images, arrays, grid.name, keeper, shown, engine)
             if rungs is None:
                 return scheduler.compute(wanted)
@@ -79,7 +79,9 @@ def _at_one_moment(grid: "Grid", store: "RunStore") -> "Grid":
     from flumen.models.experiments.moment import at_one_moment, moment_of
 
     now_us = time.time_ns() // 1000
-    data = at_one_moment(grid.data, store.list(grid.name), now_us)
+    runs = store.list(grid.name)
+    own = [run for run in runs if run.experiment == grid.name]
+    data = at_one_moment(grid.data, own or runs, now_us)
     moment = moment_of(data)
     if data != grid.data and moment is not None and moment != now_us:
         errors.print(

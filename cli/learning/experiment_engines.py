@@ -1,10 +1,8 @@
 """Which engine computes an experiment: what a command says of it, and opening it."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -80,14 +78,15 @@ def open_engine(choice: EngineChoice, trainer: "Trainer") -> "Iterator[Engine]":
         check_trainer(trainer)
         yield CudaEngine(choice.device or "cuda")
     elif choice.name == "spark":
+        from flumen.models.experiments.own_folder import own_folder
         from flumen.models.experiments.spark.context import spark_context
         from flumen.models.experiments.spark.engine import SparkEngine
 
         with (
-            tempfile.TemporaryDirectory(prefix="flumen-spark-") as room,
+            own_folder("flumen-spark-runs-") as room,
             spark_context(choice.master) as context,
         ):
-            yield SparkEngine(context, Path(room), choice.processes)
+            yield SparkEngine(context, room, choice.processes)
     else:
         from flumen.models.experiments.local.engine import LocalEngine, cores
 

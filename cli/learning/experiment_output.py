@@ -1,7 +1,7 @@
 """How runs are shown: accuracy by rate and seed, the best first, one run, and two beside one another."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,6 @@ from flumen.models.experiments.run import Run
 from flumen.models.experiments.setting import RATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from flumen.models.evaluation.intervals import Stability
 
 _MOST_GRIDS = 12
@@ -36,11 +34,10 @@ def as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def print_experiments(runs: Sequence[Run], as_json: bool) -> None:
-    """Print a row for each experiment."""
+def print_experiments(experiments: Mapping[str, Sequence[Run]], as_json: bool) -> None:
+    """Print a row for each experiment, by its name."""
     rows = []
-    for name in sorted({run.experiment for run in runs}):
-        of_it = [run for run in runs if run.experiment == name]
+    for name, of_it in experiments.items():
         best = _best_first(of_it)[0]
         counts = {
             state: sum(run.state == state for run in of_it)

@@ -62,6 +62,10 @@ def train(
     grey: Annotated[
         bool, typer.Option("--grey", help="Learn from values 0 to 1, instead of binarised above 30.")
     ] = False,
+    embedding: Annotated[
+        bool,
+        typer.Option("--embedding", help="Let the model give its last hidden layer too, for search --like."),
+    ] = False,
     kind: options_of.From = _IMAGES.kind,
     data: options_of.Data = None,
     where: options_of.Where = _IMAGES.where,
@@ -95,6 +99,7 @@ def train(
     """
     from flumen.cli.learning.training_progress import shown_rounds
     from flumen.models.names import check_name
+    from flumen.models.trainers.embedding import TrainerWithEmbedding
     from flumen.models.trainers.making import make_model
     from flumen.models.trainers.registering import register as register_made
 
@@ -126,12 +131,18 @@ def train(
     with interruptible(
         "interrupted again. `flumen models list` shows whether it was registered"
     ) as interruption:
-        dataset = _read_images(chosen, settings, ours, grey=grey)
+        dataset = _read_images(chosen, settings, ours, root, grey=grey)
         weights = _weights(class_weights, dataset)
         interruption.hold()
         with shown_rounds(interruption) as report:
             made = make_model(
-                name, dataset, found, parameters, seed=seed, class_weights=weights, report=report
+                name,
+                dataset,
+                TrainerWithEmbedding(found) if embedding else found,
+                parameters,
+                seed=seed,
+                class_weights=weights,
+                report=report,
             )
         version = None
         if register:
@@ -151,7 +162,7 @@ def train(
 
 
 def _read_images(
-    chosen: options_of.DatasetOptions, settings: Settings, ours: str | None, *, grey: bool
+    chosen: options_of.DatasetOptions, settings: Settings, ours: str | None, root: str | None, *, grey: bool
 ) -> "Dataset":
     """Return what is learnt from, whatever source the options name, and name what was left out."""
     from flumen.models.trainers.tensors import valued_preprocess
@@ -163,7 +174,7 @@ def _read_images(
         if given:
             raise typer.BadParameter(f"--{ours} makes the images to learn from; leave out {', '.join(given)}")
         return make_own(ours, chosen.validation)
-    dataset = options_of.read_images(chosen, settings)
+    dataset = options_of.read_images(chosen, settings, root=root)
     if grey:
         dataset = replace(dataset, preprocess=dataset.seen_by(valued_preprocess(dataset.train.pixels)))
     return dataset

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from flumen.cli.actor import actor
-from flumen.cli.output import errors, iso_time, printable
+from flumen.cli.output import errors, how_many, iso_time, printable
 from flumen.replay.errors import BadCorrection
 from flumen.streams.settings import Settings
 
@@ -58,7 +58,7 @@ def reading(settings: Settings) -> "Iterator[KuduReader]":
 def finish(corrector: "Corrector") -> None:
     """Bring into the stores what an earlier command left undone, and say so."""
     if done := corrector.finish():
-        say(f"Finished what an earlier command had begun: {done:,} corrections.")
+        say(f"Finished what an earlier command had begun: {how_many(done, 'correction')}.")
 
 
 def make_searchable(settings: Settings) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from flumen.cli.looking_back.correcting import correcting, finish, make_searchable, reading, say
-from flumen.cli.output import AsJson, print_json, print_rows, progress_bar
+from flumen.cli.output import AsJson, how_many, print_json, print_rows, progress_bar
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -52,7 +52,9 @@ def delete_images(
         print_json({"deleted": new, "deleted_before": len(wanted) - new, "rows": counts})
         return
     before = f"; {len(wanted) - new:,} had been deleted before" if new < len(wanted) else ""
-    say(f"{new:,} images are gone from {', '.join(settings.sinks)}, and stay away{before}. {_STAYS}")
+    gone = f"{how_many(new, 'image is', 'images are')} gone from {', '.join(_places(settings))}"
+    stay = "stays" if new == 1 else "stay"
+    say(f"{gone}, and {stay} away{before}. {_STAYS}")
 
 
 def restore_images(
@@ -64,7 +66,8 @@ def restore_images(
     with correcting(load_settings(), reason) as corrector:
         finish(corrector)
         corrector.restore(ids, reason)
-    say(f"{len(set(ids)):,} images may come again. Publish them: what was deleted is not brought back.")
+    may = how_many(len(set(ids)), "image")
+    say(f"{may} may come again, once published anew: what was deleted is not brought back.")
 
 
 def _wanted(
@@ -105,9 +108,17 @@ def _say_what_would_go(
     ]
     rows += [
         {"store": name, "what": "all there is of these images", "rows": None}
-        for name in settings.sinks
+        for name in _places(settings)
         if name != "kudu"
     ]
     print_rows(rows, as_json=False)
-    more = f" And {left:,} deletions that an earlier command left undone are finished." if left else ""
-    say(f"{len(wanted):,} images would be deleted.{more} Nothing was changed: add --yes to do it. {_STAYS}")
+    undone = how_many(left, "deletion")
+    more = f" And {undone} that an earlier command left undone would be finished." if left else ""
+    would = how_many(len(wanted), "image")
+    say(f"{would} would be deleted.{more} Nothing was changed: add --yes to do it. {_STAYS}")
+
+
+def _places(settings: Settings) -> list[str]:
+    """Return where images are taken out, by name."""
+    topic = [f"the topic {settings.classified_topic}"] if settings.classified_topic else []
+    return [*settings.sinks, *topic]

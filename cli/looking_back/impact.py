@@ -14,7 +14,7 @@ from flumen.cli.output import AsJson, print_json, print_rows, progress_bar, save
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
-    from flumen.replay.impact import Answered, Impact
+    from flumen.replay.impact import Impact
 
 SAMPLE = 20_000
 FACETS = (
@@ -64,7 +64,8 @@ def impact(
     as_json: AsJson = False,
 ) -> None:
     """Ask two models about stored images: what would be different with the second, where, and for better or worse."""
-    from flumen.replay.impact import ask_both, measure
+    from flumen.replay.impact import ask_both
+    from flumen.replay.impact.asking import MOST_PICTURES
     from flumen.replay.impact.kept import SCHEMA, ImpactRecord, ImpactRecords
     from flumen.replay.impact.verdict import verdict
     from flumen.replay.scoring import Choice
@@ -80,16 +81,16 @@ def impact(
         columns = list(by) if by else [name for name in FACETS if name in there]
         columns += [_HASH] if _HASH in there else []
         task = bar.add_task("asking both models", total=None, note="answers")
-        answered = ask_both(
+        found = ask_both(
             tables,
             repository,
             ((models[0].name, models[0].version), (models[1].name, models[1].version)),
             choice,
             columns,
             limits=settings.limits(),
+            pictures=0 if page is None else MOST_PICTURES,
             report=lambda more: bar.advance(task, more),
         )
-    found = measure(answered)
     names = str(models[0]), str(models[1])
     comparison = found.comparison
     record = ImpactRecord(
@@ -98,7 +99,8 @@ def impact(
         old_sha256=models[0].sha256,
         new=names[1],
         new_sha256=models[1].sha256,
-        snapshot_us=answered.snapshot_us,
+        snapshot_us=found.reading.snapshot_us,
+        newest_us=found.reading.newest_us,
         images=found.images,
         population=found.population,
         agreement=found.agreement / found.images,
@@ -112,14 +114,17 @@ def impact(
     if page is not None:
         from flumen.replay.impact.page import impact_page
 
-        save_bytes(impact_page(*names, answered, found, datetime.now(UTC)).encode(), page, force)
+        save_bytes(impact_page(*names, found, datetime.now(UTC)).encode(), page, force)
     if as_json:
-        print_json(_as_json(*names, answered, found))
+        print_json(_as_json(*names, found))
         return
     _print(found)
     for line in verdict(*names, found):
         say(line)
-    for reason, count in answered.skipped.items():
+    stored = sum(found.reading.stored)
+    if stored:
+        say(f"{stored:,} of {2 * found.images:,} answers were there already.")
+    for reason, count in found.reading.skipped.items():
         say(f"Left out: {count:,} {reason}.")
     if page is not None:
         say(f"Written to {page}")
@@ -154,14 +159,16 @@ def _print(found: "Impact") -> None:
         )
 
 
-def _as_json(old: str, new: str, answered: "Answered", found: "Impact") -> dict[str, Any]:
+def _as_json(old: str, new: str, found: "Impact") -> dict[str, Any]:
     changed, interval = found.would_change
     comparison = found.comparison
     return {
         "schema": 1,
         "old": old,
         "new": new,
-        "snapshot_us": answered.snapshot_us,
+        "snapshot_us": found.reading.snapshot_us,
+        "newest_us": found.reading.newest_us,
+        "stored_answers": {"old": found.reading.stored[0], "new": found.reading.stored[1]},
         "images": found.images,
         "population": found.population,
         "agreement": found.agreement / found.images,
@@ -190,6 +197,6 @@ def _as_json(old: str, new: str, answered: "Answered", found: "Impact") -> dict[
             }
             for each in found.slices
         ],
-        "affected": [answered.ids[row] for row in found.affected[:1000]],
-        "left_out": dict(answered.skipped),
+        "affected": [each.id for each in found.affected],
+        "left_out": dict(found.reading.skipped),
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flumen.cli.looking_back.correcting import correcting, finish, make_searchable, reading, say, shown
-from flumen.cli.output import AsJson, print_json, print_rows, progress_bar
+from flumen.cli.output import AsJson, how_many, print_json, print_rows, progress_bar
 from flumen.replay.errors import BadCorrection
 from flumen.streams.settings import Settings, load_settings
 
@@ -26,7 +26,10 @@ def label(
     *,
     none: Annotated[bool, typer.Option("--none", help="Take the label away: no class is known.")] = False,
     source: Annotated[
-        Path | None, typer.Option("--from", help="Labels from a CSV file with the columns id and label.")
+        Path | None,
+        typer.Option(
+            "--from", help="Labels from a CSV file with the columns id and label; - is standard input."
+        ),
     ] = None,
     history: Annotated[bool, typer.Option("--history", help="Show what was corrected of the image.")] = False,
     number: Annotated[bool, typer.Option("--number", help="Take labels for numbers, never names.")] = False,
@@ -53,7 +56,7 @@ def label(
         print_json({"labelled": new, "had_this_label": len(labels) - new})
         return
     before = f"; {len(labels) - new:,} had been given the same label before" if new < len(labels) else ""
-    say(f"{new:,} images have another known label now{before}.")
+    say(f"{how_many(new, 'image has', 'images have')} another known label now{before}.")
 
 
 def _labels(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flumen.cli.models.opening import open_repository
-from flumen.cli.output import AsJson, errors, iso_time, print_facts, print_json, progress_bar
+from flumen.cli.output import AsJson, errors, iso_time, pace, print_facts, print_json, progress_bar
 from flumen.streams.settings import load_settings
 
 if TYPE_CHECKING:
@@ -103,9 +103,8 @@ def _shown(bar: "Bar", job: "Job", before: "Progress") -> "Callable[[int], None]
     def report(more: int) -> None:
         nonlocal seen
         seen += more
-        rate = seen / max(monotonic() - began, 1e-3)
-        left = max(job.images - before.counts.images - seen, 0) / max(rate, 1e-9)
-        bar.update(task, advance=more, note=f"{rate:,.0f} images/s, {left:,.0f} s left")
+        left = job.images - before.counts.images
+        bar.update(task, advance=more, note=pace(seen, monotonic() - began, left, " images/s"))
 
     return report
 

@@ -11,7 +11,7 @@ from flumen.cli.models.fleet import history, status
 from flumen.cli.models.index import index
 from flumen.cli.models.register import register
 from flumen.cli.models.swap import activate, rollback, shadow
-from flumen.cli.output import AsJson, console, errors, print_facts, print_json, print_rows
+from flumen.cli.output import AsJson, console, errors, how_many, print_facts, print_json, print_rows
 from flumen.models.errors import ModelError
 from flumen.models.manifest import Manifest, to_json
 from flumen.models.repository import Repository
@@ -36,7 +36,7 @@ def list_models(*, root: Root = None, as_json: AsJson = False) -> None:
     repository = _open(root)
     names = repository.names()
     rows = [_row(repository, name, version) for name in names for version in repository.versions(name)]
-    coming = [] if root or load_settings().models_root else _rows_to_seed(names)
+    coming = [] if root or load_settings().names_repository else _rows_to_seed(names)
     if as_json:
         print_json(rows + coming)
         return
@@ -160,7 +160,7 @@ def _facts(manifest: Manifest, aliases: list[str]) -> dict[str, object]:
         facts |= {name: f"{value:.4f}" for name, value in measures.items() if value is not None}
         if scores.accuracy_interval is not None:
             facts["95 % interval of accuracy"] = "{:.4f} to {:.4f}".format(*scores.accuracy_interval)
-        facts["tested on"] = f"{scores.images} images"
+        facts["tested on"] = how_many(scores.images, "image")
     return facts
 
 

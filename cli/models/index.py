@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from flumen.cli.invocation import as_called
-from flumen.cli.output import AsJson, console, errors, iso_time, print_json, print_rows, printable
+from flumen.cli.output import AsJson, console, errors, how_many, iso_time, print_json, print_rows, printable
 from flumen.models.errors import ModelError, ReportInvalid
 from flumen.models.evaluation.kept import Reports
 from flumen.models.evaluation.report import Report
@@ -44,7 +44,10 @@ def index(
     if as_json:
         print_json([entry.id for entry in entries])
         return
-    console.print(f"{len(entries):,} versions of models are in the index", highlight=False)
+    console.print(
+        f"{how_many(len(entries), 'version of a model is', 'versions of models are')} in the index",
+        highlight=False,
+    )
 
 
 def tell_index(settings: Settings, repository: Repository, *manifests: Manifest) -> None:
@@ -137,7 +140,7 @@ def search_models(
         return
     if found.rows:
         print_rows([{name: row.get(name) for name in _SHOWN} for row in found.rows], as_json=False)
-    console.print(f"{found.total:,} models found, {len(found.rows):,} shown", highlight=False)
+    console.print(f"{how_many(found.total, 'model')} found, {len(found.rows):,} shown", highlight=False)
     for name, values in found.facets.items():
         print_rows(
             [{name: value, "models": count} for value, count in values],

@@ -18,7 +18,7 @@ def open_repository(settings: "Settings", root: str | None = None) -> "Repositor
     from flumen.models.repository import Repository
 
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
-    if root is None and not settings.models_root:
+    if root is None and not settings.names_repository:
         seed_shipped(repository)
     return repository
 

@@ -62,6 +62,10 @@ def register(
     ] = None,
     std: Annotated[str | None, typer.Option(metavar="S[,S,S]", help="Likewise; 1.")] = None,
     output: Annotated[str | None, typer.Option(help="The tensor to read, where there are several.")] = None,
+    embedding: Annotated[
+        str | None,
+        typer.Option(help="An output beside it that says which images are alike, as the last hidden layer."),
+    ] = None,
     golden: Annotated[
         list[Path] | None,
         typer.Option(help="An image whose answer is kept, to know the model by; repeat it. Else made ones."),
@@ -77,7 +81,7 @@ def register(
     picture = {"resize": resize, "crop": crop, "fill": fill, "resampling": resampling}
     values = {"threshold": threshold, "scale": scale, "mean": _numbers(mean), "std": _numbers(std)}
     if manifest is not None:
-        facts = (name, labels, labels_file, size, channels, layout, output, golden)
+        facts = (name, labels, labels_file, size, channels, layout, output, embedding, golden)
         if any(fact is not None for fact in (*facts, *picture.values(), *values.values())):
             raise typer.BadParameter("--manifest says everything; leave the other facts out, or leave out it")
         described = from_person(_read(manifest, MAX_MANIFEST_BYTES), str(manifest))
@@ -85,11 +89,13 @@ def register(
         if name is None or (labels is None) == (labels_file is None):
             raise typer.BadParameter("give --manifest, or --name and --labels or --labels-file")
         limits = settings.verify_limits()
-        signature = _with_output(SHARED.read_signature(content, str(file), limits), output)
+        signature = _with_output(SHARED.read_signature(content, str(file), limits), output, embedding)
         preprocess = _preprocess(look, picture, values, signature)
         images = _golden(golden, preprocess, settings.limits()) if golden else make_images(preprocess)
         classes = _labels(labels, labels_file)
-        described = describe_model(content, name, classes, preprocess, signature, images, limits=limits)
+        described = describe_model(
+            content, name, classes, preprocess, signature, images, embedding=embedding, limits=limits
+        )
     repository = Repository(root or settings.model_repository, limits=settings.verify_limits())
     version = _keep(repository, content, described, as_json)
     tell_index(settings, repository, repository.manifest(described.name, version))
@@ -140,8 +146,10 @@ def _preprocess(
     return preprocess
 
 
-def _with_output(signature: Signature, output: str | None) -> Signature:
-    return signature if output is None else replace(signature, outputs=(output,))
+def _with_output(signature: Signature, output: str | None, embedding: str | None) -> Signature:
+    if output is not None:
+        return replace(signature, outputs=(output,))
+    return replace(signature, outputs=tuple(name for name in signature.outputs if name != embedding))
 
 
 def _labels(listed: str | None, file: Path | None) -> list[str]:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from flumen.cli.output import errors
+from flumen.cli.output import errors, how_many
 from flumen.models.errors import ModelError
 from flumen.models.manifest import Manifest
 from flumen.models.repository import CHAMPION, Repository
@@ -64,5 +64,5 @@ def _tell_if_worse(manifest: Manifest, standing: Manifest) -> str | None:
         return None
     return (
         f"{manifest} has an accuracy of {scores.accuracy:.4f}, and {standing}, which classifies now, "
-        f"{former.accuracy:.4f}, on the same {scores.images:,} images"
+        f"{former.accuracy:.4f}, on the same {how_many(scores.images, 'image')}"
     )

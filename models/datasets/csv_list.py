@@ -11,8 +11,8 @@ from flumen.interceptor import Preprocess
 from flumen.models.datasets.files import (
     Decoding,
     LabelledFile,
+    RealFolder,
     as_id,
-    is_inside,
     outside,
     read_files,
     state_of,
@@ -87,10 +87,11 @@ class CsvSource:
         return () if all(map(_is_number, found)) else tuple(sorted(found))
 
     def _files(self) -> Iterator[LabelledFile | Skip]:
+        folder = RealFolder(self._file.parent)
         for line, row in self._rows():
-            yield self._entry(line, row)
+            yield self._entry(line, row, folder)
 
-    def _entry(self, line: int, row: Mapping[str, str]) -> LabelledFile | Skip:
+    def _entry(self, line: int, row: Mapping[str, str], folder: RealFolder) -> LabelledFile | Skip:
         named, label = row["path"], row["label"].strip()
         image_id = row.get("id") or as_id(named) or f"line {line}"
         if not named:
@@ -106,7 +107,7 @@ class CsvSource:
             return Skip(UNREADABLE, image_id, "its path holds a NUL")
         path = self._file.parent / named
         # Joined with an absolute path, the folder is gone.
-        if not is_inside(path, self._file.parent):
+        if not folder.holds(path):
             return outside(image_id)
         return LabelledFile(image_id, row.get("group") or image_id, number, path)
 

@@ -114,9 +114,15 @@ def as_number(position: str) -> int:
     return int(position or 0)
 
 
-def is_inside(path: Path, folder: Path) -> bool:
-    """Say whether a path leads to somewhere in a folder, wherever the links on its way point to."""
-    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+class RealFolder:
+    """A folder as it is found behind all links, at this moment."""
+
+    def __init__(self, folder: Path) -> None:
+        self._place = Path(os.path.realpath(folder))
+
+    def holds(self, path: Path) -> bool:
+        """Say whether a path leads to somewhere in the folder, wherever the links on its way point to."""
+        return Path(os.path.realpath(path)).is_relative_to(self._place)
 
 
 def outside(image_id: str) -> Skip:

@@ -58,8 +58,11 @@ def compare_right(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Compar
     images = len(first)
     if not images or images != len(second):
         raise AnswersInvalid(f"answers to {images:,} and to {len(second):,} images cannot be compared")
-    only_first = int(np.sum(first & ~second))
-    only_second = int(np.sum(second & ~first))
+    return compare_counts(images, int(np.sum(first & ~second)), int(np.sum(second & ~first)))
+
+
+def compare_counts(images: int, only_first: int, only_second: int) -> Comparison:
+    """Compare two models by how many of so many images (1 or more) only one of them has right, as `compare` does."""
     exact = only_first + only_second < EXACT_BELOW
     return Comparison(
         images=images,

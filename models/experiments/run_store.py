@@ -12,7 +12,7 @@ setting determines its weights.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -140,10 +140,35 @@ class RunStore:
         return self._one_each(self._rows(where, COLUMNS))
 
     def list(self, experiment: str = "", data_sha256: str = "") -> Sequence[Run]:
-        """Return runs without what may be long, each by the attempt that stands, sorted by id."""
-        where = {"experiment": experiment} if experiment else {}
-        where |= {"data_sha256": data_sha256} if data_sha256 else {}
-        return self._one_each(self._rows(where, BRIEF))
+        """Return runs without what may be long, each by the attempt that stands, sorted by id.
+
+        Those of an experiment are also those that another one computed, and that it has joined.
+        """
+        if not experiment:
+            return self._one_each(self._rows({"data_sha256": data_sha256} if data_sha256 else {}, BRIEF))
+        own = self._rows({"experiment": experiment}, ("run_id", "data_sha256"))
+        keys = {_key(run) for run in own} | {(run, data) for _, run, data in self._table.joined(experiment)}
+        wanted = {data for _, data in keys if data_sha256 in ("", data)}
+        found = [run for data in wanted for run in self._rows({"data_sha256": data}, BRIEF)]
+        return self._one_each([run for run in found if _key(run) in keys])
+
+    def experiments(self) -> Mapping[str, Sequence[Run]]:
+        """Return every experiment with its runs, as `list` has them."""
+        rows = self._rows({}, BRIEF)
+        keys: dict[str, set[tuple[str, str]]] = {}
+        for run in rows:
+            keys.setdefault(run.experiment, set()).add(_key(run))
+        for name, run_id, data in self._table.joined():
+            keys.setdefault(name, set()).add((run_id, data))
+        runs = self._one_each(rows)
+        found = {name: [run for run in runs if _key(run) in keys[name]] for name in sorted(keys)}
+        return {name: of_it for name, of_it in found.items() if of_it}
+
+    def join(self, experiment: str, runs: Iterable[Run]) -> None:
+        """Note that runs which stand are of an experiment, too, where another one computed them."""
+        others = [_key(run) for run in runs if run.experiment != experiment]
+        if others:
+            self._table.join(experiment, others)
 
     def close(self) -> None:
         """Release connections. A second call does nothing."""
@@ -163,7 +188,7 @@ class RunStore:
     def _one_each(self, runs: Sequence[Run]) -> Sequence[Run]:
         attempts: dict[tuple[str, str], list[Run]] = {}
         for run in runs:
-            attempts.setdefault((run.run_id, run.data_sha256), []).append(run)
+            attempts.setdefault(_key(run), []).append(run)
         found = (self._best(attempts[key]) for key in sorted(attempts))
         return [run for run in found if run is not None]
 
@@ -180,6 +205,10 @@ class RunStore:
 
     def _time(self) -> int:
         return int(self._now() * 1_000_000)
+
+
+def _key(run: Run) -> tuple[str, str]:
+    return run.run_id, run.data_sha256
 
 
 def _is_same_claim(run: Run, claimed: Run) -> bool:

@@ -30,6 +30,12 @@ class RunTable(Protocol):
     def rows(self, where: Mapping[str, str], columns: Sequence[str], *, patiently: bool = True) -> list[Row]:
         """Return these columns of all rows whose text columns have these values, in no particular order."""
 
+    def join(self, experiment: str, runs: Sequence[tuple[str, str]]) -> None:
+        """Note that runs, by id and fingerprint of their data, are of an experiment that another one computed."""
+
+    def joined(self, experiment: str = "") -> list[tuple[str, str, str]]:
+        """Return what `join` has noted, of one experiment or of all: experiment, run and data, each once."""
+
     def close(self) -> None:
         """Release connections. A second call does nothing."""
 
@@ -39,6 +45,7 @@ class MemoryRunTable:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[object, ...], dict[str, str | int | float | None]] = {}
+        self._joined: set[tuple[str, str, str]] = set()
         self._lock = threading.Lock()
 
     def insert(self, row: Row) -> bool:
@@ -65,6 +72,16 @@ class MemoryRunTable:
                 for row in self._rows.values()
                 if all(row.get(name) == value for name, value in where.items())
             ]
+
+    def join(self, experiment: str, runs: Sequence[tuple[str, str]]) -> None:
+        """Note that runs are of an experiment, too."""
+        with self._lock:
+            self._joined |= {(experiment, *run) for run in runs}
+
+    def joined(self, experiment: str = "") -> list[tuple[str, str, str]]:
+        """Return what was noted."""
+        with self._lock:
+            return sorted(each for each in self._joined if experiment in ("", each[0]))
 
     def close(self) -> None:
         """Keep everything: another may read on."""

@@ -101,6 +101,7 @@ class Scheduler:
         """Return the settings whose runs do not stand, and take note of those that do: one request for all."""
         there = {run.run_id: run for run in self.store.list(data_sha256=self.images.sha256) if run.stands}
         self.keeper.know(there.values())
+        self.store.join(self.experiment, [there[each.run_id] for each in settings if each.run_id in there])
         for setting in settings:
             if (run := there.get(setting.run_id)) and setting.run_id not in self._results:
                 check_same(setting, run)
@@ -113,6 +114,7 @@ class Scheduler:
         if claim.outcome == "held":
             return False
         if claim.outcome == "stands":
+            self.store.join(self.experiment, [claim.run])
             self._note(claim.run, here=False)
             return True
         started = replace(claim.run, started_at=_microseconds(), machine=self.engine.machine)
@@ -175,6 +177,7 @@ class Scheduler:
         """Write what came of a run. It stays in hand until that is done."""
         run = replace(self._in_hand[run_id], ended_at=_microseconds(), **changes)  # type: ignore[arg-type]
         stands = self.store.finish(run)
+        self.store.join(self.experiment, [stands])
         del self._in_hand[run_id]
         self._note(stands, here=stands.attempt == run.attempt)
 

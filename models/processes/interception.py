@@ -186,7 +186,10 @@ class InterceptionProcesses:
             return
         self._on_progress()
         if isinstance(answer, Exception):
-            raise answer
+            try:
+                raise answer
+            finally:
+                del answer  # its traceback holds this call, and so the batch: a cycle, if it held it as well
         work.finish(in_hand.piece, answer)
 
     def _look(self, place: _Place, work: Work) -> None:

@@ -6,9 +6,6 @@ from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from flumen.interceptor import errors
 from flumen.interceptor.batch import Batch, ColumnValues, ImageMessage, Intercepted, Reject
 from flumen.interceptor.chain import Context, Interceptor, Limits, intercept
@@ -21,6 +18,7 @@ from flumen.interceptor.errors import InterceptorError, Unclassifiable
 from flumen.interceptor.metadata.step import Metadata
 from flumen.interceptor.statistics.step import Statistics
 from flumen.interceptor.timed import Timed
+from flumen.models.unloaded import Unloaded
 
 READY = "ready"
 
@@ -136,7 +134,7 @@ class Intercept:
             Timed(step, took[name].append) for name, step in zip(self.names, _made(self.names), strict=True)
         ]
         small = [None] * len(images) if self.is_watched else None
-        context = Context(_Unloaded(self.preprocess), 0, self.limits, decoder=decode)
+        context = Context(Unloaded(self.preprocess), 0, self.limits, decoder=decode)
         step = intercept(Batch(images), context, chain, small)
         return Answer(
             [_row(image) for image in step.oks.images],
@@ -189,16 +187,3 @@ def _row(image: ImageMessage) -> int:
     row = image.origin
     assert isinstance(row, int)
     return row
-
-
-@dataclass(frozen=True, slots=True)
-class _Unloaded:
-    """What is to be known of a model where it does not run."""
-
-    preprocess: Preprocess
-    name: str = ""
-    version: int = 0
-    labels: Sequence[str] = ()
-
-    def probabilities(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        raise NotImplementedError("a model runs in the worker alone")

@@ -133,7 +133,12 @@ class Verifier:
                 if done is None:
                     self._explain(helper, task, limits, attempt)
                 elif isinstance(done.answer, ModelError):
-                    raise done.answer
+                    try:
+                        raise done.answer
+                    finally:
+                        del (
+                            done
+                        )  # its traceback holds this call, and so the model: a cycle, if it held it as well
                 else:
                     return done.answer
             raise VerifierDied(

@@ -1,7 +1,7 @@
 """The frame of a plot: scales, ticks, names of the axes with their units."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flumen.models.reports.markup import Markup, element, joined, shortened
@@ -17,7 +17,7 @@ _FEWEST_TICKS = 3
 class Axis:
     """Values from `low` to `high`, by their logarithm or as they are; `name` says what they are, with the unit.
 
-    `whole`: there is nothing between whole numbers, so no tick either.
+    `whole`: there is nothing between whole numbers, so no tick either. `told`: how the number of a tick is written.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Axis:
     high: float
     logarithmic: bool = False
     whole: bool = False
+    told: Callable[[float], str] = "{:g}".format
 
     def share(self, value: float) -> float:
         """Return where a value lies between the ends, 0 to 1."""
@@ -100,11 +101,11 @@ class Field:
         for tick in self.x.ticks():
             x, _ = self.at(tick, self.y.low)
             parts.append(element("line", x1=x, x2=x, y1=TOP, y2=bottom, class_="grid"))
-            parts.append(written(x, bottom + 14, f"{tick:g}", "middle"))
+            parts.append(written(x, bottom + 14, self.x.told(tick), "middle"))
         for tick in self.y.ticks():
             _, y = self.at(self.x.low, tick)
             parts.append(element("line", x1=LEFT, x2=right, y1=y, y2=y, class_="grid"))
-            parts.append(written(LEFT - 6, y + 4, f"{tick:g}", "end"))
+            parts.append(written(LEFT - 6, y + 4, self.y.told(tick), "end"))
         parts.append(written((LEFT + right) / 2, self.height - 8, self.x.name, "middle", "name"))
         middle = (TOP + bottom) / 2
         turned = element(

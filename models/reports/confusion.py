@@ -16,6 +16,9 @@ SHADES = 20
 MOST_CLASSES = 40
 """Classes that a heat map shows; of more, those that are told worst."""
 
+FEW = 7
+"""Classes of which a heat map as wide as others would have large writing."""
+
 _CELL = 34
 _SIGN, _NAME = 7, 24
 """Widths in the view box, of a character of a label and of the name of an axis beside it."""
@@ -96,10 +99,11 @@ def confusion_plot(confusion: Confusion, opens: Container[tuple[int, int]] = ())
         class_="plot heat",
     )
     left_out = len(counts) - len(shown)
-    note = (
-        "Blue: right, by the share of the row. Orange: wrong, by the root of the share, the strongest being "
-        f"{100 * most:.2f} % of a row. Choose a cell to see its images."
-    )
+    note = "Blue: right, by the share of the row."
+    if off.any():
+        note += f" Orange: wrong, by the root of the share, the strongest being {100 * most:.2f} % of a row."
+    if any(cell in opens for cell in np.ndindex(counts.shape)):
+        note += " Choose a cell to see its images."
     if left_out:
         note += f" {left_out:,} classes with fewer mistakes are left out here."
     return Plot("confusion", "Confusion matrix", svg, _pairs(confusion), note)

@@ -122,6 +122,12 @@ def grid_plot(group: Group, places: Mapping[RunKey, str]) -> Plot:
     return Plot(f"grid-{group.name}", _told(title, group), svg, Table(columns, rows), note)
 
 
+def rate_axis(name: str, low: float, high: float, logarithmic: bool) -> Axis:
+    """Return an axis of rates, which are written as in the ids of runs."""
+    # The product of a power of ten may be off by its last bit.
+    return Axis(name, low, high, logarithmic, told=lambda rate: java_double(float(f"{rate:g}")))
+
+
 def rates_plot(group: Group) -> Plot:
     """Return accuracy over the rate: the mean, the spread over the seeds, each run; one at least has an accuracy."""
     rates = [rate for rate in group.rates if group.accuracies(rate)]
@@ -129,7 +135,7 @@ def rates_plot(group: Group) -> Plot:
     low = math.floor(10 * min(map(min, found), default=0.0)) / 10
     logarithmic = 0 < min(rates) < max(rates)
     name = "rate (logarithmic)" if logarithmic else "rate"
-    field = Field(Axis(name, min(rates), max(rates), logarithmic), Axis("accuracy", low, 1), 400, 260)
+    field = Field(rate_axis(name, min(rates), max(rates), logarithmic), Axis("accuracy", low, 1), 400, 260)
     there = [(rate, max(each)) for rate, each in zip(rates, found, strict=True)]
     back = [(rate, min(each)) for rate, each in zip(rates, found, strict=True)][::-1]
     corners = " L".join(f"{x:g} {y:g}" for x, y in (field.at(*place) for place in there + back))

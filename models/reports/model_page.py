@@ -1,5 +1,6 @@
 """The report of one version of a model, as a page."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -7,8 +8,8 @@ from datetime import UTC, datetime
 from flumen.models.evaluation.intervals import Interval
 from flumen.models.evaluation.mistakes import Mistake
 from flumen.models.evaluation.report import Report
-from flumen.models.manifest import Manifest
-from flumen.models.reports.confusion import cell_id, confusion_of, confusion_plot
+from flumen.models.manifest import Manifest, Training
+from flumen.models.reports.confusion import FEW, cell_id, confusion_of, confusion_plot
 from flumen.models.reports.markup import Markup, element, joined, outside, shortened
 from flumen.models.reports.model_plots import reliability_plot, robustness_plots, training_plots
 from flumen.models.reports.page import page, section
@@ -54,7 +55,7 @@ class ModelReport:
             ("made", "How it was made", self._made()),
         ]
         matrix = [
-            figure(self._confusion(), "large"),
+            figure(self._confusion(), "large" if len(self.manifest.labels) > FEW else "small"),
             figure(reliability_plot(self.report.reliability), "middling"),
         ]
         first = section(
@@ -212,7 +213,7 @@ class ModelReport:
         ]
         if training:
             facts += [
-                ("learnt from", f"{training.data}: {training.images:,} images"),
+                ("learnt from", _learnt_from(training)),
                 ("their sha256", training.data_sha256),
                 ("seed", f"{training.seed}"),
                 *((name, f"{value}") for name, value in training.parameters.items()),
@@ -272,3 +273,10 @@ def _mistake(one: Mistake) -> tuple[Markup, Markup]:
         joined("is ", outside(one.known), f" ({one.known_probability:.3f})"),
         joined("said ", outside(one.predicted), f" ({one.confidence:.3f})"),
     )
+
+
+def _learnt_from(training: Training) -> str:
+    """Return what a model has learnt from, and of how many images, unless the former says so."""
+    if training.images in map(int, re.findall(r"\d+", training.data.replace(",", ""))):
+        return training.data
+    return f"{training.data}: {training.images:,} images"

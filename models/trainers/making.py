@@ -31,9 +31,10 @@ from flumen.models.manifest import (
 )
 from flumen.models.names import check_name
 from flumen.models.runtime import OnnxClassifier
+from flumen.models.structure import read_signature
 from flumen.models.trainers.checks import check_arrays, check_labels, check_sizes, check_weights
 from flumen.models.trainers.parameters import plain_values
-from flumen.models.trainers.tensors import INPUT_TENSOR, OUTPUT_TENSOR
+from flumen.models.trainers.tensors import EMBEDDING_TENSOR, INPUT_TENSOR, OUTPUT_TENSOR
 from flumen.models.trainers.trainer import DEFAULT_SEED, Progress, Task, Trained, Trainer
 
 CHECKED_IMAGES = 1_000
@@ -128,7 +129,7 @@ def export_model(
         version=UNREGISTERED,
         sha256=hashlib.sha256(content).hexdigest(),
         input=ModelInput(INPUT_TENSOR, tensor_shape(preprocess), "float32", preprocess),
-        output=ModelOutput(OUTPUT_TENSOR),
+        output=ModelOutput(OUTPUT_TENSOR, _embedding(content)),
         labels=task.labels,
         training=training,
         scores=None,
@@ -138,6 +139,11 @@ def export_model(
     classifier = OnnxClassifier(content, manifest)
     check_export(trained, classifier, checked)
     return content, replace(manifest, golden=_golden(classifier, checked)), classifier
+
+
+def _embedding(content: bytes) -> str | None:
+    outputs = read_signature(content, "the file of the trainer").outputs
+    return EMBEDDING_TENSOR if EMBEDDING_TENSOR in outputs else None
 
 
 def answers_and_report(

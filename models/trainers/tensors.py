@@ -7,6 +7,8 @@ from flumen.interceptor.classifier import Preprocess
 
 INPUT_TENSOR = "image"
 OUTPUT_TENSOR = "probabilities"
+EMBEDDING_TENSOR = "embedding"
+"""An output beside it that the manifest names as the embedding, where the file has it."""
 OPSET = 13
 """The lowest that has everything that networks of dense layers need: the widest choice of runtimes."""
 

@@ -72,7 +72,10 @@ class Trained(Protocol):
         """Answer as the trainer's own library does: the tensor as `to_tensor` makes it, n x labels out."""
 
     def to_onnx(self) -> bytes:
-        """Return it as ONNX: `image` float32 [n, *shape] in, `probabilities` float32 [n, labels] out."""
+        """Return it as ONNX: `image` float32 [n, *shape] in, `probabilities` float32 [n, labels] out.
+
+        It may also give `embedding` float32 [n, dimensions], which the manifest then names.
+        """
 
 
 class Trainer(Protocol):

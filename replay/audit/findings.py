@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-Kind = Literal["missing", "extra", "stale", "different", "incomplete", "refused"]
+Kind = Literal[
+    "missing", "extra", "stale", "different", "refused", "uncorrected", "incomplete", "damaged", "orphan"
+]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""No document; no row; a document of an earlier delivery or answer; of other values; chunks that are not there; a row
-that Solr refuses."""
+"""No document; no row; a document of an earlier delivery or answer; of other values; a row that Solr does not take; an
+image that was deleted and is there, or has not the label it was given; chunks that are not there; bytes that are not
+those of their hash; chunks that no row names."""
 
 EXAMPLES = 10
 
@@ -17,7 +20,7 @@ _DELIVERY = frozenset({"sha256", "ingested_at", "classified_at", "model", "model
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One image that is not in both stores alike. `columns`: those that differ, or why it was refused."""
+    """One image that is not in both stores alike. `columns`: those that differ, or what else is to be said of it."""
 
     kind: Kind
     image_id: str

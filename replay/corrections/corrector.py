@@ -12,7 +12,15 @@ from typing import Self
 from flumen.interceptor import Batch, ImageMessage
 from flumen.replay.errors import BadCorrection
 from flumen.stores import LabelSink, Sink
-from flumen.stores.corrections import DELETE, LABEL, RESTORE, Correction, CorrectionLog, CurrentCorrections
+from flumen.stores.corrections import (
+    DELETE,
+    LABEL,
+    RESTORE,
+    Correction,
+    CorrectionLog,
+    CurrentCorrections,
+    Standing,
+)
 
 AT_ONCE = 1000
 """So many images are corrected in one step."""
@@ -127,6 +135,15 @@ class Corrector:
         for some in _in_steps(wanted):
             self._correct([self._correction(each, RESTORE, reason) for each in some])
 
+    def look(self, ids: Iterable[str]) -> Mapping[str, Standing]:
+        """Return what holds for these images at a moment after the call, by id; most images are not in it."""
+        return self._current.look(ids)
+
+    def settle(self, ids: Sequence[str]) -> None:
+        """Let the stores say of these images what the log says, once more; of others nothing is changed."""
+        for some in _in_steps(ids):
+            self._settle(some)
+
     def history(self, image_id: str) -> Sequence[Correction]:
         """Return all corrections of an image, the first one first."""
         return self._log.of_images({image_id})
@@ -137,6 +154,7 @@ class Corrector:
 
     def finish(self, told: Told = nobody) -> int:
         """Bring into the stores what a command that was killed, or met a store that was down, has left undone."""
+        self._log.close_gaps()  # what is behind one counts for nobody before that, and could not be done
         left = self._log.unfinished()
         for start in range(0, len(left), AT_ONCE):
             self._change_stores(left[start : start + AT_ONCE])

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,10 +11,13 @@ from flumen.replay.errors import BadCorrection
 _ID, _LABEL = "id", "label"
 _SHOWN = 10
 _LONGEST = 80
+_MOST_BYTES = 256 * 1024 * 1024
+
+STANDARD_INPUT = Path("-")
 
 
 def read_labels(path: Path) -> dict[str, str]:
-    """Return the labels that a CSV file gives, by id, as they stand there.
+    """Return the labels that a CSV file gives, by id, as they stand there; `STANDARD_INPUT` is no file.
 
     Its first line names the columns; `id` and `label` have to be among them, others are not looked at. It is UTF-8,
     with or without a byte order mark, and separated by commas.
@@ -84,11 +88,21 @@ def numbered(
 
 def _text(path: Path) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        if path == STANDARD_INPUT:
+            content = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise BadCorrection(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise BadCorrection(
+            f"{str(path)!r} has more than {_MOST_BYTES // 1024**2:,} MiB, the most that is read: give it in parts"
+        )
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = path.read_bytes()[: error.start].count(b"\n") + 1
+        line = content[: error.start].count(b"\n") + 1
         raise BadCorrection(f"{str(path)!r} is not UTF-8 in line {line:,}; save it as UTF-8") from error
 
 
@@ -101,7 +115,7 @@ def _problem(
     lines: Mapping[str, int],
 ) -> str:
     if len(row) != columns:
-        return f"{len(row)} cells for {columns} columns"
+        return f"{len(row)} {'cell' if len(row) == 1 else 'cells'} for {columns} columns"
     image_id, label = row[at_id], row[at_label].strip()
     if not image_id:
         return "no id"

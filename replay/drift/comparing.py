@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flumen.replay.drift.counting import Counted
-from flumen.replay.drift.measures import ALPHA, Distances, distances, groups_of, measured
+from flumen.replay.drift.measures import ALPHA, Distances, distances, measured
 from flumen.replay.drift.reference import Reference
 from flumen.replay.drift.scanning import Counting, Scope, Window
 from flumen.replay.errors import NothingToCompare, ReferenceUnusable
@@ -46,8 +45,8 @@ class Drift:
 
     `found`: the worst first, of every window that was judged and every column. `windows` in order of time, those
     without images too; `reference` is the window that they were compared with, None where profiles were. `remainders`
-    say what was not compared, and why. `counted` and `groups`: each column's counts, whose first row is the
-    reference's, and the bins of its slots. `rows` were read.
+    say what was not compared, and why. `counted`: each column's counts, whose first row is the reference's; `places`
+    has the row of each window by its start. `rows` were read.
     """
 
     scope: Scope
@@ -59,7 +58,6 @@ class Drift:
     remainders: Sequence[str]
     comparisons: int
     counted: Mapping[str, Counted]
-    groups: Mapping[str, NDArray[np.intp]]
     places: Mapping[int, int]
     rows: int
 
@@ -96,18 +94,13 @@ def find_drift(counting: Counting, scope: Scope, reference: Reference) -> Drift:
     remainders = [*reference.missing, *_too_few(counting.windows)]
     compared = dict(_comparable(_with_reference(counting, reference), remainders))
     comparisons = len(judged) * sum(map(measured, compared.values()))
-    groups = {name: groups_of(column, column.counts[0]) for name, column in compared.items()}
     found = [
         Found(start, name, distances_of, counting.windows[row].images)
         for name, column in compared.items()
         for row in judged
         if (start := counting.windows[row].start) is not None
         and column.counts[row].sum() >= LEAST_IMAGES
-        and (
-            distances_of := distances(
-                column, groups[name], column.counts[0], column.counts[row], ALPHA / comparisons
-            )
-        )
+        and (distances_of := distances(column, column.counts[0], column.counts[row], ALPHA / comparisons))
     ]
     places = {window.start: row for row, window in enumerate(counting.windows) if window.start is not None}
     return Drift(
@@ -120,22 +113,21 @@ def find_drift(counting: Counting, scope: Scope, reference: Reference) -> Drift:
         remainders=remainders,
         comparisons=comparisons,
         counted=compared,
-        groups=groups,
         places=places,
         rows=counting.rows,
     )
 
 
 def estimated_accuracy(window: Window) -> tuple[float, float] | None:
-    """Return the accuracy that a window's confidences promise, and half the width of its interval; None without images.
+    """Return the accuracy that a window's confidences promise, and half the width of its interval; None without any.
 
     The mean of the probabilities of being right, which are independent Bernoulli variables; 1.96 standard errors.
     Guillory, D. et al. (2021): Predicting with confidence on unseen distributions. ICCV. It holds as far as the model
     is as right as it is sure: input of a kind that it has never seen can make it sure and wrong.
     """
-    if not window.images:
+    if not window.confident:
         return None
-    return window.sure / window.images, 1.96 * math.sqrt(window.variance) / window.images
+    return window.sure / window.confident, 1.96 * math.sqrt(window.variance) / window.confident
 
 
 def _with_reference(counting: Counting, reference: Reference) -> Mapping[str, Counted]:

@@ -21,7 +21,8 @@ MOST_SLOTS = 1024
 _KEYS, _HALF = 1 << 16, 1 << 15
 _SIGN = np.int32(0x7FFFFFFF)
 _LARGEST = np.finfo(np.float32).max
-_MOST_SIGNS = 100
+_MOST_SIGNS = 256
+"""Of a text; as many as a label may have, so that none is taken for another."""
 _ROOM = 16
 
 

@@ -59,16 +59,20 @@ class Distances:
         return max(distance.ratio for distance in found if distance is not None)
 
 
-def groups_of(column: Counted, reference: Counts) -> NDArray[np.intp]:
-    """Return the bin of each slot of a column, from the reference alone: what is missing is bin 0.
+def groups_of(column: Counted, reference: Counts, window: Counts) -> NDArray[np.intp]:
+    """Return the bin of each slot of a column: what is missing is bin 0.
 
-    Numbers: deciles of the reference. Texts: the most frequent values of the reference, and one bin for all others.
+    Numbers: deciles of the reference. Texts: the most frequent values of both sides together, and one bin for all
+    others. What is frequent in the reference alone is so by chance as well, where there are many rare values, and
+    would be found to be rarer in every window.
     """
     there = reference[1:]
     if column.bounds is None:
+        both = there + window[1:]
         groups = np.full(len(reference), min(len(there), _MOST_VALUES) + 1)
-        frequent = np.argsort(-there, kind="stable")[:_MOST_VALUES]
-        frequent = frequent[there[frequent] > 0]
+        # The last slot is that of all other values.
+        frequent = np.argsort(-both[:-1], kind="stable")[:_MOST_VALUES]
+        frequent = frequent[both[frequent] > 0]
         groups[frequent + 1] = np.arange(1, len(frequent) + 1)
     else:
         before = np.cumsum(there) - there
@@ -78,18 +82,16 @@ def groups_of(column: Counted, reference: Counts) -> NDArray[np.intp]:
     return groups.astype(np.intp)
 
 
-def distances(
-    column: Counted, groups: NDArray[np.intp], reference: Counts, window: Counts, alpha: float
-) -> Distances | None:
+def distances(column: Counted, reference: Counts, window: Counts, alpha: float) -> Distances | None:
     """Compare a window with a reference: counts of the same slots. None where there is but one bin on both sides.
 
     Args:
         column: which slots these are.
-        groups: the bin of each, as `groups_of` has them.
         reference: images of the reference, int64, one a slot.
         window: likewise, of the window.
         alpha: the chance of a false alarm that each measure is allowed.
     """
+    groups = groups_of(column, reference, window)
     binned = _well_filled(_binned(groups, reference), _binned(groups, window))
     if len(binned[0]) < 2:  # noqa: PLR2004 - one bin has nothing to be compared with
         return None

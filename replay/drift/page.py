@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flumen.models.reports.axes import Axis, Field
 from flumen.models.reports.markup import Markup, element, shortened
 from flumen.models.reports.page import page, section
 from flumen.models.reports.plot import Cell, Number, Plot, Table, figure, filtered
 from flumen.replay.drift.comparing import Drift, Found, estimated_accuracy
+from flumen.replay.drift.counting import Counted
+from flumen.replay.drift.measures import groups_of
 from flumen.replay.drift.verdict import verdict
 
 _MOST_PLOTS = 12
@@ -34,7 +37,7 @@ def drift_page(drift: Drift, made_at: datetime) -> str:
         ("over-time", "Over time", [_figures([_course(drift, column) for column in worst])]),
         ("values", "Values", [_figures([_values(drift, _worst_of(drift, column)) for column in worst])]),
         ("found", "Windows and columns", [filtered("all-found", "Show those with", found_table(drift))]),
-        ("accuracy", "Accuracy", [figure(_accuracy_plot(drift), "middling")]),
+        ("accuracy", "Accuracy", [figure(_accuracy_plot(drift), "middling")] if _is_known(drift) else []),
         ("left-out", "What was not compared", [_list(drift.remainders)] if drift.remainders else []),
     ]
     shown = [each for each in parts if each[2]]
@@ -131,6 +134,10 @@ def _course(drift: Drift, column: str) -> Plot:
     )
 
 
+def _is_known(drift: Drift) -> bool:
+    return any(window.confident or window.labelled for window in drift.windows)
+
+
 def _accuracy_plot(drift: Drift) -> Plot:
     """Return the estimated accuracy of the windows (line), and the true one where there are labels (points)."""
     axis, unit = _time_axis(drift)
@@ -163,8 +170,8 @@ def _accuracy_plot(drift: Drift) -> Plot:
 
 def _values(drift: Drift, found: Found) -> Plot:
     """Return the shares of a column's bins in the reference (line) and in its worst window (bars)."""
-    column, groups = drift.counted[found.column], drift.groups[found.column]
-    row = drift.places[found.start]
+    column, row = drift.counted[found.column], drift.places[found.start]
+    groups = groups_of(column, column.counts[0], column.counts[row])
     size = int(groups.max()) + 1
     shares = []
     for counts in (column.counts[0], column.counts[row]):
@@ -172,7 +179,7 @@ def _values(drift: Drift, found: Found) -> Plot:
         shares.append(binned / max(binned.sum(), 1))
     used = [number for number in range(size) if number in groups and (number or shares[0][0] or shares[1][0])]
     first, second = ([float(each[number]) for number in used] for each in shares)
-    names = [_name_of(drift, found.column, number) for number in used]
+    names = [_name_of(column, groups, number) for number in used]
     highest = max(*first, *second)
     field = Field(Axis("bin", 0, len(used), whole=True), Axis("share of the images", 0, highest), *_SMALL)
     marks: list[Markup] = []
@@ -195,12 +202,11 @@ def _values(drift: Drift, found: Found) -> Plot:
     )
 
 
-def _name_of(drift: Drift, column: str, group: int) -> str:
+def _name_of(column: Counted, groups: NDArray[np.intp], group: int) -> str:
     """Return what a bin holds."""
     if not group:
         return "null"
-    counted = drift.counted[column]
-    slots = np.flatnonzero(drift.groups[column][1:] == group)
-    if counted.bounds is not None:
-        return f"from {counted.names[slots[0]]}"
-    return counted.names[slots[0]] if len(slots) == 1 else "others"
+    slots = np.flatnonzero(groups[1:] == group)
+    if column.bounds is not None:
+        return f"from {column.names[slots[0]]}"
+    return column.names[slots[0]] if len(slots) == 1 else "others"

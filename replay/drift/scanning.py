@@ -56,12 +56,13 @@ class Scope:
 class Window:
     """What was counted of a window beside its columns; `start` is microseconds since the epoch, None of the reference.
 
-    `sure` sums up how probable each answer is to be right, `variance` the variance of that. Of the `labelled` images
-    `right` were answered rightly.
+    `confident` of the images have a confidence; `sure` sums up how probable each of these is to be right, `variance`
+    the variance of that. Of the `labelled` images `right` were answered rightly.
     """
 
     start: int | None
     images: int = 0
+    confident: int = 0
     sure: float = 0.0
     variance: float = 0.0
     labelled: int = 0
@@ -209,21 +210,22 @@ def _count(rows: pa.RecordBatch, windows: Rows, scope: Scope, counting: Counting
 
 def _count_performance(rows: pa.RecordBatch, windows: Rows, scope: Scope, counting: Counting) -> None:
     """Sum up how probable answers are to be right, and how many are known to be."""
-    confidence = rows.column("confidence").cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
-    sure = _calibrated(np.clip(confidence, 0, 1), scope.calibration)
+    confidence = rows.column("confidence").cast(pa.float64()).to_numpy(zero_copy_only=False)
+    confident = ~np.isnan(confidence)
+    sure = np.where(confident, _calibrated(np.clip(confidence, 0, 1), scope.calibration), 0.0)
     known = rows.column("knownlabel")
     labelled = known.is_valid().to_numpy(zero_copy_only=False)
     predicted = rows.column("prediction").fill_null(-2).to_numpy(zero_copy_only=False)
     right = labelled & (known.fill_null(-1).to_numpy(zero_copy_only=False) == predicted)
     many = len(counting.windows)
-    sums = [
-        np.bincount(windows, weights, many).tolist() for weights in (sure, sure * (1 - sure), labelled, right)
-    ]
-    for window, one, variance, known_of_it, right_of_it in zip(counting.windows, *sums, strict=True):
-        window.sure += one
-        window.variance += variance
-        window.labelled += round(known_of_it)
-        window.right += round(right_of_it)
+    summed = (confident, sure, sure * (1 - sure), labelled, right)
+    sums = [np.bincount(windows, weights, many).tolist() for weights in summed]
+    for window, *more in zip(counting.windows, *sums, strict=True):
+        window.confident += round(more[0])
+        window.sure += more[1]
+        window.variance += more[2]
+        window.labelled += round(more[3])
+        window.right += round(more[4])
 
 
 def _calibrated(confidence: NDArray[np.float64], calibration: Reliability | None) -> NDArray[np.float64]:

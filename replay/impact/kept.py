@@ -24,7 +24,8 @@ _MOST_BYTES = 1024 * 1024
 class ImpactRecord:
     """The outcome of an impact on all images, or a sample of all. Times are microseconds since the epoch.
 
-    `difference`: accuracy of the new model less that of the old one, with its interval; None without labels.
+    `newest_us`: when the newest image of all had arrived; None in records of earlier versions. `difference`: accuracy
+    of the new model less that of the old one, with its interval; None without labels.
     """
 
     schema: Annotated[int, Field(ge=1)]
@@ -37,6 +38,7 @@ class ImpactRecord:
     population: Annotated[int, Field(ge=1)]
     agreement: Share
     labelled: Annotated[int, Field(ge=0)]
+    newest_us: Annotated[int, Field(ge=0)] | None = None
     difference: Difference | None = None
     difference_low: Difference | None = None
     difference_high: Difference | None = None

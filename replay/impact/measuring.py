@@ -1,36 +1,37 @@
-"""How much two models differ, for better or worse, in all and by slices."""
+"""How much two models differ, for better or worse, in all and by slices: counted as answers come, none is kept."""
 
-import itertools
-import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from flumen.models.evaluation.comparison import Comparison, compare_right
+from flumen.models.evaluation.comparison import Comparison, compare_counts
 from flumen.models.evaluation.intervals import Interval, wilson
+from flumen.replay.drift.counting import Counts
 from flumen.replay.errors import NothingToCompare
-from flumen.replay.impact.answered import Answered
-
-BANDS = 4
-"""A column of numbers is cut into so many bands with as many images each."""
-
-MOST_VALUES = 12
-"""The most frequent values of a column of texts that are slices; all others are one."""
-
-LEAST_IMAGES = 20
-"""A slice of fewer images tells nothing, and is left out."""
-
-OTHERS = "(others)"
+from flumen.replay.impact.answered import NO_LABEL, Answered
+from flumen.replay.impact.slices import (
+    BOTH_RIGHT,
+    KINDS,
+    ONLY_NEW,
+    ONLY_OLD,
+    Slice,
+    as_counted,
+    changed_of,
+    counts_for,
+    kinds_of,
+    labelled_of,
+    slices,
+)
 
 HASH = "perceptual_hash"
 """The column by which images that look alike are shown once; it makes no slices."""
 
-_DAY_US = 86_400_000_000
+MOST_AFFECTED = 1000
+"""Images that are answered otherwise and are named, those of which the new model is surest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,33 +44,30 @@ class Transition:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
-    """The images of which a column has this value, or a value of this band.
+class Affected:
+    """An image that is answered otherwise: both answers, the known label, how sure the new one is, its hash."""
 
-    `changed`: how many the models answer otherwise. `labelled`, `old_right`, `new_right`: of those whose label is
-    known. `p_value`: of the accuracy's difference where labels are known (McNemar), else of the share of changed ones
-    being that of all other images (Fisher's exact test). `adjusted`: corrected for all slices (`adjust`).
+    id: str
+    old: str
+    new: str
+    known: str | None
+    confidence: float
+    hash_: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Which images were asked about: of how many, when (microseconds since the epoch), and what had no answer, why.
+
+    `newest_us`: when the newest of all that were to be chosen from had arrived; None where that is not known. `stored`:
+    how many answers of the old model and of the new one were there already.
     """
 
-    column: str
-    value: str
-    images: int
-    changed: int
-    labelled: int
-    old_right: int
-    new_right: int
-    p_value: float
-    adjusted: float = 1.0
-
-    @property
-    def difference(self) -> float | None:
-        """Accuracy of the new model less that of the old one; None where no label is known."""
-        return (self.new_right - self.old_right) / self.labelled if self.labelled else None
-
-    @property
-    def change(self) -> float:
-        """By what slices are sorted: the difference of accuracy, else the share that is answered otherwise."""
-        return abs(self.difference) if self.difference is not None else self.changed / self.images
+    population: int
+    snapshot_us: int
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    newest_us: int | None = None
+    stored: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,13 +75,14 @@ class Impact:
     """What would be different.
 
     `agreement`: how many the models answer alike, with the interval of that share. `transitions`: the most frequent
-    first. `comparison`: of the new model (first) with the old one, None without labels. `affected`: rows that are
-    answered otherwise, the surest answers of the new model first. `would_change`: of the whole population, how many
-    would be answered otherwise, with its interval.
+    first. `comparison`: of the new model (first) with the old one, None without labels. `affected`: images that are
+    answered otherwise, the surest answers of the new model first; the first of them. `would_change`: of the whole
+    population, how many would be answered otherwise, with its interval. `pictures`: what the new model saw of some of
+    the affected, uint8, by id.
     """
 
+    reading: Reading
     images: int
-    population: int
     agreement: int
     agreement_interval: Interval
     transitions: Sequence[Transition]
@@ -92,7 +91,13 @@ class Impact:
     new_right: int
     comparison: Comparison | None
     slices: Sequence[Slice]
-    affected: Sequence[int]
+    affected: Sequence[Affected]
+    pictures: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
+
+    @property
+    def population(self) -> int:
+        """How many images there were to be chosen from."""
+        return max(self.reading.population, self.images)
 
     @property
     def would_change(self) -> tuple[int, Interval]:
@@ -106,152 +111,92 @@ class Impact:
         )
 
 
-def measure(answered: Answered) -> Impact:
-    """Measure what two models' answers come to.
+class Tally:
+    """Counts answers as they come; what it keeps does not grow with the images."""
 
-    Raises:
-        NothingToCompare: there is no image that both have answered.
-    """
-    count = len(answered.ids)
-    if not count:
-        why = "; ".join(f"{images:,} {reason}" for reason, images in answered.skipped.items())
-        raise NothingToCompare(
-            "there is no image that both models answer"
-            + (f": {why}" if why else "")
-            + ". Choose others with --where and --days, or publish some"
+    def __init__(self, labels: Sequence[str]) -> None:
+        """Make one. `labels`: those of both models, which answers are positions of."""
+        self._labels = labels
+        self._text = pa.array(list(labels), pa.string())
+        self._kinds: NDArray[np.int64] = np.zeros(KINDS, np.int64)
+        self._transitions: Counter[tuple[int, int]] = Counter()
+        self._columns: dict[str, Counts] = {}
+        self._affected: list[Affected] = []
+
+    @property
+    def affected(self) -> Sequence[Affected]:
+        """Images that are answered otherwise, the surest first."""
+        return self._affected
+
+    def add(self, answered: Answered) -> None:
+        """Count some images; the columns are the same each time."""
+        kinds = kinds_of(answered)
+        self._kinds += np.bincount(kinds, minlength=KINDS)
+        changed = np.flatnonzero(answered.old != answered.new)
+        self._transitions.update(
+            zip(answered.old[changed].tolist(), answered.new[changed].tolist(), strict=True)
         )
-    changed = answered.old != answered.new
-    labelled = answered.known >= 0
-    old_right, new_right = (labelled & (each == answered.known) for each in (answered.old, answered.new))
-    agreement = count - int(changed.sum())
-    comparison = compare_right(new_right[labelled], old_right[labelled]) if labelled.any() else None
-    rows = np.flatnonzero(changed)
-    return Impact(
-        images=count,
-        population=max(answered.population, count),
-        agreement=agreement,
-        agreement_interval=wilson(agreement, count),
-        transitions=_transitions(answered, changed),
-        labelled=int(labelled.sum()),
-        old_right=int(old_right.sum()),
-        new_right=int(new_right.sum()),
-        comparison=comparison,
-        slices=_adjusted(list(_slices(answered, changed, labelled, old_right, new_right))),
-        affected=rows[np.argsort(-answered.new_confidence[rows], kind="stable")].tolist(),
-    )
+        columns = {
+            "label of the old model": self._text.take(pa.array(answered.old)),
+            "confidence of the old model": pa.array(answered.old_confidence),
+            **{name: values for name, values in answered.columns.items() if name != HASH},
+        }
+        for name, values in columns.items():
+            if name not in self._columns:
+                self._columns[name] = counts_for(values.type)
+            self._columns[name].add(kinds, as_counted(values))
+        self._keep(answered, changed)
 
+    def impact(self, reading: Reading, pictures: Mapping[str, NDArray[np.uint8]] | None = None) -> Impact:
+        """Return what the answers come to.
 
-def adjust(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Correct p-values for their number: float64, n in and out.
-
-    Benjamini, Y. and Hochberg, Y. (1995): Controlling the false discovery rate. JRSS B 57, 289-300: of the slices that
-    are below a level then, that share is by chance, at the most.
-    """
-    order = np.argsort(p_values)
-    scaled = p_values[order] * len(p_values) / np.arange(1, len(p_values) + 1)
-    lowest = np.minimum.accumulate(scaled[::-1])[::-1]
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(lowest, 1.0)
-    return adjusted
-
-
-def _transitions(answered: Answered, changed: NDArray[np.bool_]) -> list[Transition]:
-    pairs = Counter(zip(answered.old[changed].tolist(), answered.new[changed].tolist(), strict=True))
-    return [
-        Transition(answered.labels[old], answered.labels[new], images)
-        for (old, new), images in sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
-    ]
-
-
-def _adjusted(slices: Sequence[Slice]) -> list[Slice]:
-    if not slices:
-        return []
-    adjusted = adjust(np.array([each.p_value for each in slices]))
-    made = [replace(each, adjusted=float(value)) for each, value in zip(slices, adjusted, strict=True)]
-    return sorted(made, key=lambda each: (-each.change, each.column, each.value))
-
-
-def _slices(
-    answered: Answered,
-    changed: NDArray[np.bool_],
-    labelled: NDArray[np.bool_],
-    old_right: NDArray[np.bool_],
-    new_right: NDArray[np.bool_],
-) -> Iterator[Slice]:
-    confidence = pa.array(answered.old_confidence)
-    label = pa.array([answered.labels[each] for each in answered.old.tolist()], pa.string())
-    columns: dict[str, pa.Array] = {
-        "label of the old model": label,
-        "confidence of the old model": confidence,
-        **answered.columns,
-    }
-    columns.pop(HASH, None)
-    total = int(changed.sum())
-    for name, values in columns.items():
-        for value, rows in _parts(values):
-            images, differ = int(rows.sum()), int((changed & rows).sum())
-            if images < LEAST_IMAGES or images == len(changed):
-                continue
-            known = rows & labelled
-            if known.any():
-                p_value = compare_right(new_right[known], old_right[known]).p_value
-            else:
-                p_value = _fisher(differ, images, total, len(changed))
-            yield Slice(
-                name,
-                value,
-                images,
-                differ,
-                int(known.sum()),
-                int(old_right[rows].sum()),
-                int(new_right[rows].sum()),
-                p_value,
+        Raises:
+            NothingToCompare: there is no image that both have answered.
+        """
+        count = int(self._kinds.sum())
+        if not count:
+            why = "; ".join(f"{images:,} {reason}" for reason, images in reading.skipped.items())
+            raise NothingToCompare(
+                "there is no image that both models answer"
+                + (f": {why}" if why else "")
+                + ". Choose others with --where and --days, or publish some"
             )
-
-
-def _parts(values: pa.Array) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield what a column's values are called, and which rows have them."""
-    if pa.types.is_timestamp(values.type):
-        days = values.cast(pa.int64()).to_numpy(zero_copy_only=False)
-        values = pa.array(
-            [
-                None if math.isnan(day) else str(np.datetime64(int(day // _DAY_US), "D"))
-                for day in days.astype(float)
-            ]
+        agreement, labelled = count - changed_of(self._kinds), labelled_of(self._kinds)
+        only_old, only_new = int(self._kinds[ONLY_OLD]), int(self._kinds[ONLY_NEW])
+        both = int(self._kinds[BOTH_RIGHT])
+        return Impact(
+            reading=reading,
+            images=count,
+            agreement=agreement,
+            agreement_interval=wilson(agreement, count),
+            transitions=[
+                Transition(self._labels[old], self._labels[new], images)
+                for (old, new), images in sorted(
+                    self._transitions.items(), key=lambda pair: (-pair[1], pair[0])
+                )
+            ],
+            labelled=labelled,
+            old_right=both + only_old,
+            new_right=both + only_new,
+            comparison=compare_counts(labelled, only_new, only_old) if labelled else None,
+            slices=slices({name: counts.counted(KINDS) for name, counts in self._columns.items()}),
+            affected=self._affected,
+            pictures=pictures or {},
         )
-    if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
-        yield from _bands(values.cast(pa.float64()).to_numpy(zero_copy_only=False))
-        return
-    texts = values.cast(pa.string())
-    counts = pc.value_counts(texts.drop_null())
-    frequent = sorted(counts.to_pylist(), key=lambda each: (-each["counts"], each["values"]))
-    named = [each["values"] for each in frequent[:MOST_VALUES]]
-    for name in named:
-        yield name, pc.equal(texts, name).fill_null(False).to_numpy(zero_copy_only=False)
-    if len(frequent) > len(named):
-        rest = pc.invert(pc.is_in(texts, pa.array(named))).to_numpy(zero_copy_only=False)
-        yield OTHERS, rest & texts.is_valid().to_numpy(zero_copy_only=False)
 
-
-def _bands(numbers: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    there = np.isfinite(numbers)
-    if not there.any():
-        return
-    distinct = np.unique(numbers[there])
-    if len(distinct) <= BANDS:
-        for value in distinct:
-            yield f"{value:.6g}", numbers == value
-        return
-    edges = np.unique(np.quantile(numbers[there], np.linspace(0, 1, BANDS + 1)))
-    for low, high in itertools.pairwise(edges):
-        last = high == edges[-1]
-        within = (numbers >= low) & ((numbers <= high) if last else (numbers < high))
-        yield f"{low:.6g} to {high:.6g}", within & there
-
-
-def _fisher(differ: int, images: int, total: int, everything: int) -> float:
-    from scipy.stats import fisher_exact
-
-    others = everything - images
-    table = [[differ, images - differ], [total - differ, others - (total - differ)]]
-    return float(fisher_exact(table).pvalue)
+    def _keep(self, answered: Answered, changed: NDArray[np.intp]) -> None:
+        hashes = answered.columns.get(HASH)
+        found = [
+            Affected(
+                answered.ids[row],
+                self._labels[answered.old[row]],
+                self._labels[answered.new[row]],
+                self._labels[answered.known[row]] if answered.known[row] != NO_LABEL else None,
+                float(answered.new_confidence[row]),
+                None if hashes is None else hashes[row].as_py(),
+            )
+            for row in changed.tolist()
+        ]
+        self._affected = sorted([*self._affected, *found], key=lambda each: (-each.confidence, each.id))[
+            :MOST_AFFECTED
+        ]

@@ -8,18 +8,16 @@ from flumen.models.reports.page import page, section
 from flumen.models.reports.pictures import data_uri, small_png
 from flumen.models.reports.plot import Cell, Number, Table, filtered, table
 from flumen.replay.alike import groups
-from flumen.replay.impact.answered import Answered
-from flumen.replay.impact.measuring import HASH, Impact
+from flumen.replay.impact.measuring import Affected, Impact
 from flumen.replay.impact.verdict import verdict
 
 MOST_PICTURES = 60
 _MOST_ROWS = 500
-_MOST_HASHED = 2000
 
 
-def impact_page(old: str, new: str, answered: Answered, impact: Impact, made_at: datetime) -> str:
+def impact_page(old: str, new: str, impact: Impact, made_at: datetime) -> str:
     """Return the page, as it is to be written in UTF-8. `old`, `new`: the models; `made_at`: now, UTC."""
-    when = datetime.fromtimestamp(answered.snapshot_us / 1e6, UTC)
+    when = datetime.fromtimestamp(impact.reading.snapshot_us / 1e6, UTC)
     head = element(
         "header",
         element("h1", f"From {old} to {new}"),
@@ -31,7 +29,7 @@ def impact_page(old: str, new: str, answered: Answered, impact: Impact, made_at:
         ),
     )
     parts: list[tuple[str, str, Sequence[Markup]]] = [
-        ("affected", "Images that are answered otherwise", [_pictures(answered, impact)]),
+        ("affected", "Images that are answered otherwise", [_pictures(impact)]),
         ("classes", "From class to class", [table(transitions_table(impact))]),
         ("slices", "Slices", [filtered("all-slices", "Show those with", slices_table(impact))]),
     ]
@@ -65,31 +63,27 @@ def slices_table(impact: Impact) -> Table:
     return Table(heads, rows, sortable=True)
 
 
-def pictured(answered: Answered, impact: Impact) -> list[tuple[int, int]]:
-    """Return rows of images to be shown, and for how many that look alike each stands."""
-    rows = [row for row in impact.affected if answered.ids[row] in answered.pixels][:_MOST_HASHED]
-    if HASH not in answered.columns:
-        return [(row, 1) for row in rows[:MOST_PICTURES]]
-    hashes = [answered.columns[HASH][row].as_py() for row in rows]
-    found = groups(hashes, most=MOST_PICTURES)
-    return [(rows[each.picture], len(each.rows)) for each in found]
+def pictured(impact: Impact) -> list[tuple[Affected, int]]:
+    """Return images to be shown, and for how many that look alike each stands."""
+    shown = [each for each in impact.affected if each.id in impact.pictures]
+    found = groups([each.hash_ for each in shown], most=MOST_PICTURES)
+    return [(shown[each.picture], len(each.rows)) for each in found]
 
 
-def _pictures(answered: Answered, impact: Impact) -> Markup:
-    shown = pictured(answered, impact)
+def _pictures(impact: Impact) -> Markup:
+    shown = pictured(impact)
     if not shown:
         return element("p", "There are none.")
-    return element("ul", *(_picture(answered, row, alike) for row, alike in shown), class_="pictures")
+    return element("ul", *(_picture(impact, image, alike) for image, alike in shown), class_="pictures")
 
 
-def _picture(answered: Answered, row: int, alike: int) -> Markup:
-    name = answered.ids[row]
-    known = answered.known[row]
-    said = f"{answered.labels[answered.old[row]]} to {answered.labels[answered.new[row]]}"
-    more = f"; known: {answered.labels[known]}" if known >= 0 else ""
+def _picture(impact: Impact, image: Affected, alike: int) -> Markup:
+    said = f"{image.old} to {image.new}"
+    more = f"; known: {image.known}" if image.known is not None else ""
     others = f"; {alike - 1} more look like it" if alike > 1 else ""
+    seen = impact.pictures[image.id]
     return element(
         "li",
-        element("img", src=data_uri(small_png(answered.pixels[name])), alt=shortened(name), loading="lazy"),
+        element("img", src=data_uri(small_png(seen)), alt=shortened(image.id), loading="lazy"),
         element("p", shortened(f"{said}{more}{others}")),
     )

@@ -91,9 +91,10 @@ def _do(
             answers = answers.filter(pc.invert(pc.is_in(answers.column("id"), pa.array(gone))))
         if answers.num_rows:
             table.write_answers(answers)
-            meanwhile = _deleted(answers, corrections)
-            table.remove_answers(meanwhile)
-            gone += meanwhile
+            gone += _deleted(answers, corrections)
+        if gone:
+            # Also what whoever did this part before had written, and was killed before it looked.
+            table.remove_answers(gone)
         if gone:
             left_out[DELETED] += len(gone)
         for skip in scored.skipped:

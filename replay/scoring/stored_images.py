@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from flumen.interceptor import Limits, Preprocess
@@ -28,6 +29,7 @@ from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate, TokenRows
 
 DEFAULT_THREADS = 2
+_TIME = "ingested_at"
 NO_ANSWER = "to which the model gives no answer"
 """Reason of a `Skip`, beside those of `flumen.models.datasets.source`."""
 
@@ -50,12 +52,14 @@ class Plan:
     """What is to be read: tokens of scans, all as of `snapshot_us`, and how many rows they give together.
 
     `answered` counts these rows by the model and the version that they hold an answer of; None where they hold none.
+    `newest_us`: when the newest of all that were to be chosen from had arrived; None where that is not known.
     """
 
     snapshot_us: int
     tokens: tuple[bytes, ...]
     rows: int
     answered: Mapping[tuple[str | None, int | None], int]
+    newest_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,7 @@ class StoredImages:
         schema = tables.schema("images")
         self._choice = choice
         self._wanted = tuple(dict.fromkeys(["id", *columns]))
-        since = ["ingested_at"] if choice.since_us is not None else []
+        since = [_TIME] if choice.since_us is not None else []
         for name in (*self._wanted, *ORIGINAL, *since):
             if name not in schema.names:
                 raise BadQuery(f"the images have no column {name!r}; they have {', '.join(schema.names)}")
@@ -120,6 +124,7 @@ class StoredImages:
             raise BadQuery(f"a sample of {choice.sample} images is none; give 1 or more")
         self._condition = Condition(choice.where, schema) if choice.where else None
         self._moment = Moment(tables, snapshot_us or time.time_ns() // 1000, threads)
+        self._time = [_TIME] if _TIME in schema.names else []
         self._answered_by = [name for name in ("model", "model_version") if name in schema.names]
         self._pictures = Pictures(preprocess, limits, processes=threads)
         has_views = picture_of is not None and set(VIEW) <= set(schema.names)
@@ -143,9 +148,9 @@ class StoredImages:
         sample = None if self._choice.sample is None else Sample(self._choice.sample)
         count = 0
         answered: dict[tuple[str | None, int | None], int] = {}
-        columns = tuple(
-            dict.fromkeys(["id", *self._answered_by, *(self._condition.columns if self._condition else ())])
-        )
+        newest: int | None = None
+        read = self._condition.columns if self._condition else ()
+        columns = tuple(dict.fromkeys(["id", *self._answered_by, *self._time, *read]))
         for given in self._scan(columns, self._tokens(columns, self._predicates)):
             if given.rows is None:
                 continue
@@ -153,16 +158,17 @@ class StoredImages:
             if sample is not None:
                 sample.show(given.rows.column("id").to_pylist())
             _count_answered(given.rows, answered)
+            newest = _newest(given.rows, newest)
         if sample is None:
             tokens = self._tokens(self._columns, self._predicates)
-            return Plan(self.snapshot_us, tuple(tokens.values()), count, answered)
+            return Plan(self.snapshot_us, tuple(tokens.values()), count, answered, newest)
         drawn = sample.ids
         named = [
             token
             for group in groups(drawn)
             for token in self._tokens(self._columns, [Predicate("id", "in", group)]).values()
         ]
-        return Plan(self.snapshot_us, tuple(named), len(drawn), answered)
+        return Plan(self.snapshot_us, tuple(named), len(drawn), answered, newest)
 
     def scored(self, tokens: Mapping[int, bytes], model: Classifier) -> Generator[Scored, None, None]:
         """Read the rows of these tokens of a plan, each under a number, and put them to a model.
@@ -178,7 +184,55 @@ class StoredImages:
                     yield self._nothing(given.token, model)
                     continue
                 for rows in self._pixels.pieces(given.rows):
-                    yield self._answered(rows, model)
+                    yield self.answered(rows, model)
+
+    def pieces(self, tokens: Mapping[int, bytes]) -> Generator[pa.RecordBatch, None, None]:
+        """Read the rows of these tokens, so many at once as their pixels allow, to put them to several models.
+
+        Beside the columns that are wanted, they have those that pixels come from.
+
+        Raises:
+            BadQuery: the condition cannot be computed.
+            StoreError: Kudu cannot be read.
+        """
+        with closing(self._scan(self._columns, tokens)) as reading:
+            for given in reading:
+                if given.rows is not None:
+                    yield from self._pixels.pieces(given.rows)
+
+    def answered(self, rows: pa.RecordBatch, model: Classifier) -> Scored:
+        """Put some rows of `pieces` to a model that sees images as is said here.
+
+        Raises:
+            StoreError: Kudu cannot be read.
+            Exception: the model is to blame; what it raises.
+        """
+        pixels, kept, skipped = self._pixels.of(rows)
+        rows = rows.select(self._wanted)
+        if not kept.all():
+            rows = rows.filter(pa.array(kept))
+        found, flaws = probabilities_of(to_tensor(pixels, model.preprocess), model)
+        if flaws:
+            ids = rows.column("id").to_pylist()
+            skipped = [*skipped, *(Skip(NO_ANSWER, ids[row], flaw) for row, flaw in flaws.items())]
+            good = np.ones(len(found), np.bool_)
+            good[list(flaws)] = False
+            rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
+        return Scored(rows, _answers(found, model), pixels, skipped)
+
+    def seen(self, ids: Sequence[str]) -> dict[str, NDArray[np.uint8]]:
+        """Return the pixels of these images by id, as a model sees them; what has none is left out.
+
+        Raises:
+            StoreError: Kudu cannot be read.
+        """
+        found: dict[str, NDArray[np.uint8]] = {}
+        for group in groups(sorted(ids)):
+            for rows in self.pieces(self._tokens(self._columns, [Predicate("id", "in", group)])):
+                pixels, kept, _ = self._pixels.of(rows)
+                names = rows.filter(pa.array(kept)).column("id").to_pylist()
+                found |= dict(zip(names, pixels, strict=True))
+        return found
 
     def close(self) -> None:
         """End the processes that decode. A second call does nothing."""
@@ -196,7 +250,7 @@ class StoredImages:
     def _predicates(self) -> Sequence[Predicate]:
         tested = list(self._condition.predicates) if self._condition else []
         since_us = self._choice.since_us
-        return tested if since_us is None else [Predicate("ingested_at", ">=", (since_us,)), *tested]
+        return tested if since_us is None else [Predicate(_TIME, ">=", (since_us,)), *tested]
 
     def _tokens(self, columns: Sequence[str], predicates: Sequence[Predicate]) -> dict[int, bytes]:
         tokens = self._moment.tables.scan_tokens("images", columns, predicates, self.snapshot_us)
@@ -213,20 +267,6 @@ class StoredImages:
         pixels = np.empty((0, 0, 0), np.uint8)
         none = np.empty((0, len(model.labels)), np.float32)
         return Scored(rows, _answers(none, model), pixels, ended=ended)
-
-    def _answered(self, rows: pa.RecordBatch, model: Classifier) -> Scored:
-        pixels, kept, skipped = self._pixels.of(rows)
-        rows = rows.select(self._wanted)
-        if not kept.all():
-            rows = rows.filter(pa.array(kept))
-        found, flaws = probabilities_of(to_tensor(pixels, model.preprocess), model)
-        if flaws:
-            ids = rows.column("id").to_pylist()
-            skipped = [*skipped, *(Skip(NO_ANSWER, ids[row], flaw) for row, flaw in flaws.items())]
-            good = np.ones(len(found), np.bool_)
-            good[list(flaws)] = False
-            rows, found, pixels = rows.filter(pa.array(good)), found[good], pixels[good]
-        return Scored(rows, _answers(found, model), pixels, skipped)
 
 
 def _answers(probabilities: NDArray[np.float32], model: Classifier) -> pa.RecordBatch:
@@ -252,3 +292,10 @@ def _count_answered(rows: pa.RecordBatch, answered: dict[tuple[str | None, int |
     for row in counts.to_pylist():
         key = (row["model"], row["model_version"])
         answered[key] = answered.get(key, 0) + row["count_all"]
+
+
+def _newest(rows: pa.RecordBatch, newest: int | None) -> int | None:
+    if _TIME not in rows.schema.names:
+        return newest
+    latest = pc.max(rows.column(_TIME).cast(pa.int64())).as_py()
+    return newest if latest is None else max(latest, newest or 0)

@@ -148,7 +148,8 @@ class _Session:
         self._register()
         asked = self.connection.sql(sql)  # what is wrong with it is told in its own words
         ranged = None if asked is None else self._with_ranges(sql)
-        return asked if ranged is None else ranged
+        # A column without a name is called as its text, which may hold a range then: it is run as it was given.
+        return asked if asked is None or ranged is None or ranged.columns != asked.columns else ranged
 
     def _with_ranges(self, sql: str) -> "duckdb.DuckDBPyRelation | None":
         import duckdb

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 # DuckDB has table functions that read files, write logs or change settings, so that all others are refused.
 TABLE_FUNCTIONS = frozenset({"generate_series", "range", "repeat", "unnest", "json_each", "json_tree"})
 
+READING_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
+"""Of what a statement consists that only reads: WITH can name an INSERT, UPDATE, DELETE or COPY as well."""
+
 MOST_TERMS = 2_000
 """Arrow walks through a filter by recursion, and ends the process where that is too deep: 5,000 terms were too many
 beside a JVM."""
@@ -24,7 +27,8 @@ def check_read_only(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
     """Accept one statement of SELECT, WITH, FROM, VALUES, DESCRIBE, SHOW, SUMMARIZE or EXPLAIN of one of them.
 
     Raises:
-        BadQuery: no statement, several, another one, or a table function that may do more than compute.
+        BadQuery: no statement, several, another one, also within WITH, or a table function that may do more than
+            compute.
         duckdb.Error: it is no SQL.
     """
     import duckdb
@@ -41,6 +45,12 @@ def check_read_only(connection: "duckdb.DuckDBPyConnection", sql: str) -> None:
     tree = json.loads(serialized)
     if tree["error"]:
         raise BadQuery(f"this statement cannot be checked, so it is refused: {tree.get('error_message', '')}")
+    for node in nodes_of(tree):
+        named = str(node.get("type"))
+        if named.endswith("_NODE") and named not in READING_NODES:
+            raise BadQuery(
+                f"{named.split('_', maxsplit=1)[0]} is refused, within WITH as well: a statement only reads here"
+            )
     terms = sum(
         len(node.get("children", ())) for node in nodes_of(tree) if node.get("class") == "CONJUNCTION"
     )

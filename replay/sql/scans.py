@@ -14,7 +14,15 @@ from flumen.replay.sql.pushdown import push_down
 from flumen.stores.errors import StoreError, StoreRefused
 from flumen.stores.kudu import KuduReader, Predicate
 
-TABLES = ("images", "predictions", "image_chunks", "view_chunks", "model_runs", "corrections")
+TABLES = (
+    "images",
+    "predictions",
+    "image_chunks",
+    "view_chunks",
+    "model_runs",
+    "experiment_runs",
+    "corrections",
+)
 """What may be there, in the order in which it is told; one that is not there is left out."""
 
 _BEFORE_HISTORY = "ancient history mark"

@@ -1,7 +1,7 @@
 """A condition on the images, in the language of `flumen sql`: what of it Kudu tests, and the rest by DuckDB."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,12 @@ class Condition:
         self._sql = f'SELECT "{_ROW}" FROM images WHERE (\n{text}\n)'  # noqa: S608 - checked below
         self._connection = duckdb.connect(":memory:", config=dict(DUCKDB_SETTINGS))
         self._schema = schema
-        asked = _Asked(schema.append(pa.field(_ROW, pa.int64())))
+        self._asked = schema.append(pa.field(_ROW, pa.int64()))
+        asked = _Asked(self._asked)
+        if not text.strip():
+            raise BadQuery(
+                "the condition is empty: write what may stand behind WHERE, or `true` for all images"
+            )
         try:
             condition = _check(self._connection, text, self._sql)
             self._connection.register("images", asked)
@@ -46,7 +51,9 @@ class Condition:
                 "the condition is nested too deeply; say it in fewer terms, with IN (...)"
             ) from error
         self.columns: tuple[str, ...] = tuple(name for name in asked.columns if name != _ROW)
-        self.predicates: tuple[Predicate, ...] = (*asked.predicates, *prefix_predicates(condition, schema))
+        found = (*asked.predicates, *prefix_predicates(condition, schema))
+        # `columns(*) is not null` speaks of the number of a row as well, of which Kudu knows nothing.
+        self.predicates: tuple[Predicate, ...] = tuple(each for each in found if each.column != _ROW)
 
     def kept(self, batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
         """Return of each batch the rows that meet the condition. They have its columns.
@@ -57,8 +64,9 @@ class Condition:
         import duckdb
 
         chosen = pa.Table.from_batches([rows.select(self.columns) for rows in batches])
+        numbered = chosen.append_column(_ROW, pa.array(np.arange(len(chosen))))
         try:
-            self._connection.register("images", chosen.append_column(_ROW, pa.array(np.arange(len(chosen)))))
+            self._connection.register("images", _Given(self._asked, numbered))
             found = self._connection.execute(self._sql).fetchnumpy()[_ROW]
         except duckdb.Error as error:
             raise self._bad(error) from error
@@ -97,11 +105,30 @@ class _Asked(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
         return ds.Scanner.from_batches(iter([]), schema=schema, columns=wanted, filter=filter)
 
 
+class _Given(ds.Dataset):  # type: ignore[misc]  # pyarrow has no types
+    """Rows that have those of a table's columns that DuckDB reads: it looks for the others' names alone."""
+
+    def __init__(self, schema: pa.Schema, rows: pa.Table) -> None:
+        self._schema = schema
+        self._rows = rows
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._schema
+
+    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **_: Any) -> ds.Scanner:  # noqa: A002
+        """Return the rows that meet DuckDB's filter."""
+        return ds.Scanner.from_batches(
+            self._rows.to_batches(), schema=self._rows.schema, columns=columns, filter=filter
+        )
+
+
 def _check(connection: Any, text: str, sql: str) -> Mapping[str, Any]:
     """Return the condition, as DuckDB's JSON has it.
 
     Raises:
-        BadQuery: it is more than a condition on the rows of images: a parenthesis that ends it, a query within it.
+        BadQuery: it is more than a condition on the rows of images: a parenthesis that ends it, a query within it; or
+            does not say the same of a row whenever it is asked.
     """
     try:
         sql.encode()
@@ -126,9 +153,33 @@ def _check(connection: Any, text: str, sql: str) -> Mapping[str, Any]:
         raise BadQuery(
             f"{text!r} is no condition: write what may stand behind WHERE, and nothing behind that"
         )
-    if _ROW in text:
-        raise BadQuery(f"the images have no column {_ROW!r}")
     condition: Mapping[str, Any] = node["where_clause"]
-    if '"SUBQUERY"' in json.dumps(condition):
-        raise BadQuery("a condition on the images reads no other table: write values in place of a query")
+    # Whose answer is another one each time, or that do something; pg_sleep is a macro of one of them.
+    asked = "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'"
+    volatile = {name for (name,) in connection.execute(asked).fetchall()} | {"pg_sleep"}
+    for each in _nodes(condition):
+        if each.get("class") == "SUBQUERY":
+            raise BadQuery("a condition on the images reads no other table: write values in place of a query")
+        if each.get("class") == "STAR":
+            raise BadQuery(
+                "a condition on the images names its columns: write their names in place of COLUMNS(...)"
+            )
+        if each.get("class") == "COLUMN_REF" and each["column_names"][-1].lower() == _ROW:
+            raise BadQuery(f"the images have no column {_ROW!r}")
+        name = str(each.get("function_name", "")).lower()
+        if each.get("class") == "FUNCTION" and name in volatile:
+            raise BadQuery(
+                f"a condition on the images says the same of an image whenever it is asked, and {name}() does not; "
+                "for a share of them write, for example, hash(id) % 10 = 0"
+            )
     return condition
+
+
+def _nodes(tree: Any) -> Iterator[Mapping[str, Any]]:
+    """Yield every object of a JSON document."""
+    waiting = [tree]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            yield each
+        waiting += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()

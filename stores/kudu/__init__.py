@@ -8,8 +8,10 @@ from flumen.stores.store import Store
 
 if TYPE_CHECKING:
     from flumen.stores.kudu.answers import KuduAnswers
+    from flumen.stores.kudu.chunks import KuduChunks
     from flumen.stores.kudu.corrections import KuduCorrections
     from flumen.stores.kudu.driver import Predicate
+    from flumen.stores.kudu.hashes import KuduHashes
     from flumen.stores.kudu.labels import KuduLabels
     from flumen.stores.kudu.lists import columns_of
     from flumen.stores.kudu.migration import KuduMigration
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
 __all__ = [
     "STORE",
     "KuduAnswers",
+    "KuduChunks",
     "KuduCorrections",
+    "KuduHashes",
     "KuduLabels",
     "KuduMigration",
     "KuduOptions",
@@ -39,8 +43,10 @@ __getattr__ = imported_when_used(
     __name__,
     {
         "answers": ["KuduAnswers"],
+        "chunks": ["KuduChunks"],
         "corrections": ["KuduCorrections"],
         "driver": ["Predicate"],
+        "hashes": ["KuduHashes"],
         "labels": ["KuduLabels"],
         "lists": ["columns_of"],
         "migration": ["KuduMigration"],

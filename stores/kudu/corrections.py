@@ -1,5 +1,6 @@
 """The corrections in Kudu: a table whose keys are numbers without a gap."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
@@ -9,6 +10,7 @@ import pyarrow as pa
 from flumen.stores.corrections import ERASED, SCHEMA, Correction
 from flumen.stores.errors import StoreClosed, StoreRefused
 from flumen.stores.kudu.driver import ROW_IS_THERE, Change, Driver, Predicate, Write, open_driver
+from flumen.stores.kudu.of_images import is_text
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.rows import build
@@ -19,6 +21,10 @@ _KEY_DIGITS = 16
 _AT_ONCE = 1000
 _FEW = 100
 """Where more than these are new, the table is scanned rather than asked row by row."""
+_PAGE = 10_000
+"""So many are in memory at a time while all are read."""
+_FARTHEST = 1_000_000
+"""What stands so far behind the last one was not left there by an append."""
 
 _COLUMNS = {
     "id": "string",
@@ -79,8 +85,9 @@ class KuduCorrections:
         _rows(self._table, [replace(each, sequence=1) for each in corrections])  # refused before any is there
         appended: list[Correction] = []
         waiting = list(corrections)
+        self.close_gaps()
         while waiting:
-            self.read_from(self._end)
+            self._read_on()
             given = [
                 replace(each, sequence=number)
                 for number, each in enumerate(waiting[:_AT_ONCE], start=self._end)
@@ -92,23 +99,40 @@ class KuduCorrections:
             waiting = [waiting[row] for row in sorted(taken)] + waiting[_AT_ONCE:]
         return appended
 
-    def read_from(self, sequence: int) -> Sequence[Correction]:
+    def read_from(self, sequence: int) -> Iterator[Correction]:
         """Read on until a number is not there. See `flumen.stores.corrections.CorrectionLog.read_from`.
 
-        Each number is asked for by itself. So at the moment at which the first is missing, no later one is there: one
-        is only inserted behind those before it. Of a scan nothing of that kind is known, and it ends no reading.
+        The number that ends it was asked for by itself: of a scan it is not known what it sees of what is inserted
+        meanwhile.
         """
-        found: list[Correction] = []
-        if self._is_there(sequence):
-            found = self._look_up(range(sequence, sequence + 1))
-            while (
-                len(more := self._look_up(range(sequence + len(found), sequence + len(found) + _FEW))) == _FEW
-            ):
-                start = sequence + len(found) + len(more)
-                found += more + _without_gap(self._scan(Predicate("sequence", ">=", (_key(start),))), start)
-            found += more
-        self._end = max(self._end, sequence + len(found))
-        return found
+        if not self._is_there(sequence):
+            self._end = max(self._end, sequence)
+            return
+        start, wanted = sequence, 1
+        while len(found := self._look_up(range(start, start + wanted))) == wanted:
+            yield from found
+            start += wanted
+            for page in self._pages(start) if wanted == _FEW else ():
+                yield from page
+                start += len(page)
+            wanted = _FEW
+        yield from found
+        self._end = max(self._end, start + len(found))
+
+    def close_gaps(self) -> None:
+        """Insert what says nothing. See `flumen.stores.corrections.CorrectionLog.close_gaps`.
+
+        A number that is missing may be another's who inserts it at this moment. It gives its correction the next one.
+        """
+        self._read_on()
+        while ahead := self._ahead():
+            missing = [number for number in range(self._end, max(ahead)) if number not in ahead][:_AT_ONCE]
+            now = time.time_ns() // 1000
+            if missing:
+                self._insert(
+                    [Correction("", ERASED, "", now, done_at=now, sequence=each) for each in missing]
+                )
+            self._read_on()
 
     def mark_done(self, corrections: Sequence[Correction], done_at: int) -> None:
         """Update one column."""
@@ -120,7 +144,7 @@ class KuduCorrections:
 
     def of_images(self, ids: Set[str]) -> Sequence[Correction]:
         """Scan the table; Kudu compares the ids."""
-        named = sorted(ids)
+        named = sorted(filter(is_text, ids))
         found: list[Correction] = []
         for start in range(0, len(named), _AT_ONCE):
             found += self._scan(Predicate("id", "in", tuple(named[start : start + _AT_ONCE])))
@@ -147,13 +171,39 @@ class KuduCorrections:
         rows: int = self._connected.find(self._table.name, self._table.keys, [_key(sequence)]).num_rows
         return rows > 0
 
+    def _read_on(self) -> None:
+        for _ in self.read_from(self._end):
+            pass
+
+    def _ahead(self) -> set[int]:
+        """Return the numbers behind the first that is missing; not those of rows that are none of ours."""
+        rows = self._connected.scan(
+            self._table.name, self._table.keys, [Predicate("sequence", ">=", (_key(self._end),))]
+        )
+        keys = [key for batch in rows for key in batch.column("sequence").to_pylist()]
+        numbers = {int(key) for key in keys if len(key) == _KEY_DIGITS and key.isascii() and key.isdecimal()}
+        return {number for number in numbers if number < self._end + _FARTHEST}
+
+    def _pages(self, start: int) -> Iterator[list[Correction]]:
+        """Yield what scans find from this number on, without a gap."""
+        page: list[Correction] | None = None
+        while page is None or len(page) == _PAGE:
+            start += len(page or ())
+            ends = _key(start), _key(start + _PAGE)
+            bounds = [
+                Predicate("sequence", operator, (key,))
+                for operator, key in zip((">=", "<"), ends, strict=True)
+            ]
+            page = _without_gap(self._scan(*bounds), start)
+            yield page
+
     def _look_up(self, numbers: range) -> list[Correction]:
         """Return the first of these, up to one that is not there."""
         rows = self._connected.find(self._table.name, self._names, [_key(number) for number in numbers])
         return _without_gap(_corrections(rows), numbers.start)
 
-    def _scan(self, predicate: Predicate) -> Iterator[Correction]:
-        for rows in self._connected.scan(self._table.name, self._names, [predicate]):
+    def _scan(self, *predicates: Predicate) -> Iterator[Correction]:
+        for rows in self._connected.scan(self._table.name, self._names, predicates):
             yield from _corrections(rows)
 
     @property

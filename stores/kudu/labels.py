@@ -1,27 +1,20 @@
-"""Changing the known label of images in Kudu: one column of rows that are there."""
+"""Changing the known label of images in Kudu."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
-from flumen.stores.errors import StoreClosed, StoreRefused
-from flumen.stores.kudu.driver import Driver, Write, missing_table, open_driver
+from flumen.stores.kudu.one_column import OneColumn
 from flumen.stores.kudu.options import KuduOptions
-from flumen.stores.kudu.rows import Part, build
-from flumen.stores.kudu.schema import Table
-from flumen.stores.kudu.writing import flush
 
 LABEL = "knownlabel"
 
 
 class KuduLabels:
-    """`flumen.stores.sink.LabelSink` for Kudu. An update names this column alone, and makes no row."""
+    """`flumen.stores.sink.LabelSink` for Kudu."""
 
     name = "kudu"
 
     def __init__(self, options: KuduOptions) -> None:
-        self._options = options
-        self._driver: Driver | None = None
-        self._rows: Table | None = None
+        self._labels = OneColumn(options, LABEL, "label", ": the interceptor `envelope` writes it")
 
     def connect(self) -> None:
         """Open a driver, and look at the table.
@@ -29,43 +22,12 @@ class KuduLabels:
         Raises:
             StoreRefused: there is no table of images, or it has no known labels.
         """
-        if self._driver is not None:
-            return
-        name = f"{self._options.table_prefix}images"
-        driver = open_driver(self._options)
-        try:
-            self._rows = _rows(driver.describe(name), name)
-        except BaseException:
-            driver.close()
-            raise
-        self._driver = driver
+        self._labels.connect()
 
     def set_labels(self, labels: Mapping[str, int | None]) -> None:
         """Update the rows that are there."""
-        if self._driver is None or self._rows is None:
-            raise StoreClosed("the labels in Kudu are not connected; call connect() first")
-        ids = list(labels)
-        rows, refused = build(self._rows, {"id": ids, LABEL: list(labels.values())}, len(ids))
-        for row, reason in refused.items():
-            raise StoreRefused(f"image {ids[row]!r:.80} cannot be labelled: {reason}")
-        part = Part(Write(self._rows.name, rows, "update"), range(len(ids)))
-        for row, reason in flush(self._driver, [part]).items():
-            raise StoreRefused(f"Kudu refuses the label of image {ids[row]!r:.80}: {reason}")
+        self._labels.update(list(labels), list(labels.values()))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
-        if self._driver is not None:
-            driver, self._driver = self._driver, None
-            driver.close()
-
-
-def _rows(table: Table | None, name: str) -> Table:
-    """Return the table as it is written here: its key, and the label."""
-    if table is None:
-        raise missing_table(name)
-    columns = tuple(column for column in table.columns if column.key or column.name == LABEL)
-    if len(columns) != len(table.keys) + 1:
-        raise StoreRefused(
-            f"the Kudu table {name!r} has no column {LABEL!r}: the interceptor `envelope` writes it"
-        )
-    return replace(table, columns=columns, others=())
+        self._labels.close()

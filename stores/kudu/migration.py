@@ -7,11 +7,24 @@ from flumen.interceptor.columns import Column
 from flumen.stores.kudu.corrections import corrections_table
 from flumen.stores.kudu.driver import Driver, open_driver
 from flumen.stores.kudu.options import KuduOptions
-from flumen.stores.kudu.run_schema import run_chunks_table, runs_table
+from flumen.stores.kudu.reclassifications import reclassifications_table
+from flumen.stores.kudu.run_schema import experiment_runs_table, run_chunks_table, runs_table
 from flumen.stores.kudu.schema import Table, all_tables, check, check_what_stays, missing
 from flumen.stores.migration import Addition
 
 _POLL_S = 0.1
+
+
+def every_table(prefix: str, columns: Sequence[Column]) -> tuple[Table, ...]:
+    """Return all tables that flumen makes in Kudu, with what the interceptors declare as `columns`."""
+    return (
+        *all_tables(prefix, columns),
+        runs_table(prefix),
+        run_chunks_table(prefix),
+        experiment_runs_table(prefix),
+        corrections_table(prefix),
+        reclassifications_table(prefix),
+    )
 
 
 class KuduMigration:
@@ -22,9 +35,7 @@ class KuduMigration:
 
     def __init__(self, options: KuduOptions, columns: Sequence[Column]) -> None:
         self._options = options
-        prefix = options.table_prefix
-        others = runs_table(prefix), run_chunks_table(prefix), corrections_table(prefix)
-        self._tables = (*all_tables(prefix, columns), *others)
+        self._tables = every_table(options.table_prefix, columns)
         self._driver: Driver | None = None
 
     def plan(self) -> Sequence[Addition]:

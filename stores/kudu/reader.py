@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from flumen.stores.errors import StoreClosed, StoreRefused, StoreUnavailable
 from flumen.stores.kudu.driver import Driver, Predicate, missing_table, open_driver
+from flumen.stores.kudu.of_images import finding
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.token_threads import TokenRows, read_tokens
@@ -127,8 +128,9 @@ class KuduReader:
         return self._driver
 
     def _row(self, image_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
-        for rows in self.scan("images", columns, [Predicate("id", "=", (image_id,))]):
-            return plain_rows(rows)[0]
+        for predicate in finding([image_id]):
+            for rows in self.scan("images", columns, [predicate]):
+                return plain_rows(rows)[0]
         return None
 
     def _wanted(self, image_id: str, columns: Sequence[str]) -> dict[str, Any]:

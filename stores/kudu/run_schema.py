@@ -1,4 +1,4 @@
-"""The tables of runs, `model_runs` and the pieces of what is too long for a cell."""
+"""The tables of runs: `model_runs`, the pieces of what is too long for a cell, and who else has a run."""
 
 from flumen.stores.kudu.schema import Table, TableColumn, chunks_table
 
@@ -41,6 +41,10 @@ _TYPES = {
 }
 
 
+JOINED = ("experiment", "run_id", "data_sha256")
+"""The key of `experiment_runs`."""
+
+
 def runs_table(prefix: str) -> Table:
     """Return the table `model_runs`: a row for each attempt at a run, under the run's id and the data's fingerprint.
 
@@ -55,6 +59,12 @@ def runs_table(prefix: str) -> Table:
             *(TableColumn(name, kind) for name, kind in _TYPES.items()),
         ),
     )
+
+
+def experiment_runs_table(prefix: str) -> Table:
+    """Return the table `experiment_runs`: a row for each run that an experiment has and another one computed."""
+    keys = (TableColumn(name, "string", nullable=False, key=True) for name in JOINED)
+    return Table(f"{prefix}experiment_runs", (*keys, TableColumn("joined_at", "unixtime_micros")))
 
 
 def run_chunks_table(prefix: str) -> Table:

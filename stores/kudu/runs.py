@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -14,7 +14,7 @@ from flumen.stores.kudu.driver import ROW_IS_THERE, Change, Driver, Predicate, W
 from flumen.stores.kudu.options import KuduOptions
 from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.kudu.rows import build
-from flumen.stores.kudu.run_schema import run_chunks_table, runs_table
+from flumen.stores.kudu.run_schema import JOINED, experiment_runs_table, run_chunks_table, runs_table
 from flumen.stores.kudu.schema import CHUNK_BYTES, Table
 from flumen.stores.kudu.writing import ensure_table
 
@@ -24,6 +24,7 @@ Plain = str | int | float | None
 Result = TypeVar("Result")
 
 _PAUSE_S = 2.0
+_AT_ONCE = 1_000
 
 
 class KuduRuns:
@@ -43,8 +44,9 @@ class KuduRuns:
         self._sleep = sleep
         self._table = runs_table(options.table_prefix)
         self._chunks = run_chunks_table(options.table_prefix)
+        self._members = experiment_runs_table(options.table_prefix)
         self._driver: Driver | None = None
-        self._is_made = self._has_answered = self._closed = False
+        self._is_made = self._has_members = self._has_answered = self._closed = False
 
     def insert(self, row: Mapping[str, Plain]) -> bool:
         """Add a row; return False, and change nothing, where one of its key is there.
@@ -80,6 +82,17 @@ class KuduRuns:
         if patiently:
             return self._patiently(lambda: self._read(where, columns))
         return self._read(where, columns)
+
+    def join(self, experiment: str, runs: Sequence[tuple[str, str]]) -> None:
+        """Note that runs, by id and fingerprint of their data, are of an experiment that another one computed.
+
+        Raises as `insert`.
+        """
+        self._patiently(lambda: self._join(experiment, runs))
+
+    def joined(self, experiment: str = "") -> list[tuple[str, str, str]]:
+        """Return what `join` has noted, of one experiment or of all: experiment, run and data. Raises as `rows`."""
+        return self._patiently(lambda: self._joined(experiment))
 
     def close(self) -> None:
         """Release the connection. A second call does nothing."""
@@ -125,6 +138,36 @@ class KuduRuns:
         if refused[0].startswith(ROW_IS_THERE):
             return False
         raise StoreRefused(f"Kudu refuses run {row['run_id']!r}: {refused[0]}")
+
+    def _join(self, experiment: str, runs: Sequence[tuple[str, str]]) -> None:
+        driver = self._connected()
+        if not self._has_members:
+            ensure_table(driver, self._members)
+            self._has_members = True
+        now = time.time_ns() // 1000
+        for start in range(0, len(runs), _AT_ONCE):
+            some = runs[start : start + _AT_ONCE]
+            columns: dict[str, list[Any]] = {
+                "experiment": [experiment] * len(some),
+                "run_id": [run_id for run_id, _ in some],
+                "data_sha256": [data for _, data in some],
+                "joined_at": [now] * len(some),
+            }
+            rows, failures = build(self._members, columns, len(some))
+            reasons = [str(each) for each in failures] or list(
+                driver.apply([Write(self._members.name, rows)])[0].values()
+            )
+            if reasons:
+                raise StoreRefused(f"Kudu refuses what runs the experiment {experiment!r} has: {reasons[0]}")
+
+    def _joined(self, experiment: str) -> list[tuple[str, str, str]]:
+        driver = self._connected()
+        if driver.describe(self._members.name) is None:
+            return []
+        of_it = [Predicate("experiment", "=", (experiment,))] if experiment else []
+        batches = driver.scan(self._members.name, list(JOINED), of_it)
+        found = (row for batch in batches for row in plain_rows(batch))
+        return sorted((str(row["experiment"]), str(row["run_id"]), str(row["data_sha256"])) for row in found)
 
     def _cut(self, row: Mapping[str, Plain]) -> tuple[dict[str, Plain], list[pa.RecordBatch]]:
         """Return a row without what is too long for a cell, and that in pieces."""

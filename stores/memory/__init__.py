@@ -5,8 +5,10 @@ It is registered nowhere, so that no worker writes what must last to where it do
 
 from flumen.stores.memory.answers import MemoryAnswers
 from flumen.stores.memory.corrections import MemoryCorrections
+from flumen.stores.memory.hashes import MemoryHashes
 from flumen.stores.memory.labels import MemoryLabels
 from flumen.stores.memory.models import MemoryModelIndex
+from flumen.stores.memory.neighbours import MemoryNeighbours
 from flumen.stores.memory.reader import MemoryReader
 from flumen.stores.memory.sink import MemorySink
 from flumen.stores.memory.store import MemoryStore
@@ -16,8 +18,10 @@ __all__ = [
     "STORE",
     "MemoryAnswers",
     "MemoryCorrections",
+    "MemoryHashes",
     "MemoryLabels",
     "MemoryModelIndex",
+    "MemoryNeighbours",
     "MemoryReader",
     "MemorySink",
     "MemoryStore",

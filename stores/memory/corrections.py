@@ -38,6 +38,10 @@ class MemoryCorrections:
         """Return those from this number on."""
         return self._corrections()[sequence - 1 :]
 
+    def close_gaps(self) -> None:
+        """Do nothing: there are none."""
+        self._corrections()
+
     def mark_done(self, corrections: Sequence[Correction], done_at: int) -> None:
         """Give those of these numbers a time."""
         self._change(corrections, lambda each: replace(each, done_at=done_at))

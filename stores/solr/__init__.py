@@ -9,6 +9,7 @@ from flumen.stores.store import Store
 
 if TYPE_CHECKING:
     from flumen.stores.solr.answers import SolrAnswers
+    from flumen.stores.solr.hashes import SolrHashes
     from flumen.stores.solr.labels import SolrLabels
     from flumen.stores.solr.migration import SolrMigration
     from flumen.stores.solr.models import SolrModelIndex
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "STORE",
     "SolrAnswers",
+    "SolrHashes",
     "SolrLabels",
     "SolrMigration",
     "SolrModelIndex",
@@ -30,6 +32,7 @@ __getattr__ = imported_when_used(
     __name__,
     {
         "answers": ["SolrAnswers"],
+        "hashes": ["SolrHashes"],
         "labels": ["SolrLabels"],
         "migration": ["SolrMigration"],
         "models": ["SolrModelIndex"],

@@ -119,5 +119,5 @@ def check_hashes(schema: Mapping[str, Any], index_url: str) -> None:
     if any(find_field(schema, name) is None for name in (HASH, HASH_BANDS.name)):
         raise SchemaMismatch(
             f"the Solr index {index_url} has no perceptual hashes yet. Run `flumen tables migrate` and start the "
-            "workers again: images that come from then on have one, and those that are stored once they come again"
+            "workers again: images that come from then on have one; `flumen tables backfill` gives the others theirs"
         )

@@ -111,6 +111,22 @@ def _texts_alike(values: ColumnValues) -> FixedCells | None:
     return FixedCells(_head(_ARRAY, count), cells.reshape(rows, -1))
 
 
+def _vectors(values: ColumnValues) -> FixedCells | None:
+    """Encode vectors of as many numbers in every row, n x dimensions."""
+    numbers = np.ascontiguousarray(values, dtype=np.float32)
+    rows, count = numbers.shape
+    cells = np.empty((rows, count, 5), np.uint8)
+    cells[:, :, 0] = _FLOAT
+    cells[:, :, 1:] = numbers.astype(">f4").view(np.uint8).reshape(rows, count, 4)
+    return FixedCells(_head(_ARRAY, count), cells.reshape(rows, -1))
+
+
+def _vector(value: Any) -> bytes:
+    numbers = np.asarray(value, dtype=np.float32)
+    encode = _float(np.float32, _FLOAT)
+    return _head(_ARRAY, len(numbers)) + b"".join(map(encode, numbers.tolist()))
+
+
 def _integers(type_: type[np.signedinteger[Any]], first: int) -> Callable[[ColumnValues], FixedCells | None]:
     bounds = np.iinfo(type_)
 
@@ -214,6 +230,7 @@ _WHOLE: Mapping[Kind, Callable[[ColumnValues], FixedCells | None]] = {
     Kind.FLOAT: _floats(np.float32, _FLOAT),
     Kind.DOUBLE: _floats(np.float64, _DOUBLE),
     Kind.TIMESTAMP: _times,
+    Kind.BINARY: _vectors,
 }
 _ONE: Mapping[Kind, Callable[[Any], bytes]] = {
     Kind.STRING: text_cell,
@@ -224,4 +241,5 @@ _ONE: Mapping[Kind, Callable[[Any], bytes]] = {
     Kind.FLOAT: _float(np.float32, _FLOAT),
     Kind.DOUBLE: _float(np.float64, _DOUBLE),
     Kind.TIMESTAMP: _time,
+    Kind.BINARY: _vector,
 }

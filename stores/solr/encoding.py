@@ -15,7 +15,8 @@ from flumen.interceptor.batch import Batch, ColumnValues, nulls_in, plain
 from flumen.interceptor.columns import Column, Kind
 from flumen.stores.solr.bands import hash_bands
 from flumen.stores.solr.cells import FixedCells, one_cell, text_cell, whole_column
-from flumen.stores.solr.schema import CORRECT, HASH_BANDS, LOCATION, IndexField
+from flumen.stores.solr.schema import CORRECT, HASH_BANDS, LOCATION, VECTORS, IndexField
+from flumen.stores.solr.vectors import vectors_of_size
 
 CONTENT_TYPE = "application/cbor"
 
@@ -163,7 +164,10 @@ def field_values(columns: Mapping[str, ColumnValues], field: IndexField) -> Colu
         return columns.get(field.column.name)
     if not columns.keys() >= set(field.made_from):
         return None
-    return _MADE[field.column.name](*(plain(columns[name]) for name in field.made_from))
+    made = [plain(columns[name]) for name in field.made_from]
+    if field.column in VECTORS:
+        return vectors_of_size(made[0], VECTORS[field.column])
+    return _MADE[field.column.name](*made)
 
 
 def correct(predictions: list[int], known_labels: list[int | None]) -> list[bool | None]:

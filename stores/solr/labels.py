@@ -5,15 +5,12 @@ Source of the semantics: Solr Reference Guide 9, "Updating Parts of Documents" a
 
 from collections.abc import Mapping
 
-import orjson
-
-from flumen.stores.errors import StoreClosed, StoreUnavailable
+from flumen.stores.errors import StoreUnavailable
 from flumen.stores.solr.encoding import correct
 from flumen.stores.solr.options import SolrOptions
-from flumen.stores.solr.pace import CommitPace
 from flumen.stores.solr.realtime import VERSION, read_documents
 from flumen.stores.solr.schema import CORRECT, UNIQUE_KEY, index_name
-from flumen.stores.solr.server import SolrServer
+from flumen.stores.solr.updates import DocumentUpdates
 
 _LABEL = index_name("knownlabel")
 _READ = (UNIQUE_KEY, VERSION, "prediction", _LABEL, CORRECT.name)
@@ -32,13 +29,11 @@ class SolrLabels:
 
     def __init__(self, options: SolrOptions) -> None:
         self._options = options
-        self._server: SolrServer | None = None
-        self._pace = CommitPace(options.commit_within_ms, options.commit_under_load_ms)
+        self._updates = DocumentUpdates(options, "labels")
 
     def connect(self) -> None:
         """Make the client."""
-        if self._server is None:
-            self._server = SolrServer(self._options)
+        self._updates.connect()
 
     def set_labels(self, labels: Mapping[str, int | None]) -> None:
         """Change the documents that are there, until each has its label."""
@@ -57,16 +52,12 @@ class SolrLabels:
 
     def close(self) -> None:
         """Close the connections. A second call does nothing."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._updates.close()
 
     def _change(self, labels: Mapping[str, int | None]) -> list[str]:
         """Change the documents that have another label; return their ids."""
-        if self._server is None:
-            raise StoreClosed("the labels in Solr are not connected: call connect() first")
         updates = []
-        for document in read_documents(self._server, list(labels), ",".join(_READ)).values():
+        for document in read_documents(self._updates.server, list(labels), ",".join(_READ)).values():
             known = labels[document[UNIQUE_KEY]]
             made = {_LABEL: known}
             if "prediction" in document:
@@ -74,11 +65,5 @@ class SolrLabels:
             changed = {name: {"set": value} for name, value in made.items() if document.get(name) != value}
             if changed:
                 updates.append({UNIQUE_KEY: document[UNIQUE_KEY], VERSION: document[VERSION], **changed})
-        if updates:
-            params: dict[str, str | int] = {
-                "commitWithin": self._pace.within_ms(len(updates)),
-                # Leave out the documents that were replaced meanwhile, and not the rest of the request.
-                "failOnVersionConflicts": "false",
-            }
-            self._server.answer(f"{self._server.index_url}/update/json", params, orjson.dumps(updates))
+        self._updates.send(updates)
         return [update[UNIQUE_KEY] for update in updates]

@@ -7,16 +7,19 @@ from typing import Any
 import numpy as np
 import pysolr
 
-from flumen.stores.errors import NoSuchImage, StoreClosed, StoreRefused
+from flumen.stores.errors import NoEmbedding, NoSuchImage, StoreClosed, StoreRefused
+from flumen.stores.neighbours import SIMILARITY, FoundNeighbours
 from flumen.stores.solr.alike import DISTANCE, HASH, Alike, FoundAlike, check_hashes, find_alike
 from flumen.stores.solr.complaints import check_names, reworded
+from flumen.stores.solr.neighbours import check_vectors, neighbours_of, vector_of
 from flumen.stores.solr.options import SolrOptions
-from flumen.stores.solr.schema import column_name, index_name, is_timestamp, named_fields
+from flumen.stores.solr.schema import VECTORS, column_name, index_name, is_timestamp, named_fields
 from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets, to_index
 from flumen.stores.solr.server import SolrServer
 
 _CLOSED = "the Solr reader was closed; make a new one"
-_INTERNAL = frozenset({"_version_", "name_text", "location_map", "words", "hash_bands"})
+_VECTORS = frozenset(column.name for column in VECTORS)
+_INTERNAL = frozenset({"_version_", "name_text", "location_map", "words", "hash_bands", "score"}) | _VECTORS
 
 
 class SolrReader:
@@ -36,9 +39,7 @@ class SolrReader:
 
     def get(self, image_id: str) -> Mapping[str, Any] | None:
         """Return the row of one image, committed or not. Images themselves are not in the index."""
-        with self._server.translated():
-            answer = self._index.search("", search_handler="get", id=image_id)
-        document = answer.raw_response["doc"]
+        document = self._find_document(image_id)
         return None if document is None else _row(document)
 
     def search(
@@ -74,9 +75,7 @@ class SolrReader:
             SchemaMismatch: the index has no hashes yet.
             StoreRefused: Solr does not understand the query, or `within` is out of bounds.
         """
-        row = self.get(image_id)
-        if row is None:
-            raise NoSuchImage(f"there is no image {image_id!r} in the index; `flumen search '*:*'` lists ids")
+        row = self._document(image_id)
         if row.get(HASH) is None:
             check_hashes(self._server.read_schema() or {}, self._server.index_url)
             raise NoSuchImage(
@@ -92,6 +91,38 @@ class SolrReader:
         except StoreRefused as error:
             raise StoreRefused(reworded(str(error), search)) from error
         return replace(found, rows=[{DISTANCE: each[DISTANCE], **_row(each)} for each in found.rows])
+
+    def find_neighbours(
+        self, image_id: str, query: str = EVERYTHING, rows: int = 10, fields: Mapping[str, str] | None = None
+    ) -> FoundNeighbours:
+        """As `flumen.stores.neighbours.NeighbourReader`: nearly always the nearest there are, and sometimes the next.
+
+        `fields` as `Search` has them. Images that are not committed yet are not found.
+
+        Raises:
+            NoSuchImage, NoEmbedding: as there.
+            SchemaMismatch: the index has no fields of vectors yet.
+            StoreRefused: Solr does not understand the query.
+        """
+        document = self._document(image_id)
+        search = Search(query=query, rows=rows, fields=fields or {})
+        check_names(search)
+        name, vector = vector_of(document) or (None, ())
+        if name is None:
+            check_vectors(self._server.read_schema() or {}, self._server.index_url)
+            raise NoEmbedding(
+                f"the image {image_id!r} has no embedding: the model that classified it, {document.get('model')}@"
+                f"{document.get('model_version')}, names none, or it is all zeros. `flumen train --embedding` makes "
+                "a model that has them; --by hash looks for what looks the same"
+            )
+        asked = neighbours_of(document, name, vector, to_index(query, search.fields), rows)
+        try:
+            with self._server.translated():
+                answer = self._index.search(**asked)
+        except StoreRefused as error:
+            raise StoreRefused(reworded(str(error), search)) from error
+        found = [{SIMILARITY: 2 * each["score"] - 1, **_row(each)} for each in answer.docs]
+        return FoundNeighbours(document["model"], document["model_version"], found)
 
     def facet_counts(self, field: str, query: str = EVERYTHING, limit: int = 1000) -> dict[str, int]:
         """Return how many matching documents have each value of a column or field, the most frequent first.
@@ -116,6 +147,18 @@ class SolrReader:
         """Close the connections. A second call does nothing."""
         self._server.close()
         self._client = None
+
+    def _document(self, image_id: str) -> Mapping[str, Any]:
+        document = self._find_document(image_id)
+        if document is None:
+            raise NoSuchImage(f"there is no image {image_id!r} in the index; `flumen search '*:*'` lists ids")
+        return document
+
+    def _find_document(self, image_id: str) -> Mapping[str, Any] | None:
+        with self._server.translated():
+            answer = self._index.search("", search_handler="get", id=image_id)
+        document: Mapping[str, Any] | None = answer.raw_response["doc"]
+        return document
 
     @property
     def _index(self) -> pysolr.Solr:

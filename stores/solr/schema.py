@@ -31,11 +31,20 @@ LOCATION = Column("location", Kind.STRING, "Latitude and longitude as one point;
 HASH_BANDS = Column(
     "hash_bands", Kind.STRINGS, "The perceptual hash in four bands of 16 bits, by their order."
 )
+VECTORS: Mapping[Column, int] = {
+    Column(
+        f"embedding_{size}", Kind.BINARY, f"The embedding as a vector of {size} dimensions, of length 1."
+    ): size
+    for size in (16, 32, 64, 128, 256, 512, 1024)
+}
+"""Fields of vectors, and their dimensions, which rise. An embedding goes to the first that it fits in."""
+
 # Fields that no column holds, and the columns that each is made from.
 DERIVED: Mapping[Column, tuple[str, ...]] = {
     CORRECT: ("prediction", "knownlabel"),
     LOCATION: ("latitude", "longitude"),
     HASH_BANDS: ("perceptual_hash",),
+    **dict.fromkeys(VECTORS, ("embedding",)),
 }
 _KEPT_BY_KUDU = frozenset({Kind.BINARY, Kind.JSON})
 
@@ -60,6 +69,7 @@ _CLASSES = {
     Kind.BOOL: ("solr.BoolField",),
     Kind.TIMESTAMP: ("solr.DatePointField",),
     Kind.STRINGS: ("solr.StrField",),
+    Kind.BINARY: ("solr.DenseVectorField",),
 }
 
 
@@ -105,6 +115,8 @@ def is_timestamp(field_name: str) -> bool:
 def index_fields(columns: Sequence[Column]) -> tuple[IndexField, ...]:
     """Return the field of every column that is indexed. BINARY and JSON columns are not: Kudu keeps them.
 
+    But for the embedding, which is indexed as `VECTORS` has it.
+
     Raises:
         SchemaMismatch: two columns go to one field.
     """
@@ -112,7 +124,7 @@ def index_fields(columns: Sequence[Column]) -> tuple[IndexField, ...]:
     names = {column.name for column in columns}
     derived = [column for column, sources in DERIVED.items() if names.issuperset(sources)]
     for column in (*columns, *derived):
-        if column.kind in _KEPT_BY_KUDU:
+        if column.kind in _KEPT_BY_KUDU and column not in VECTORS:
             continue
         name = field_name(column)
         if name in taken:

@@ -33,7 +33,8 @@ _PLACE = "FLUMEN_SOLR_URL (it ends in /solr) and FLUMEN_SOLR_CORE"
 _WRONG_PLACE = f". Check {_PLACE}"
 _ADVICE: dict[int, str] = {
     HTTPStatus.NOT_FOUND: (
-        f". There is no such index yet: `flumen worker` creates it when it starts. Or check {_PLACE}"
+        ". There is no such index yet: `flumen worker` creates it when it starts, and `flumen audit --rebuild` fills "
+        f"one from Kudu. Or check {_PLACE}"
     ),
 }
 

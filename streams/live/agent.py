@@ -86,7 +86,7 @@ async def dead_letter(steps: Steps, rejects: Sequence[Reject], model: Classifier
 
 async def without_deleted(steps: Steps, rejects: Sequence[Reject]) -> Sequence[Reject]:
     """Return the rejects that are to be kept as dead letters: a deleted image is kept nowhere."""
-    deleted = await steps.delivery.deleted({reject.image.id for reject in rejects}) if rejects else ()
+    deleted = await steps.delivery.keep_out([reject.image for reject in rejects]) if rejects else ()
     kept = [reject for reject in rejects if reject.image.id not in deleted]
     steps.metrics.deleted_images.inc(len(rejects) - len(kept))
     return kept

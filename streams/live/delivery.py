@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from flumen.interceptor import Batch, Reject
+from flumen.interceptor import Batch, ImageMessage, Reject
 from flumen.interceptor.reasons import shortened
 from flumen.stores import Failure, Sink, StoreRefused
 from flumen.stores.corrections import CurrentCorrections
@@ -122,10 +122,16 @@ class Delivery:
             rejects.append(Reject(image, refusal.store, StoreRefused(reason)))
         return Delivered(rejects, deleted)
 
-    async def deleted(self, ids: Set[str]) -> Set[str]:
-        """Return which of these images are deleted ones, by now."""
-        standings = await self._look(ids)
-        return {image_id for image_id in standings if is_deleted(standings, image_id)}
+    async def keep_out(self, images: Sequence[ImageMessage]) -> Set[str]:
+        """Say which of these images, which are not to be stored, are deleted ones by now, and take them out.
+
+        The worker before this one may have stored them, and ended before it looked: it may have had another model.
+        """
+        standings = await self._look({image.id for image in images})
+        gone = Batch([image for image in images if is_deleted(standings, image.id)])
+        if len(gone):
+            await asyncio.gather(*(self._remove(sink, gone, nothing_lost) for sink in self._sinks))
+        return {image.id for image in gone.images}
 
     async def close(self) -> None:
         """Close every sink in its own thread."""
@@ -154,6 +160,8 @@ class Delivery:
                 await asyncio.gather(*(self._remove(sink, gone, nothing_lost) for sink in self._sinks))
             if kept:
                 refused = await self._store(with_labels(batch.take(kept), stored_by), lost, turn)
+                # With another label, a store may take what it refused before.
+                refusals = {row: failure for row, failure in refusals.items() if row not in rows}
                 refusals |= {kept[row]: failure for row, failure in refused.items()}
             found = await self._look(ids)
             rows, stored_by = rows_to_change(batch, stored_by, found), found

@@ -71,6 +71,7 @@ class DriftWatch:
         self._tell = tell
         self._lock = threading.Lock()
         self._status: DriftStatus | None = None
+        self._is_over = False
         self._forget(None)
 
     @property
@@ -80,7 +81,10 @@ class DriftWatch:
             return self._status
 
     def look(self, batch: Batch, model: Classifier) -> None:
-        """Look at a batch that one model answered. Another model begins with a reference of its own."""
+        """Look at a batch that one model answered. Another model begins with a reference of its own.
+
+        Raises nothing: what an interceptor makes of a column ends the watch of this model, and not the worker.
+        """
         if (
             not self._settings.drift_watch
             or not len(batch)
@@ -89,10 +93,28 @@ class DriftWatch:
             return
         if self._model != (model.name, model.version):
             self._forget((model.name, model.version))
+            self._is_over = False
+        if self._is_over:
+            return
+        try:
+            self._look(batch, model)
+        except Exception as error:  # noqa: BLE001 - whatever stands in a column, images are classified on
+            self._forget(self._model)
+            self._is_over = True
+            log.warning(
+                "what arrives is no longer watched; a column cannot be compared",
+                columns=VALUES,
+                model=model.name,
+                version=model.version,
+                error=str(error)[:_MOST_SIGNS],
+            )
+
+    def _look(self, batch: Batch, model: Classifier) -> None:
         values = np.full((len(VALUES), len(batch)), np.nan)
         for row, name in enumerate(VALUES):
             if name in batch.columns:
-                values[row] = np.asarray(batch.columns[name], np.float64)
+                found = np.asarray(batch.columns[name], np.float64)
+                values[row] = np.where(np.isfinite(found), found, np.nan)
         classes = np.asarray(batch.columns["prediction"], np.intp)
         if self._learnt is None:
             self._learn(values, classes, model)
@@ -105,6 +127,7 @@ class DriftWatch:
         self._first: list[tuple[Numbers, NDArray[np.intp]]] = []
         self._seen = 0
         self._up = self._down = np.zeros(0)
+        self._metrics.drift_score.clear()
         if self.status is not None:
             self._set(None)
 

@@ -122,11 +122,15 @@ class Shadow:
         try:
             answers = self._score(question)
             self._not_looked_up |= {image.id for image in answers.images}
-            for sink in self._sinks:
-                sink.connect()
-                sink.write(answers)
-            self._remove_deleted()
+            try:
+                for sink in self._sinks:
+                    sink.connect()
+                    sink.write(answers)
+            finally:
+                self._remove_deleted()  # some may be there also where a write has failed
         except Exception as error:  # noqa: BLE001 - whatever a challenger or its stores do, the champion goes on
+            # What was sent may still arrive: these are looked up once more, with the next ones.
+            self._not_looked_up |= {image.id for image in question.batch.images}
             self._note_lost(model, error, len(question.batch))
             return
         differs = sum(answers.columns["disagreement"])
@@ -141,9 +145,11 @@ class Shadow:
         """
         if self._corrections is not None:
             found = self._corrections.look(self._not_looked_up)
-            deleted = [image_id for image_id, standing in found.items() if standing.deleted]
-            for sink in self._sinks if deleted else ():
-                sink.remove(deleted)
+            # Of the others it is known now that whoever deletes them later finds their answers.
+            self._not_looked_up = {image_id for image_id, standing in found.items() if standing.deleted}
+            for sink in self._sinks if self._not_looked_up else ():
+                sink.connect()
+                sink.remove(list(self._not_looked_up))
         self._not_looked_up.clear()
 
     def _score(self, question: _Question) -> Batch:

@@ -1,9 +1,14 @@
 """Every folder of stores/ that declares a store is registered, tried by the contract suite, and independent."""
 
+import re
 import tomllib
+from importlib import import_module
 from pathlib import Path
+from typing import get_type_hints
 
 from flumen.stores import find_store
+from flumen.stores.kudu.migration import every_table
+from flumen.stores.kudu.schema import Table
 from flumen.stores.memory import STORE as MEMORY
 from flumen.streams.settings import Settings
 
@@ -47,3 +52,17 @@ def test_every_store_has_the_same_files() -> None:
     for name in FOLDERS - {MEMORY.name}:
         files = {path.name for path in (ROOT / "stores" / name).glob("*.py")}
         assert files >= {"options.py", "schema.py", "sink.py", "reader.py"}, name
+
+
+def test_every_table_of_kudu_is_migrated_and_described() -> None:
+    known = [table.name for table in every_table("", ())]
+    made = set()
+    for path in (ROOT / "stores" / "kudu").glob("*.py"):
+        for name in re.findall(r"^def (\w+_table)\(prefix", path.read_text(), re.MULTILINE):
+            make = getattr(import_module(f"flumen.stores.kudu.{path.stem}"), name)
+            if get_type_hints(make)["return"] is Table:
+                made.add(make(*(("", ()) if name == "images_table" else ("",))).name)
+    assert made <= set(known)
+    assert len(set(known)) == len(known)
+    headings = re.findall(r"^### (.*)", (ROOT / "docs" / "kudu.md").read_text(), re.MULTILINE)
+    assert {name for line in headings for name in re.findall(r"`(\w+)`", line)} >= set(known)

@@ -36,6 +36,7 @@ COLUMNS = (
     Column("model_version", Kind.INT32, "The model's version."),
     Column("control_revision", Kind.INT64, "The control record that chose the model."),
     Column("classified_at", Kind.TIMESTAMP, "When it was classified."),
+    Column("embedding", Kind.BINARY, "Where the model sees it."),
 )
 ARRIVED_AT = 1_790_000_000_000_000
 """Microseconds since the epoch."""
@@ -80,6 +81,7 @@ def sample_batch(ids: Sequence[str], contents: Sequence[bytes] | None = None, **
         "model_version": np.ones(count, dtype=np.int32),
         "control_revision": np.full(count, 2**53, dtype=np.int64),
         "classified_at": np.full(count, ARRIVED_AT + 5_000, dtype=np.int64),
+        "embedding": [None if row % 5 else np.float32([row, 1, -2]).tobytes() for row in range(count)],
         "probabilities": np.full((count, 10), 0.1, dtype=np.float32),
     }
     return batch.with_columns(**(defaults | columns))

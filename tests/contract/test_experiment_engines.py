@@ -107,6 +107,7 @@ def compute(
         table: MemoryRunTable | None = None,
         watching: Watching | None = None,
         keep: Any = "none",
+        experiment: str = "few",
     ) -> tuple[list[Run], Watching]:
         images = choose_images(few, Data(), TRAINER)
         folder = images.in_files(Path(tempfile.mkdtemp(dir=tmp_path)))
@@ -116,7 +117,7 @@ def compute(
             RunStore(table or MemoryRunTable()),
             images,
             folder,
-            "few",
+            experiment,
             Keeper(root, "few", keep, images),
             watching,
             engines(engine) if isinstance(engine, str) else engine,
@@ -183,6 +184,14 @@ def test_a_grid_is_computed_once_with_all_that_is_known_of_each_run(
     again, watching = compute(name, wanted, table)
     assert [run.ended_at for run in again] == [run.ended_at for run in runs]
     assert (len(watching.there), watching.here) == (len(wanted), [])
+
+    _, watching = compute(name, wanted[1:], table, experiment="fewer")
+    assert (len(watching.there), watching.here) == (len(wanted) - 1, [])
+    listed = RunStore(table).experiments()
+    assert {each: len(of_it) for each, of_it in listed.items()} == {
+        "few": len(wanted),
+        "fewer": len(wanted) - 1,
+    }
 
 
 @pytest.mark.parametrize("name", ENGINES)

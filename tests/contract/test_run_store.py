@@ -88,8 +88,34 @@ def test_a_run_is_ones_and_comes_back_as_it_was_written(store: Callable[..., Run
     again = other.claim(SETTING, DATA, "another experiment")
     assert (again.outcome, again.run.experiment) == ("stands", "rates")
     assert other.list("another experiment") == []
+    other.join("another experiment", [again.run])
+    other.join("rates", [again.run])  # is its own already
+    assert [run.run_id for run in one.list("another experiment")] == ["10_100_1.0E-5"]
     assert other.claim(SETTING, "e" * 64, "rates").outcome == "ours"  # other images
     assert [(run.data_sha256[0], run.state) for run in one.list()] == [("d", "done"), ("e", "claimed")]
+
+
+def test_a_run_is_of_every_experiment_that_has_it(store: Callable[..., RunStore]) -> None:
+    one = store()
+    assert one.experiments() == {}
+    runs = {}
+    for seed, name in enumerate(("first", "first", "second")):
+        claim = one.claim(replace(SETTING, seed=seed), DATA, name)
+        runs[seed] = one.finish(replace(claim.run, state="done"))
+    one.join("second", [runs[1], runs[2]])
+    one.join("third", runs.values())
+    one.join("third", [runs[0]])
+    found = {name: [run.seed for run in of_it] for name, of_it in one.experiments().items()}
+    assert found == {"first": [0, 1], "second": [1, 2], "third": [0, 1, 2]}
+    for name, seeds in found.items():
+        assert [run.seed for run in one.list(name)] == seeds
+        assert one.list(name, "e" * 64) == []
+    # One that fails and is computed by another experiment is that one's, and stands in both.
+    failing = one.claim(replace(SETTING, seed=9), DATA, "first").run
+    one.finish(replace(failing, state="failed"))
+    again = one.claim(replace(SETTING, seed=9), DATA, "third").run
+    one.finish(replace(again, state="done"))
+    assert [(run.seed, run.state, run.experiment) for run in one.list("first")][-1] == (9, "done", "third")
 
 
 def test_what_is_longer_than_a_cell_comes_back(store: Callable[..., RunStore]) -> None:

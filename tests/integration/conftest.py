@@ -1,11 +1,17 @@
-"""What several tests of Kudu ask for."""
+"""What several tests of the stores ask for."""
 
 import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import loopback
 import pytest
 
 from flumen.stores.kudu import KuduOptions
+from flumen.stores.solr import SolrOptions
+from flumen.stores.solr.schema import CONFIGSET
 
 
 @pytest.fixture(params=["jvm", "native"])
@@ -23,3 +29,22 @@ def kudu_options(
         driver=request.param,
         partitions=2,
     )
+
+
+@pytest.fixture
+def older_index(flumen_stack: Any, flumen_names: Any) -> Iterator[Callable[..., SolrOptions]]:
+    """Options of an index whose config set is older: its schema lacks the lines that hold one of these words."""
+    system = loopback.get(f"{flumen_stack.solr_url}/admin/info/system", timeout=60).json()
+    folder = Path(system["solr_home"]) / "configsets" / flumen_names.solr_core
+    if not folder.parent.is_dir():
+        pytest.skip("Solr's disk is not this machine's")
+
+    def made(*gone: str) -> SolrOptions:
+        shutil.copytree(CONFIGSET, folder)
+        schema = folder / "conf" / "schema.xml"
+        lines = schema.read_text().splitlines(keepends=True)
+        schema.write_text("".join(line for line in lines if not any(word in line for word in gone)))
+        return SolrOptions(url=flumen_stack.solr_url, core=flumen_names.solr_core, config_set=folder.name)
+
+    yield made
+    shutil.rmtree(folder)

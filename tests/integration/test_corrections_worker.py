@@ -117,7 +117,7 @@ def test_what_was_deleted_or_labelled_stays_so_when_the_topic_is_replayed_from_i
     wait_until_acknowledged(scene.sent, worker)
     assert "large" in scene.rows("image_chunks")
     # Labels: by name and number, from a file; both stores follow, and what is computed from them.
-    assert "1 images have another known label" in scene.flumen("label", "a", "7", "--reason", "seen by hand")
+    assert "1 image has another known label" in scene.flumen("label", "a", "7", "--reason", "seen by hand")
     file = scene.settings.home / "labels.csv"
     file.write_bytes("\ufeffid,label,note\r\nb,0,x\r\nkeep,5,y\r\n".encode())
     assert "2 images" in scene.flumen("label", "--from", str(file))

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from live_images import digits, live, store
 
-from flumen.cli.models.required_impact import require_impact
+from flumen.cli.models.required_impact import has_arrived_after, require_impact
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.dataset import Dataset, Labelled, read_dataset
 from flumen.models.datasets.idx import read_idx
+from flumen.models.manifest import UNREGISTERED
 from flumen.models.repository import Repository
 from flumen.models.settings import ModelSettings
 from flumen.models.trainers.making import make_model
@@ -39,8 +40,9 @@ class World:
     new: np.ndarray
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        root = [] if "--root" in arguments else ["--root", str(self.root)]
         return subprocess.run(
-            [sys.executable, "-m", "flumen", "impact", *arguments, "--root", str(self.root)],
+            [sys.executable, "-m", "flumen", "impact", *arguments, *root],
             check=False,
             env=os.environ | self.environment,
             capture_output=True,
@@ -140,6 +142,80 @@ def test_people_see_tables_a_verdict_and_a_page(world: World, tmp_path: Path) ->
     assert "--force" in again.stderr
 
 
+def test_what_is_stored_is_not_asked_anew_and_says_the_same(world: World, tmp_path: Path) -> None:
+    """The first model's answers stand in `images`; those of the second in `predictions`, once it has been asked."""
+    before = world.told()
+    assert before["stored_answers"] == {"old": COUNT, "new": 0}
+    reclassified = subprocess.run(
+        [sys.executable, "-m", "flumen", "reclassify", "halves@2", "--root", str(world.root)],
+        check=False,
+        env=os.environ | world.environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert reclassified.returncode == 0, reclassified.stderr
+    page = tmp_path / "stored.html"
+    after = world.told("--page", str(page))
+    assert after["stored_answers"] == {"old": COUNT, "new": COUNT}
+    differ = {"snapshot_us", "stored_answers"}
+    assert {name: after[name] for name in after.keys() - differ} == {
+        name: before[name] for name in before.keys() - differ
+    }
+    assert page.read_text().count("data:image/png;base64,") > 5
+    # Another model that bears the name and the version of the one that answered is asked itself.
+    other = Repository(tmp_path / "models")
+    whole, first = Repository(world.root), Repository(world.root).manifest("halves", 1)
+    for version in (2, 1):
+        manifest = whole.manifest("halves", version)
+        other.register(
+            (world.root / "halves" / str(version) / "model.onnx").read_bytes(),
+            replace(manifest, version=UNREGISTERED),
+        )
+    told = json.loads(
+        world.command("halves@1", "halves@2", "--json", "--root", str(tmp_path / "models")).stdout
+    )
+    assert first.sha256 == other.manifest("halves", 2).sha256
+    assert told["stored_answers"] == {"old": 0, "new": 0}
+    assert told["agreement"] == before["agreement"]
+    assert told["accuracy_old"] == before["accuracy_new"]
+
+
+def none_later(_moment_us: int) -> bool:
+    return False
+
+
+def test_images_that_came_since_make_it_stale(world: World) -> None:
+    repository = Repository(world.root)
+    old, new = (repository.manifest("halves", version) for version in (1, 2))
+    told = world.told()
+    record = ImpactRecords(world.root).of(old, new)
+    assert record is not None
+    assert record.newest_us is not None
+    assert record.newest_us == told["newest_us"]
+    options = KuduOptions(
+        masters=world.environment["FLUMEN_KUDU_MASTERS"],
+        table_prefix=world.environment["FLUMEN_KUDU_TABLE_PREFIX"],
+    )
+    assert not has_arrived_after(options, record.newest_us)
+    assert has_arrived_after(options, record.newest_us - 1)
+
+    def later(moment_us: int) -> bool:
+        return has_arrived_after(options, moment_us)
+
+    fair = replace(record, difference=0.0, difference_low=-0.1, difference_high=0.1)
+    ImpactRecords(world.root).keep(old, new, fair)
+    strict = ModelSettings(impact_max_newer_h=0)
+    require_impact(repository, old, new, strict, later)
+    for earlier_us, allowed_h in ((1, 0.0), (3_600_000_001, 1.0)):
+        ImpactRecords(world.root).keep(old, new, replace(fair, newest_us=record.newest_us - earlier_us))
+        with pytest.raises(ImpactInsufficient, match="images have arrived since"):
+            require_impact(repository, old, new, ModelSettings(impact_max_newer_h=allowed_h), later)
+        require_impact(repository, old, new, ModelSettings(impact_max_newer_h=allowed_h + 1), later)
+    ImpactRecords(world.root).keep(old, new, replace(fair, newest_us=None))
+    require_impact(repository, old, new, strict, later)  # of an earlier version: its age says all
+
+
 def test_a_swap_can_require_it(world: World) -> None:
     """The repository's own champion stands here: nobody has swapped yet."""
     repository = Repository(world.root)
@@ -150,15 +226,16 @@ def test_a_swap_can_require_it(world: World) -> None:
     record = records.of(old, new)
     assert record is not None
     assert (record.images, record.population) == (COUNT, COUNT)
-    require_impact(repository, new, new, settings)
+    require_impact(repository, new, new, settings, none_later)
     (world.root / "halves" / "2" / "report" / "impact-halves-1.json").unlink()
     for some in (["--where", "width = 28"], ["--days", "30000"]):
         assert world.command("halves@1", "halves@2", *some).returncode == 0
         assert records.of(old, new) is None  # what is known of some images tells nothing of all
     fair = replace(record, difference=0.0, difference_low=-0.1, difference_high=0.1)
     records.keep(old, new, fair)
-    require_impact(repository, old, new, settings)
+    require_impact(repository, old, new, settings, none_later)
     hours = 3_600_000_000
+    strict = settings.model_copy(update={"impact_min_agreement": 0.9})
     for changed, said in (
         ({"images": 300}, "is of 300 images"),
         ({"images": 1000, "population": 10_000, "agreement": 0.91}, "89.1 of a hundred"),
@@ -169,10 +246,10 @@ def test_a_swap_can_require_it(world: World) -> None:
     ):
         records.keep(old, new, replace(fair, **changed))
         with pytest.raises(ImpactInsufficient, match=said):
-            require_impact(repository, old, new, settings.model_copy(update={"impact_min_agreement": 0.9}))
+            require_impact(repository, old, new, strict, none_later)
     records.keep(old, new, replace(fair, new_sha256="0" * 64))
     with pytest.raises(ImpactInsufficient, match="nobody knows"):
-        require_impact(repository, old, new, settings)
+        require_impact(repository, old, new, settings, none_later)
     file = world.root / "halves" / "2" / "report" / "impact-halves-1.json"
     for forged, said in (
         ({"agreement": 7.0}, "is no impact"),
@@ -187,7 +264,7 @@ def test_a_swap_can_require_it(world: World) -> None:
         records.keep(old, new, fair)
         file.write_text(json.dumps(json.loads(file.read_text()) | forged))
         with pytest.raises(ImpactUnreadable, match=said):
-            require_impact(repository, old, new, settings)
+            require_impact(repository, old, new, settings, none_later)
 
 
 def test_without_labels_it_says_what_is_missing_and_slices_by_agreement(world: World) -> None:

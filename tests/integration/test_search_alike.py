@@ -1,15 +1,13 @@
 """`flumen search --like` against a real index: pictures that look the same are found, and others are not."""
 
-import io
 import json
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import loopback
 import pytest
+from encoded_images import encoded
 from PIL import Image, ImageEnhance
 from skimage import data
 from typer.testing import CliRunner
@@ -23,7 +21,6 @@ from flumen.replay.sql import query
 from flumen.stores.errors import NoSuchImage, SchemaMismatch, StoreRefused
 from flumen.stores.kudu import KuduReader, KuduSink
 from flumen.stores.solr import SolrMigration, SolrOptions, SolrReader, SolrSink
-from flumen.stores.solr.schema import CONFIGSET
 from flumen.stores.solr.search import Search
 from flumen.streams.settings import Settings
 
@@ -33,12 +30,6 @@ ID = Column("id", Kind.STRING, "", nullable=False)
 HASH = Column("perceptual_hash", Kind.INT64, "")
 OTHERS = ("chelsea", "coffee", "rocket", "camera", "coins", "moon")
 LONG = "<script>" + "x" * 500
-
-
-def encoded(image: Image.Image, image_format: str = "PNG", **options: Any) -> bytes:
-    out = io.BytesIO()
-    image.save(out, image_format, **options)
-    return out.getvalue()
 
 
 def pictures() -> dict[str, bytes]:
@@ -163,17 +154,8 @@ def test_a_wrong_usage(arguments: list[str]) -> None:
     assert CliRunner().invoke(main.app, ["search", *arguments]).exit_code == 2
 
 
-def test_an_older_index_gets_hashes_by_a_migration(flumen_stack: Any, flumen_names: Any) -> None:
-    system = loopback.get(f"{flumen_stack.solr_url}/admin/info/system", timeout=60).json()
-    folder = Path(system["solr_home"]) / "configsets" / flumen_names.solr_core
-    if not folder.parent.is_dir():
-        pytest.skip("Solr's disk is not this machine's")
-    shutil.copytree(CONFIGSET, folder)
-    schema = folder / "conf" / "schema.xml"
-    gone = ('"hash_bands"', '"perceptual_hash"', '"bands"')
-    lines = schema.read_text().splitlines(keepends=True)
-    schema.write_text("".join(line for line in lines if not any(word in line for word in gone)))
-    options = SolrOptions(url=flumen_stack.solr_url, core=flumen_names.solr_core, config_set=folder.name)
+def test_an_older_index_gets_hashes_by_a_migration(older_index: Callable[..., SolrOptions]) -> None:
+    options = older_index('"hash_bands"', '"perceptual_hash"', '"bands"')
 
     write(SolrSink(options, [ID]), {"id": ["old"]})
     reader = SolrReader(options)
@@ -191,7 +173,6 @@ def test_an_older_index_gets_hashes_by_a_migration(flumen_stack: Any, flumen_nam
         ("near", 2)
     ]
     reader.close()
-    shutil.rmtree(folder)
 
 
 def write(sink: SolrSink, columns: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ def test_a_table_for_people(index: None, run_flumen: Callable[..., Any]) -> None
     assert done.returncode == 0
     assert "berlin" in text
     assert "potsdam" not in text
-    assert "1 images found, 1 shown" in text
+    assert "1 image found, 1 shown" in text
     refused = run_flumen("search", "label:[7 TO")
     assert refused.returncode == 1
     assert b"the query cannot be read behind 'label:[7 TO'" in b" ".join(refused.stderr.split())

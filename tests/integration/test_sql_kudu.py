@@ -26,8 +26,9 @@ from flumen.interceptor.columns import Column, Kind
 from flumen.replay.errors import BadQuery, NoSuchMoment
 from flumen.replay.sql import query, query_batches
 from flumen.replay.sql.memory import bounded_memory, bytes_to_use
+from flumen.stores.corrections import Correction
 from flumen.stores.errors import StoreUnavailable
-from flumen.stores.kudu import KuduAnswers, KuduOptions, KuduReader, KuduSink
+from flumen.stores.kudu import KuduAnswers, KuduCorrections, KuduOptions, KuduReader, KuduSink
 
 ALL_PREDICTIONS = """select count(PREDICTION),PREDICTION as all_prediction
 from mnist group by prediction order by prediction;"""
@@ -175,6 +176,12 @@ def test_how_a_text_begins_is_tested_by_kudu(
     told = {str(each) for scan in result.scans for each in scan.predicates}
     assert expected <= told
     assert expected or not any(text.startswith("id >") for text in told)
+
+
+def test_a_column_is_called_as_it_was_written(reader: KuduReader) -> None:
+    result = query(reader, "select exists(select 1 from images where id like '001%')")
+    assert ">=" not in result.columns[0]
+    assert result.rows == [(True,)]
 
 
 def test_an_outer_join_keeps_the_rows_without_a_partner(reader: KuduReader) -> None:
@@ -528,3 +535,31 @@ def test_the_command_refuses_what_is_no_moment(options: KuduOptions, at: str) ->
     done = flumen_sql(options, "select 1", "--at", at)
     assert done.returncode == 1
     assert "NoSuchMoment" in done.stderr
+
+
+def test_corrections_are_a_table_that_is_joined_with_the_images(
+    options: KuduOptions, reader: KuduReader
+) -> None:
+    log = KuduCorrections(options)
+    log.connect()
+    try:
+        log.append(
+            [
+                Correction("0001", "label", "eva@desk", 1_700_000_000_000_000, "it's a 7", 7),
+                Correction(
+                    "0002", "delete", "eva@desk", 1_700_000_000_000_001, done_at=1_700_000_000_500_000
+                ),
+                Correction("never seen", "delete", "eva@desk", 1_700_000_000_000_002),
+            ]
+        )
+    finally:
+        log.close()
+    sql = """select sequence::int, c.id, kind, c.knownlabel, reason, done_at is null, epoch_us(corrected_at), i.id
+from corrections c left join images i on i.id = c.id where actor = 'eva@desk' order by 1"""
+    assert query(reader, sql).rows == [
+        (1, "0001", "label", 7, "it's a 7", True, 1_700_000_000_000_000, "0001"),
+        (2, "0002", "delete", None, "", False, 1_700_000_000_000_001, "0002"),
+        (3, "never seen", "delete", None, "", True, 1_700_000_000_000_002, None),
+    ]
+    undone = query(reader, "select count(*) from corrections where done_at is null and kind = 'delete'")
+    assert undone.rows == [(1,)]

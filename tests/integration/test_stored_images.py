@@ -220,6 +220,8 @@ def test_an_image_that_is_deleted_gets_no_answer(in_memory: MemoryTables, models
     table, corrections = DeletedMeanwhile(log, meanwhile), CurrentCorrections(log)
     corrections.connect()
     log.append([Correction(before, "delete", "somebody", ARRIVED_US)])
+    # Who had this part before wrote an answer, and was killed before it saw that the image was deleted.
+    table.answers[before] = {}
     with StoredImages(in_memory, Choice(), models[1].preprocess, ["model", "model_version"]) as images:
         parts = Parts(table, make_job(table, "work", images.plan()))
         counts = work(images, models[1], table, parts, Throttle(None), corrections=corrections).counts

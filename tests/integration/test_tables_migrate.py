@@ -1,6 +1,5 @@
 """Tables and an index that lack columns: what is missing is added, what is there stays, and who writes goes on."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -142,23 +141,9 @@ def test_what_adding_does_not_mend_is_named_and_nothing_is_changed(
 
 
 @pytest.fixture
-def solr_options(flumen_stack: Any, flumen_names: Any) -> Iterator[SolrOptions]:
+def solr_options(older_index: Callable[..., SolrOptions]) -> SolrOptions:
     """An index of an older config set, without `lens`, what is made of it, and dynamic fields for numbers."""
-    system = requests.get(f"{flumen_stack.solr_url}/admin/info/system", timeout=60).json()
-    folder = Path(system["solr_home"]) / "configsets" / flumen_names.solr_core
-    if not folder.parent.is_dir():
-        pytest.skip("Solr's disk is not this machine's")
-    shutil.copytree(CONFIGSET, folder)
-    schema = folder / "conf" / "schema.xml"
-    gone = ('"lens"', '"words"', '"*_f"')
-    kept = (
-        line
-        for line in schema.read_text().splitlines(keepends=True)
-        if not any(word in line for word in gone)
-    )
-    schema.write_text("".join(kept))
-    yield SolrOptions(url=flumen_stack.solr_url, core=flumen_names.solr_core, config_set=folder.name)
-    shutil.rmtree(folder)
+    return older_index('"lens"', '"words"', '"*_f"')
 
 
 def test_solr_gets_what_is_missing_under_a_worker_that_goes_on(solr_options: SolrOptions) -> None:

@@ -358,7 +358,7 @@ async def forgets_to_acknowledge(batch: MicroBatch, acknowledge: Acknowledge, st
 
 async def writes_what_is_anothers(batch: MicroBatch, acknowledge: Acknowledge, steps: Steps) -> None:
     class Careless:
-        deleted = steps.delivery.deleted
+        keep_out = steps.delivery.keep_out
 
         async def write(self, oks: Batch, _lost: object) -> Any:
             return await steps.delivery.write(oks)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flumen.replay.errors import BadQuery
 from flumen.replay.sql.prefixes import behind
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate
@@ -37,6 +38,13 @@ def test_what_kudu_is_asked_for(text: str, predicates: list[Predicate]) -> None:
     condition = Condition(text, SCHEMA)
     assert list(condition.predicates) == predicates
     assert {each.column for each in predicates} <= set(condition.columns)
+
+
+def test_the_numbers_of_rows_are_no_column_to_anyone() -> None:
+    with pytest.raises(BadQuery, match="names its columns"):
+        Condition("columns(*) is not null", SCHEMA)
+    with pytest.raises(BadQuery, match="no column"):
+        Condition('"Row of this BATCH" = 1', SCHEMA)
 
 
 LETTERS = st.sampled_from([*"ab%_'", "\ud7ff", "\ue000", "\U0010ffff"])

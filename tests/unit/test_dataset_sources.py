@@ -192,6 +192,46 @@ def _changed(path: Path, former: os.stat_result) -> bool:
     return path.stat().st_ctime_ns != former.st_ctime_ns
 
 
+@pytest.mark.parametrize(
+    ("name", "target"), [("b", "a"), ("b", "a/deep"), ("b", "."), ("0", "a/deep"), ("b", "a/deep/..")]
+)
+def test_two_class_folders_with_the_same_images_are_an_error(tmp_path: Path, name: str, target: str) -> None:
+    write(tmp_path, "a/deep/1.png", image())
+    (tmp_path / name).symlink_to(target)
+    with pytest.raises(DatasetInvalid) as told:
+        FolderSource(tmp_path, Decoding(GREY))
+    assert "'a'" in str(told.value)
+    assert f"'{name}'" in str(told.value)
+
+
+def test_a_class_folder_may_link_to_images_that_are_no_other_class(tmp_path: Path) -> None:
+    write(tmp_path, ".kept/1.png", image())
+    write(tmp_path, "aa/1.png", image())
+    (tmp_path / "a").symlink_to(".kept")
+    assert list(whole(FolderSource(tmp_path, Decoding(GREY))).ids) == ["a/1.png", "aa/1.png"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_where_the_folder_is_is_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    for number in range(5):
+        write(tmp_path, f"a/deep/{number}/1.png", image())
+    rows = [[f"a/deep/{number}/1.png", "a"] for number in range(5)]
+    root = tmp_path if kind == "folder" else write_csv(tmp_path, ["path", "label"], *rows)
+    source: ImageSource = (FolderSource if kind == "folder" else CsvSource)(root, Decoding(GREY))
+    asked: list[Path] = []
+    resolved = os.path.realpath
+
+    def noted(path: Path) -> str:
+        asked.append(Path(path))
+        return resolved(path)
+
+    monkeypatch.setattr(os.path, "realpath", noted)
+    assert len(whole(source).ids) == 5
+    assert asked.count(tmp_path) == 1
+
+
 def test_links_in_a_circle_and_folders_deeper_than_python_recurses_are_no_obstacle(tmp_path: Path) -> None:
     write(tmp_path, "a/1.png", image())
     (tmp_path / "circle").symlink_to("circle")

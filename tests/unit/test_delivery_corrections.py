@@ -1,7 +1,7 @@
 """What was corrected holds for what is delivered: looked up before and behind each batch, and mended."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 
 from delivery_sinks import Named, batch_of
 
@@ -42,7 +42,7 @@ class Log(MemoryCorrections):
 
     unanswered = 0
 
-    def read_from(self, sequence: int) -> Sequence[Correction]:
+    def read_from(self, sequence: int) -> Iterable[Correction]:
         if self.unanswered:
             self.unanswered -= 1
             raise StoreUnavailable("down")
@@ -127,3 +127,49 @@ def test_corrections_that_do_not_answer_are_waited_for() -> None:
     assert delivered.deleted == {"a"}
     assert scene.labels == {"b": 1}
     assert scene.metrics.registry.get_sample_value("flumen_retries_total", {"server": "memory"}) == 3
+
+
+class Particular(Meanwhile):
+    """Takes no image whose label is 1."""
+
+    def write(self, batch: Batch) -> Sequence[Failure]:
+        bad = [row for row, label in enumerate(batch.columns["knownlabel"]) if label == 1]
+        super().write(batch.take([row for row in range(len(batch)) if row not in bad]))
+        return [Failure(row, "not 1") for row in bad]
+
+
+def test_an_image_that_is_stored_after_all_is_no_dead_letter() -> None:
+    scene = Scene()
+    scene.say("label", "b", 2)()
+    batch = batch_of("a", "b", "c").with_columns(knownlabel=[1, 1, 1])
+
+    async def run() -> Delivered:
+        retry = Retry(scene.metrics, Pulse(60), first_pause_s=0.001)
+        sink = Particular(scene.store, [scene.say("label", "a", 7)])
+        delivery = Delivery([sink], scene.metrics, retry, CurrentCorrections(scene.log))
+        await delivery.connect()
+        delivered = await delivery.write(batch)
+        await delivery.close()
+        return delivered
+
+    delivered = asyncio.run(run())
+    assert scene.labels == {"a": 7, "b": 2}
+    assert [reject.image.id for reject in delivered.refused] == ["c"]
+
+
+def test_a_deleted_image_that_is_not_to_be_stored_this_time_is_taken_out_all_the_same() -> None:
+    """A worker stored it, and ended before it looked; the next one has another model, which cannot decode it."""
+    scene = Scene()
+    scene.deliver("a", "b")
+    scene.say("delete", "a")()
+
+    async def run() -> Set[str]:
+        retry = Retry(scene.metrics, Pulse(60), first_pause_s=0.001)
+        delivery = Delivery([Meanwhile(scene.store)], scene.metrics, retry, CurrentCorrections(scene.log))
+        await delivery.connect()
+        out = await delivery.keep_out(batch_of("a", "b", "never seen").images)
+        await delivery.close()
+        return out
+
+    assert asyncio.run(run()) == {"a"}
+    assert set(scene.labels) == {"b"}

@@ -14,7 +14,6 @@ from flumen.replay.drift.counting import MOST_SLOTS, Binned, Counts, Numbers, Te
 from flumen.replay.drift.measures import (
     ALPHA,
     distances,
-    groups_of,
     jensen_shannon,
     largest_difference,
     measured,
@@ -88,11 +87,18 @@ def test_texts_keep_their_first_values_and_count_the_others_together() -> None:
     texts.add(np.zeros(3, np.intp), pa.array(["known", None, "x" * 10_000]))
     texts.add(np.ones(5000, np.intp), pa.array([f"id-{row}" for row in range(5000)]))
     counted = texts.counted(2)
-    assert counted.names[:2] == ("known", "x" * 100)
+    assert counted.names[:2] == ("known", "x" * 256)
     assert counted.counts[0, :3].tolist() == [1, 1, 1]
     assert counted.counts[1].sum() == 5000
     assert counted.counts.shape[1] <= MOST_SLOTS + 1
     assert counted.others > 0.7
+
+
+def test_labels_are_told_apart_however_long() -> None:
+    labels = ("l" * 255 + "a", "l" * 255 + "b")
+    texts = Texts(labels)
+    texts.add(np.zeros(3, np.intp), pa.array([labels[1], labels[1], labels[0]]))
+    assert texts.counted(1).counts.tolist() == [[0, 1, 2, 0]]
 
 
 def test_bins_that_are_given_are_open_below() -> None:
@@ -126,11 +132,35 @@ def alarmed(random: np.random.Generator, windows: int, images: int, of_reference
     counted = [counts.counted(windows + 1) for counts, _ in columns]
     alpha = ALPHA / (windows * sum(map(measured, counted)))
     found = (
-        distances(each, groups_of(each, each.counts[0]), each.counts[0], each.counts[row], alpha)
+        distances(each, each.counts[0], each.counts[row], alpha)
         for each in counted
         for row in range(1, windows + 1)
     )
     return any(each is not None and each.ratio > 1 for each in found)
+
+
+def test_values_that_are_rare_on_both_sides_are_no_change() -> None:
+    """Such as serial numbers: those that the reference has most often by chance stand less often in every window."""
+    random = np.random.default_rng(3)
+    images = [4000, *[1000] * 20]
+    texts = Texts()
+    texts.add(
+        np.repeat(np.arange(len(images)), images),
+        pa.array([f"camera {number}" for number in random.integers(0, 900, sum(images))]),
+    )
+    found = texts.counted(len(images))
+    measured_of = [distances(found, found.counts[0], row, ALPHA / 40) for row in found.counts[1:]]
+    assert [each for each in measured_of if each is not None and each.ratio > 1] == []
+
+
+def test_a_value_that_is_frequent_in_a_window_alone_is_told() -> None:
+    texts = Texts()
+    values = [f"camera {number % 30}" for number in range(4000)]
+    texts.add(np.repeat([0, 1], 2000), pa.array([*values[:3700], *["another"] * 300]))
+    found = texts.counted(2)
+    told = distances(found, *found.counts, ALPHA)
+    assert told is not None
+    assert told.ratio > 5
 
 
 def test_the_usual_threshold_of_a_tenth_would_raise_it_most_of_the_time() -> None:

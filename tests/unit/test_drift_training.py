@@ -1,6 +1,7 @@
 """Drift against what is known of a model's training."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,7 +17,10 @@ from flumen.models.evaluation.calibration import Bin, Reliability
 from flumen.models.manifest import MEAN_EDGES, Manifest, Profile, from_json, to_json
 from flumen.models.repository import Repository
 from flumen.models.trainers.making import _image_means
-from flumen.replay.drift import Drift, Scope, find_drift, of_training, scan
+from flumen.replay.drift import Drift, Reference, Scope, find_drift, of_training, scan
+from flumen.replay.drift.comparing import estimated_accuracy
+from flumen.replay.drift.page import drift_page
+from flumen.replay.drift.reference import Profile as Counts
 from flumen.replay.errors import ReferenceUnusable
 from flumen.replay.images.tables import MemoryTables
 
@@ -74,6 +78,27 @@ def test_labels_confidence_and_mean_are_compared_with_what_is_known_and_confiden
 
 def test_a_lighter_stream_has_drifted_in_its_mean_alone(manifest: Manifest) -> None:
     assert [each.column for each in found_in(manifest, REPORTS, mean=12.0).drifted] == ["luminance_mean"]
+
+
+def test_an_answer_without_a_confidence_counts_for_no_estimate(manifest: Manifest) -> None:
+    """NaN, null, and a table without the column: the estimate is of the others, and JSON has no NaN."""
+    whole = tables(manifest)._tables["images"]
+    some = np.where(np.arange(1000) % 4 == 0, np.nan, 0.9).astype(np.float32)
+    for values in (pa.array(some), pa.array(some, from_pandas=True)):
+        found = drift_of(whole.set_column(4, "confidence", values))
+        (window,) = found.windows
+        assert (window.images, window.confident) == (1000, 750)
+        assert estimated_accuracy(window) == pytest.approx((0.9, 1.96 * (0.09 / 750) ** 0.5), abs=1e-3)
+    found = drift_of(whole.drop_columns("confidence"))
+    assert estimated_accuracy(found.windows[0]) is None
+    assert 'id="accuracy"' not in drift_page(found, datetime(2027, 1, 1, tzinfo=UTC))
+
+
+def drift_of(images: pa.Table) -> Drift:
+    model, version = images["model"][0].as_py(), images["model_version"][0].as_py()
+    scope = Scope(model=model, version=version, width_us=HOUR_US)
+    reference = Reference("labels", None, {"label": Counts(np.full(10, 100), values=tuple("0123456789"))})
+    return find_drift(scan(MemoryTables({"images": images}), scope, reference), scope, reference)
 
 
 def test_what_is_not_known_is_named(manifest: Manifest, models_root: Path) -> None:

@@ -120,6 +120,8 @@ def test_another_model_begins_anew_and_what_changed_for_the_former_is_forgotten(
     assert watched.watch.status is not None
     watched.model = Ten()
     watched.model.version = 9
+    watched.see(random, 1, "inverted")
+    assert watched.scores() == {}
     assert watched.see(random, 20_000, "inverted") == []
     assert watched.watch.status is None
 
@@ -150,6 +152,50 @@ def test_what_is_switched_off_and_what_has_no_answers_is_not_looked_at() -> None
     on = Watched()
     on.watch.look(batch(random, 3).without("confidence"), on.model)
     assert on.watch._seen == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "hostile"),
+    [
+        ("luminance_mean", "bright"),
+        ("luminance_std", [1.0, 2.0]),
+        ("confidence", {"sure": 1}),
+        ("prediction", None),
+        ("prediction", 10),
+    ],
+)
+@pytest.mark.parametrize("behind", [0, 600])
+def test_a_column_of_anything_ends_the_watch_of_a_model_once_and_never_the_worker(
+    name: str, hostile: object, behind: int
+) -> None:
+    """An interceptor of somebody's own may write what it likes there, before the reference is whole and after it."""
+    random = np.random.default_rng(4)
+    watched = Watched(drift_reference_images=500)
+    watched.see(random, behind)
+    with capture_logs() as lines:
+        for _ in range(700 // 50):
+            watched.watch.look(batch(random, 50).with_columns(**{name: [hostile] * 50}), watched.model)
+    assert [line["event"] for line in lines] == [
+        "what arrives is no longer watched; a column cannot be compared"
+    ]
+    assert watched.watch._first == []
+    watched.model = Ten()
+    watched.model.version = 9
+    watched.see(random, 600)
+    assert [line["log_level"] for line in watched.see(random, 2000, "inverted")] == ["warning"]
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, None])
+def test_what_is_no_number_is_left_out(odd: float | None) -> None:
+    random = np.random.default_rng(4)
+    watched = Watched(drift_reference_images=500)
+    for _ in range(40):
+        whole = batch(random, 50)
+        mean = [odd if row % 5 == 0 else each for row, each in enumerate(whole.columns["luminance_mean"])]
+        watched.watch.look(whole.with_columns(luminance_mean=mean), watched.model)
+    assert all(np.isfinite(each) for each in watched.scores().values())
+    assert watched.alarms == 0
+    assert watched.see(random, 2000, "inverted")
 
 
 def test_a_status_says_it_only_where_there_is_something_to_say() -> None:

@@ -1,11 +1,13 @@
 """Interceptors in processes of their own: the same comes out of them, whatever ends a process in the middle of it."""
 
+import gc
 import os
 import resource
 import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -326,6 +328,18 @@ def test_a_setting_that_is_wrong_is_told(processes: InterceptionProcesses) -> No
     with pytest.raises(InterceptorError, match="image_formats holds NONE"):
         run(processes, of(*DIGITS), Limits(formats=frozenset({"NONE"})))
     assert len(run(processes, of(*DIGITS)).oks) == 10
+
+
+def test_what_is_told_holds_nothing_once_it_is_forgotten(processes: InterceptionProcesses) -> None:
+    gc.disable()
+    try:
+        with pytest.raises(InterceptorError) as told:
+            run(processes, of(*DIGITS), Limits(formats=frozenset({"NONE"})))
+        left = weakref.ref(told.value)
+        del told
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 class Own:

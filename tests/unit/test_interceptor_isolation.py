@@ -35,7 +35,7 @@ def decode_apart(content: bytes, *options: str) -> tuple[int, int, str]:
         input=content,
         capture_output=True,
         check=True,
-        env={"PYTHONPATH": f"{here}:{here.parents[1]}"},
+        env={"PYTHONPATH": f"{here}:{here.parent}:{here.parents[1]}"},
     )
     decoded, taken = done.stdout.split()
     return int(decoded), int(taken), done.stderr.decode()

@@ -1,11 +1,15 @@
 """A CSV file of labels: all of it is checked, and what is wrong is named by its line."""
 
+import io
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from flumen.replay.corrections import read_labels
-from flumen.replay.corrections.label_file import numbered
+from flumen.replay.corrections.label_file import STANDARD_INPUT, numbered
 from flumen.replay.corrections.stored import Answered, class_numbers, number_of_class
 from flumen.replay.errors import BadCorrection
 
@@ -32,7 +36,7 @@ def test_labels_are_read_by_the_names_of_the_columns(tmp_path: Path, content: by
         (b"id,label,id\na,7,b\n", "needs one 'id'"),
         (b"id;label\na;7\n", "columns id;label,"),
         (b"id,label\n", "nothing to correct"),
-        (b"id,label\na,7\nb\n", "line 3: 1 cells for 2 columns"),
+        (b"id,label\na,7\nb\n", "line 3: 1 cell for 2 columns"),
         (b"id,label\na,7\n,8\nc,\n", "line 3: no id\nline 4: no label for 'c'"),
         (b"id,label\na,7\nb,1\na,8\n", "line 4: 'a' is '8' here and '7' in line 2"),
         (b"id,label\na,7\nb,\xff\n", "not UTF-8 in line 3"),
@@ -46,6 +50,22 @@ def test_what_is_wrong_is_named_and_nothing_counts(tmp_path: Path, content: byte
     with pytest.raises(BadCorrection) as raised:
         read_labels(file)
     assert said in str(raised.value)
+
+
+def test_what_can_be_read_only_once_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"id,label\na,7\n")))
+    assert read_labels(STANDARD_INPUT) == {"a": "7"}
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pipe.write_bytes, b"id,label\na,\xff\n")
+        with pytest.raises(BadCorrection, match="not UTF-8 in line 2"):
+            read_labels(pipe)
+
+
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(BadCorrection, match="more than 256 MiB"):
+        read_labels(Path("/dev/zero"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -138,6 +138,22 @@ def test_a_logarithmic_axis_has_round_ticks_within_it(low, high, ticks):
     assert all(low * 0.999 <= tick <= high * 1.001 for tick in found)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (1e-5, 1.0, ["1.0E-5", "1.0E-4", "0.001", "0.01", "0.1", "1.0"]),
+        (1e-5, 9e-5, ["1.0E-5", "2.0E-5", "5.0E-5"]),
+    ],
+)
+def test_rates_are_written_on_the_axis_as_they_are_elsewhere(low, high, ticks):
+    runs = [
+        replace(made(1e-5, 100), run_id=f"10_1_{rate}", parameters={"rate": rate}) for rate in (low, high)
+    ]
+    plots = {plot.name: str(plot.svg) for plot in ExperimentReport("rates", runs).plots()}
+    assert re.findall(r'y="234"[^>]*>([^<]+)<', plots["rates-10"]) == ticks
+    assert "e-0" not in re.sub(r"<(?!/?text|/?title)[^>]*>", "", plots["rates-10"])
+
+
 def test_an_axis_of_whole_numbers_has_no_tick_between_them():
     assert Axis("rounds", 1, 3, whole=True).ticks() == [1, 2, 3]
     assert Axis("rounds", 1, 3).ticks() == [1, 1.5, 2, 2.5, 3]

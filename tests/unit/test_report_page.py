@@ -19,6 +19,7 @@ from flumen.models.evaluation.answers import Answers
 from flumen.models.evaluation.intervals import wilson
 from flumen.models.evaluation.report import Data, Report, make_report
 from flumen.models.evaluation.robustness import Curve, Point, Robustness
+from flumen.models.manifest import Training
 from flumen.models.reports.confusion import MOST_CLASSES, cell_id, confusion_of
 from flumen.models.reports.markup import MOST_SIGNS, element, outside, shortened
 from flumen.models.reports.model_page import ModelReport
@@ -64,6 +65,10 @@ def test_the_page_is_whole_and_shows_the_numbers_of_the_report():
     for number in (report.measures.accuracy, report.measures.log_loss, report.measures.macro_f1):
         assert f"{number:.4f}" in page.text
     assert f"{report.measures.accuracy_interval.low:.4f} to" in page.text
+    assert "Orange: wrong, by the root of the share" in page.text
+    assert "Choose a cell to see its images" in page.text
+    plain = PageRead(ModelReport(small_model()[1], report, Pictures()).html())
+    assert "Choose a cell" not in plain.text
     counts = [text for text in page.texts if text.strip().isdigit()]
     assert {str(count) for row in report.confusion for count in row if count} <= set(counts)
 
@@ -171,6 +176,23 @@ def test_of_many_classes_the_heat_map_shows_those_told_worst():
     assert {3, 70} <= set(confusion.shown)
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("4000 images of 32x32", "4000 images of 32x32"),
+        ("4,000 images of 32x32", "4,000 images of 32x32"),
+        ("40000 images, the first", "40000 images, the first: 4,000 images"),
+        ("folder photos", "folder photos: 4,000 images"),
+    ],
+)
+def test_how_many_it_learnt_from_is_said_once(data, said):
+    report, pictures, _ = page_of(random_answers(30))
+    manifest = small_model()[1]
+    training = Training(data, "cd" * 32, 4000, 1, {}, 1.0, {})
+    page = PageRead(ModelReport(replace(manifest, training=training), report, pictures).html())
+    assert page.texts[page.texts.index("learnt from") + 1] == said
+
+
 def test_a_model_without_mistakes_has_a_page():
     known = np.arange(30) % 3
     answers = Answers(
@@ -178,6 +200,7 @@ def test_a_model_without_mistakes_has_a_page():
     )
     page = PageRead(page_of(answers)[2])
     assert "every image was classified right" in page.text
+    assert "Orange: wrong" not in page.text
     assert "Labels that may be wrong" not in page.text
 
 

@@ -126,6 +126,23 @@ def test_a_model_of_a_folder_sees_images_as_it_was_taught_and_is_evaluated_with_
     assert report["measures"]["log_loss"] == (manifest.scores and manifest.scores.log_loss)
 
 
+def test_the_model_to_be_like_is_that_of_the_repository_which_is_trained_into(
+    root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLUMEN_MODELS_ROOT", str(tmp_path / "of the settings"))
+    for kind in ("dark", "light"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(20):
+            level = number + (200 if kind == "light" else 0)
+            Image.new("L", (12, 8), level).save(tmp_path / "photos" / kind / f"{number}.png")
+    images = ("--from", "folder", "--data", str(tmp_path / "photos"), "--trainer", "neighbours")
+    where = ("--root", root, "--grey", "--set", "neighbours=1")
+    run("train", *images, *where, "--size", "5x3", "--resize", "pad", "--name", "first")
+    run("train", *images, *where, "--like", "first", "--name", "second")
+    preprocess = Repository(root).manifest("second", 1).input.preprocess
+    assert (preprocess.width, preprocess.height, preprocess.resize) == (5, 3, "pad")
+
+
 def test_the_groups_of_photos_are_a_source(root: str) -> None:
     """With a name and a validation part of their own; evaluation finds the same images to test on."""
     taught = ("--trainer", "neighbours", "--set", "images=300", "--set", "neighbours=1", "--root", root)
