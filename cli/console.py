@@ -30,8 +30,6 @@ _READERS = 4
 """Of each store: so many are asked at once."""
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_MOST_CONNECTIONS = 500
-_STOPS_WITHIN_S = 5
 _WAITING_CONNECTIONS = 1024
 
 
@@ -157,26 +155,18 @@ def _address(listening: socket.socket) -> str:
 
 def _server(settings: Settings, gate: "Gate", listening: socket.socket) -> Callable[[], None]:
     """Return what serves until SIGTERM or Ctrl-C. Who comes before it runs waits for it."""
-    import uvicorn
-
     from flumen.console import ConsoleOptions, make_app
+    from flumen.console.server import make_server
 
     hosts = (*_LOOPBACK, settings.console_host, *settings.console_hosts)
-    config = uvicorn.Config(
-        make_app(make_stores(settings), ConsoleOptions(gate, hosts)),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        limit_concurrency=_MOST_CONNECTIONS,
-        timeout_graceful_shutdown=_STOPS_WITHIN_S,
-    )
+    server = make_server(make_app(make_stores(settings), ConsoleOptions(gate, hosts)))
     listening.listen(_WAITING_CONNECTIONS)
 
     def run() -> None:
         # Uvicorn stops at these, and then raises them once more: to have stopped is no failure.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        asyncio.run(uvicorn.Server(config).serve([listening]))
+        asyncio.run(server.serve([listening]))
 
     return run
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
-from flumen.console import api, image_pages, sign_in
+from flumen.console import api, image_pages, openapi, sign_in
 from flumen.console.access.gate import Gate, Visitor
-from flumen.console.errors import BadQuestion, ConsoleError, NotAllowed
-from flumen.console.headers import Guard
+from flumen.console.errors import BadQuestion, ConsoleError, NotAllowed, NotJson, TokensUnusable
+from flumen.console.headers import API_ROOT, Guard
 from flumen.console.pages import page
 from flumen.console.stores import Stores
 from flumen.replay.errors import ReplayError
@@ -31,6 +31,7 @@ API = "/api/v1"
 _STATIC = Path(__file__).parent / "static"
 _KNOWN = (ConsoleError, StoreError, ReplayError)
 _STATUS: Sequence[tuple[type[Exception], int]] = (
+    (NotJson, 415),
     (BadQuestion, 400),
     (NotAllowed, 403),
     (NoSuchImage, 404),
@@ -51,7 +52,7 @@ class ConsoleOptions:
     hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")
 
 
-def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
+def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
     """Return the console over these stores. It closes their readers when it ends."""
 
     @asynccontextmanager
@@ -67,7 +68,7 @@ def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
     def shown(path: str, handler: Handler, *methods: str) -> Route:
         return Route(path, partial(_answer, handler, stores, options.gate), methods=methods or ("GET",))
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/sign-in", partial(sign_in.sign_in, options.gate), methods=["GET", "POST"]),
             Route("/sign-out", partial(sign_in.sign_out, options.gate), methods=["POST"]),
@@ -81,15 +82,17 @@ def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
             shown("/image/delete", image_pages.delete, "GET", "POST"),
             shown(f"{API}/images", api.images),
             shown(f"{API}/image", api.image),
+            shown(f"{API}/image/alike", api.alike),
             shown(f"{API}/image/label", api.label, "POST"),
             shown(f"{API}/image/delete", api.delete, "POST"),
             Route(f"{API}/openapi.json", _openapi),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
-        middleware=[Middleware(Guard, hosts=options.hosts)],
         exception_handlers={HTTPException: _http_error, Exception: _unforeseen},
         lifespan=lifespan,
     )
+    # Around all of it: Starlette answers what nobody foresaw outside of its middleware.
+    return Guard(app, options.hosts)
 
 
 def _not_yet(started: "asyncio.Future[Sequence[str]]") -> None:
@@ -104,6 +107,9 @@ async def _answer(handler: Handler, stores: Stores, gate: Gate, request: Request
         if visitor is None:
             return _sign_in_first(request)
         return await handler(request, stores, visitor)
+    except TokensUnusable as error:
+        log.warning("nobody can come in", reason=str(error))
+        return _error(request, None, 500, sign_in.UNUSABLE)
     except _KNOWN as error:
         return _error(
             request, visitor, next(code for kind, code in _STATUS if isinstance(error, kind)), str(error)
@@ -125,13 +131,19 @@ async def _first(_request: Request, _stores: Stores, _visitor: Visitor) -> Respo
 
 
 async def _openapi(_request: Request) -> Response:
-    return JSONResponse(api.describe(API))
+    return JSONResponse(openapi.describe(API))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    said = {404: "There is no such page.", 405: "This cannot be asked for in that way."}
-    return _error(request, None, error.status_code, said.get(error.status_code, error.detail))
+    allowed = (error.headers or {}).get("Allow", "")
+    said = {
+        404: "There is nothing of this address. The pages begin at /images; /api/v1/openapi.json describes the API.",
+        405: f"This cannot be asked for by {request.method[:20]}, only by {allowed}.",
+    }
+    answer = _error(request, None, error.status_code, said.get(error.status_code, error.detail))
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def _unforeseen(request: Request, error: Exception) -> Response:
@@ -148,7 +160,7 @@ def _error(request: Request, visitor: Visitor | None, status: int, text: str) ->
 
 
 def _is_api(request: Request) -> bool:
-    return request.url.path.startswith("/api/")
+    return request.url.path.startswith(API_ROOT)
 
 
 _TITLES = {

@@ -4,6 +4,7 @@ ConsoleError
 ├── TokensUnusable   the file of tokens cannot be read or written, or is none
 ├── BadPerson        a name that nobody may have, or a role that does not exist
 ├── BadQuestion      a request that asks for something that there is not
+│   └── NotJson      a request to the API that is not sent as JSON
 └── NotAllowed       whoever asks may not do it
 """
 
@@ -22,6 +23,10 @@ class BadPerson(ConsoleError):
 
 class BadQuestion(ConsoleError):
     """What was asked for is not there, or was not asked for in a way that is understood."""
+
+
+class NotJson(BadQuestion):
+    """A request to the API is not marked as JSON."""
 
 
 class NotAllowed(ConsoleError):

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PAGE_POLICY = (
@@ -22,6 +22,10 @@ _ALWAYS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
+API_ROOT = "/api/"
+"""Below it, errors are JSON."""
+
+_STATIC_ROOT = "/static/"
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 _OWN = {"same-origin", "none"}
 
@@ -46,24 +50,39 @@ class Guard:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope["path"].startswith(_STATIC_ROOT):
+                    headers.setdefault("cache-control", "no-cache")
                 for name, value in _ALWAYS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope, Headers(scope=scope))
         await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
+    def _refusal(self, scope: Scope, headers: Headers) -> Response | None:
         host = _host(headers.get("host", ""))
         if "*" not in self._hosts and host not in self._hosts:
-            return PlainTextResponse(
-                f"This console is not called {host[:200]!r}. Use one of its own names, or add this one to the setting "
-                "console_hosts.\n",
+            return refused(
+                scope,
                 400,
+                f"This console is not called {host[:200]!r}. Use one of its own names, or add this one to the setting "
+                "console_hosts.",
             )
-        if method not in _SAFE and headers.get("sec-fetch-site", "none") not in _OWN:
-            return PlainTextResponse("A page of another site asked for this. Nothing was changed.\n", 403)
+        if scope["method"] not in _SAFE and not is_own(headers):
+            return refused(scope, 403, "A page of another site asked for this. Nothing was changed.")
         return None
+
+
+def is_own(headers: Headers) -> bool:
+    """Say whether a request comes from a page of ours, or from no page; browsers that do not say so are believed."""
+    return headers.get("sec-fetch-site", "none") in _OWN
+
+
+def refused(scope: Scope, status: int, text: str) -> Response:
+    """Return a refusal without a page: in JSON for programs, else as a line of text."""
+    if scope["path"].startswith(API_ROOT):
+        return JSONResponse({"error": text}, status)
+    return PlainTextResponse(f"{text}\n", status)
 
 
 def _host(value: str) -> str:

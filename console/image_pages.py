@@ -1,5 +1,6 @@
 """The pages of images: all that are found, and one."""
 
+import asyncio
 import csv
 import io
 import json
@@ -15,11 +16,13 @@ from flumen.console.errors import BadQuestion
 from flumen.console.forms import read_form
 from flumen.console.headers import IMAGE_POLICY
 from flumen.console.images import changing
+from flumen.console.images.alike import find_like
 from flumen.console.images.asked import FACETS, LAST_START, PAGE_ROWS, SORTS, read_id, read_view
 from flumen.console.images.finding import exported_columns, find_all, find_page
 from flumen.console.images.one import original as read_original
 from flumen.console.images.one import see, view_as_png
 from flumen.console.pages import page
+from flumen.console.plots import heat_map, histogram, legend, places_of, range_of, table_of
 from flumen.console.stores import Stores
 from flumen.stores.errors import StoreRefused
 
@@ -55,7 +58,13 @@ async def images(request: Request, stores: Stores, visitor: Visitor) -> Response
         "page_rows": PAGE_ROWS,
         "last_start": LAST_START,
         "image_address": image_address,
+        "ranges": [range_of(spread, view) for spread in found.spreads] if found else [],
+        "histogram": histogram,
     }
+    if found and found.heat:
+        places = places_of(found.heat, view)
+        shown = {"places": table_of(places), "drawn_map": heat_map(found.heat, places)}
+        context |= {**shown, "legend": legend(places), "placed": sum(place.count for place in places)}
     return page("images.html", visitor, **context)
 
 
@@ -74,12 +83,15 @@ async def export(request: Request, stores: Stores, _visitor: Visitor) -> Respons
 
 async def image(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Show one image: its pictures, all that is known of it, what models said of it, what was corrected."""
-    whole = await see(stores, read_id(request.query_params))
-    corrections = await changing.history(stores, whole.id)
+    image_id = read_id(request.query_params)
+    whole, corrections, alike = await asyncio.gather(
+        see(stores, image_id), changing.history(stores, image_id), find_like(stores, image_id)
+    )
     context: dict[str, Any] = {
         "whole": whole,
         "groups": _GROUPS,
         "corrections": corrections,
+        "alike": alike,
         "image_address": image_address,
         "done": request.query_params.get("done", "") == "label",
     }

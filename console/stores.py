@@ -18,7 +18,10 @@ from flumen.interceptor import Column
 from flumen.replay.corrections import Corrector
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import Predicate
+from flumen.stores.neighbours import FoundNeighbours
+from flumen.stores.solr.alike import FoundAlike
 from flumen.stores.solr.search import Found, Search
+from flumen.stores.solr.spans import Box, Heat, Spread
 
 Reader = TypeVar("Reader", bound="Closable")
 Answer = TypeVar("Answer")
@@ -36,6 +39,20 @@ class ReadIndex(Closable, Protocol):
 
     def find(self, search: Search) -> Found:
         """Ask a question, and return what was found."""
+
+    def find_spreads(self, search: Search, columns: Sequence[Column]) -> Sequence[Spread]:
+        """Return how the values of columns spread among what is asked for."""
+
+    def find_heat(self, search: Search, box: Box = ...) -> Heat:
+        """Return how many images of what is asked for were taken where."""
+
+    def find_neighbours(
+        self, image_id: str, query: str = ..., rows: int = ..., fields: Mapping[str, str] | None = ...
+    ) -> FoundNeighbours:
+        """Return the images that the image's model sees near it."""
+
+    def find_alike(self, image_id: str, search: Search, within: int) -> FoundAlike:
+        """Return the images whose hash differs from the image's in few bits."""
 
 
 class ReadRows(Closable, Protocol):
@@ -72,19 +89,21 @@ class Lent(Generic[Reader]):
         self._threads = ThreadPoolExecutor(count, thread_name_prefix=what.lower())
         self._patience_s = patience_s
 
-    async def ask(self, question: Callable[[Reader], Answer]) -> Answer:
-        """Return what a reader answers.
+    async def ask(self, question: Callable[[Reader], Answer], patience_s: float | None = None) -> Answer:
+        """Return what a reader answers, within so many seconds; else the console's own.
 
         Raises:
             StoreUnavailable: it took too long; or whatever the question raises.
         """
         asked = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question)
         try:
-            return await asyncio.wait_for(asyncio.shield(asked), self._patience_s)
+            return await asyncio.wait_for(asyncio.shield(asked), patience_s or self._patience_s)
         except TimeoutError:
-            asked.add_done_callback(lambda late: late.cancelled() or late.exception())
+            # Who waits in the queue is taken out of it; who is being answered keeps a thread until then.
+            asked.cancel()
             raise StoreUnavailable(
-                f"{self.what} has not answered within {self._patience_s:.0f} s; `flumen status` and its log say more"
+                f"{self.what} has not answered within {patience_s or self._patience_s:.0f} s; `flumen status` and its "
+                "log say more"
             ) from None
 
     def close(self) -> None:

@@ -1,13 +1,20 @@
 """Correcting an image on somebody's behalf: its known class, or that it is to go and stay away."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 from flumen.console.errors import BadQuestion
 from flumen.console.stores import Stores
 from flumen.replay.errors import BadCorrection
 from flumen.stores.corrections import Correction
+from flumen.stores.errors import StoreUnavailable
 
+Answer = TypeVar("Answer")
+
+WITHIN_S = 60.0
+"""So long does a page wait for a correction to be in every store."""
 LONGEST_REASON = 1000
 
 
@@ -25,7 +32,7 @@ async def label(
         raise BadQuestion(f"{given[:80]!r} is no class of the image's model; there are: {', '.join(classes)}")
     number = classes.index(given) if given else None
     _check(reason)
-    await asyncio.to_thread(_label, stores, image_id, number, by, reason)
+    await _in_time(partial(_label, stores, image_id, number, by, reason))
 
 
 async def delete(stores: Stores, image_id: str, by: str, reason: str) -> None:
@@ -38,7 +45,7 @@ async def delete(stores: Stores, image_id: str, by: str, reason: str) -> None:
     if not reason.strip():
         raise BadQuestion("say why the image is to go: the reason stands in the history, beside your name")
     _check(reason)
-    await asyncio.to_thread(_delete, stores, image_id, by, reason)
+    await _in_time(partial(_delete, stores, image_id, by, reason))
 
 
 async def history(stores: Stores, image_id: str) -> Sequence[Correction]:
@@ -55,7 +62,20 @@ async def history(stores: Stores, image_id: str) -> Sequence[Correction]:
         except BadCorrection:
             return ()
 
-    return await asyncio.to_thread(read)
+    return await _in_time(read)
+
+
+async def _in_time(work: Callable[[], Answer]) -> Answer:
+    """Do something in a thread, and return what comes of it. What takes too long goes on, and is waited for no more."""
+    begun = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.wait_for(asyncio.shield(begun), WITHIN_S)
+    except TimeoutError:
+        begun.add_done_callback(lambda late: late.cancelled() or late.exception())
+        raise StoreUnavailable(
+            f"the stores have not finished within {WITHIN_S:.0f} s. What was written down is brought to its end; look "
+            "at the image again in a while"
+        ) from None
 
 
 def _label(stores: Stores, image_id: str, number: int | None, by: str, reason: str) -> None:

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from flumen.console.images.asked import FACETS, PAGE_ROWS, View
+from flumen.console.images.bounds import RANGES
 from flumen.console.stores import ReadIndex, Stores
 from flumen.interceptor import Kind
 from flumen.stores.solr.schema import index_fields
-from flumen.stores.solr.search import Found, Search
+from flumen.stores.solr.search import Found
+from flumen.stores.solr.spans import WORLD, Heat, Spread
 
+_PLACE = {"latitude", "longitude"}
 EXPORT_ROWS = 10_000
 """So many images are written to a file at the most."""
 
@@ -25,12 +28,17 @@ class Facet:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a view: how many images there are, those of the page as rows by column, and the facets."""
+    """A page of a view: how many images there are, those of the page as rows by column, and the facets.
+
+    `spreads` are those of the columns that can be bounded and have values; `heat` is None where no image has a place.
+    """
 
     view: View
     total: int
     rows: Sequence[Mapping[str, Any]]
     facets: Sequence[Facet]
+    spreads: Sequence[Spread]
+    heat: Heat | None
 
     @property
     def last(self) -> int:
@@ -47,12 +55,25 @@ async def find_page(stores: Stores, view: View) -> Page:
     """Ask the index for a page of a view.
 
     Raises:
+        BadQuestion: the view has a bound of what there is not.
         StoreError: the index does not answer, or does not understand the query.
     """
-    fields = _fields(stores)
+    columns = {column.name: column for column in stores.columns}
+    fields = index_columns(stores)
     facets = [name for name in FACETS if name in fields]
-    found = await _find(stores, view.search(facets, fields))
-    return Page(view, found.total, found.rows, [*_facets(found, view)])
+    search = view.search(columns, fields, facets)
+    bounded = [columns[name] for name in RANGES if name in columns]
+
+    def ask(index: ReadIndex) -> Page:
+        found = index.find(search)
+        spreads = index.find_spreads(search, bounded)
+        heat = index.find_heat(search, view.box or WORLD) if columns.keys() >= _PLACE else None
+        has_places = heat is not None and (heat.cells or view.box)
+        return Page(
+            view, found.total, found.rows, [*_facets(found, view)], spreads, heat if has_places else None
+        )
+
+    return await stores.index.ask(ask)
 
 
 async def find_all(stores: Stores, view: View) -> Found:
@@ -61,18 +82,17 @@ async def find_all(stores: Stores, view: View) -> Found:
     Raises:
         StoreError: the index does not answer, or does not understand the query.
     """
-    return await _find(stores, view.search((), _fields(stores), EXPORT_ROWS))
+    columns = {column.name: column for column in stores.columns}
+    search = view.search(columns, index_columns(stores), rows=EXPORT_ROWS)
+    return await stores.index.ask(lambda index: index.find(search))
 
 
-async def _find(stores: Stores, search: Search) -> Found:
-    def ask(index: ReadIndex) -> Found:
-        return index.find(search)
-
-    return await stores.index.ask(ask)
-
-
-def _fields(stores: Stores) -> dict[str, str]:
-    return {field.column.name: field.name for field in index_fields(stores.columns)}
+def index_columns(stores: Stores) -> dict[str, str]:
+    """Return the index's field of each column."""
+    # What a challenger said of an image stands beside its columns.
+    return {field.column.name: field.name for field in index_fields(stores.columns)} | {
+        "disagreement": "disagreement"
+    }
 
 
 def _facets(found: Found, view: View) -> Iterator[Facet]:
@@ -104,4 +124,5 @@ __all__ = [
     "exported_columns",
     "find_all",
     "find_page",
+    "index_columns",
 ]

@@ -36,3 +36,44 @@ document.querySelector("select#sort")?.addEventListener("change", (event) => eve
 if (matchMedia("(max-width: 60rem)").matches) {
   for (const facet of document.querySelectorAll(".facet")) if (!facet.querySelector("[aria-current]")) facet.open = false;
 }
+// Empty bounds need not stand in the address.
+document.querySelector("form#search")?.addEventListener("submit", (event) => {
+  for (const field of event.target.elements) if (!field.value && field.name) field.disabled = true;
+});
+// Sweeping over bars chooses from the first to the last of them; a click chooses one, as a link does.
+for (const plot of document.querySelectorAll("svg.spread")) {
+  const bars = [...plot.querySelectorAll("a")];
+  let from = -1, to = -1;
+  const under = (event) => {
+    const box = plot.getBoundingClientRect();
+    const at = Math.floor(((event.clientX - box.left) / box.width) * bars.length);
+    return Math.max(0, Math.min(at, bars.length - 1));
+  };
+  const show = () => bars.forEach((bar, at) => {
+    bar.classList.toggle("swept", from >= 0 && at >= Math.min(from, to) && at <= Math.max(from, to));
+  });
+  plot.addEventListener("dragstart", (event) => event.preventDefault());
+  plot.addEventListener("pointerdown", (event) => {
+    if (event.button) return;
+    from = to = under(event);
+  });
+  addEventListener("pointermove", (event) => {
+    if (from < 0) return;
+    to = under(event);
+    show();
+  });
+  addEventListener("pointercancel", () => {
+    from = -1;
+    show();
+  });
+  addEventListener("pointerup", () => {
+    if (from < 0) return;
+    const [first, last] = [bars[Math.min(from, to)], bars[Math.max(from, to)]];
+    const swept = from !== to;
+    from = -1;
+    if (!swept) return;
+    const [low, high] = plot.closest("details").querySelectorAll("input");
+    [low.value, high.value] = [first.dataset.low, last.dataset.high];
+    low.form.requestSubmit();
+  });
+}
