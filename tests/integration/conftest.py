@@ -31,6 +31,18 @@ def kudu_options(
     )
 
 
+@pytest.fixture(scope="session")
+def console_settings(
+    flumen_stack: Any, flumen_models_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """Settings of stores that have the images of `console_served`."""
+    from console_served import own_settings, stored
+
+    with own_settings(flumen_stack, tmp_path_factory.mktemp("console"), flumen_models_root) as settings:
+        stored(settings)
+        yield settings
+
+
 @pytest.fixture
 def older_index(flumen_stack: Any, flumen_names: Any) -> Iterator[Callable[..., SolrOptions]]:
     """Options of an index whose config set is older: its schema lacks the lines that hold one of these words."""
