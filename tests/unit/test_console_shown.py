@@ -7,9 +7,12 @@ from starlette.datastructures import QueryParams
 
 from flumen.console.errors import BadQuestion
 from flumen.console.images.asked import FACETS, LAST_START, SORTS, View, read_view
+from flumen.console.images.bounds import RANGES, Bounds, read_bounds
 from flumen.console.pages import long, number, outside, short, time, value
+from flumen.console.plots import histogram, range_of
 from flumen.console.sign_in import address, own_page
 from flumen.interceptor import Column, Kind
+from flumen.stores.solr.spans import Box, Spread, bins, read_bins
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -60,6 +63,8 @@ def test_values_are_shown_by_their_kind() -> None:
     assert "UTC" in str(time(0))
 
 
+whole = st.none() | st.integers(-(10**6), 10**6)
+seconds = st.none() | st.integers(-(10**9), 10**11).map(lambda each: each * 1_000_000)
 views = st.builds(
     View,
     query=st.text(st.characters(codec="utf-8"), max_size=50),
@@ -68,6 +73,16 @@ views = st.builds(
         max_size=5,
         unique=True,
     ).map(tuple),
+    bounds=st.lists(
+        st.one_of(
+            st.builds(Bounds, st.just("confidence"), whole, whole),
+            st.builds(Bounds, st.just("width"), whole, whole),
+            st.builds(Bounds, st.just("taken_at"), seconds, seconds),
+        ).filter(bool),
+        unique_by=lambda each: each.name,
+        max_size=3,
+    ).map(lambda found: tuple(sorted(found, key=lambda each: list(RANGES).index(each.name)))),
+    box=st.none() | st.just(Box(-10.5, 0.0, 20.25, 89.0)),
     sort=st.sampled_from(sorted(SORTS)),
     start=st.integers(0, LAST_START),
 )
@@ -92,6 +107,15 @@ def test_choosing_a_value_twice_takes_it_back(view: View, facet: str, value: str
         ("start=9601", "start is a whole number"),
         ("start=²", "start is a whole number"),
         ("sort=id desc", "there is no order"),
+        ("min.width=1e999", "min.width is a number"),
+        ("max.confidence=NaN", "max.confidence is a number"),
+        ("min.taken_at=9999-12-31T23:59:59-14:00", "min.taken_at is a time such as"),
+        ("max.taken_at=9999-99-31", "max.taken_at is a time such as"),
+        ("box=1,2,3", "is no part of the map"),
+        ("box=10,0,-10,1", "is no part of the map"),
+        ("box=nan,0,0,0", "is no part of the map"),
+        (r"q=_query_:\"{!join from\\\u0049ndex=x}a\"", "and no other one of its Solr"),
+        (r"f=label:{!join from\Index=x}a", "and no other one of its Solr"),
         ("f=image:7", "is no filter"),
         ("f=label", "is no filter"),
         ("q=" + "x" * 2001, "2,000 characters"),
@@ -104,9 +128,59 @@ def test_a_view_that_is_none_is_refused_in_words(query: str, wrong: str) -> None
 
 
 @pytest.mark.parametrize(
-    "back", ["//evil.example", "/\\evil.example", "https://evil.example", "javascript:alert(1)", "/a\tb", ""]
+    "back",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "javascript:alert(1)",
+        "/a\tb",
+        "",
+        "/sign-in?token=theirs",
+        "/sign-out",
+        "/images?q=" + "x" * 4_000,
+    ],
 )
 def test_signing_in_leads_to_a_page_of_ours_and_to_no_other(back: str) -> None:
     assert own_page(back) == "/images"
     assert own_page("/image?id=%2F%2Fevil") == "/image?id=%2F%2Fevil"
     assert address("/images?q=a b&sort=") == "/sign-in?back=%2Fimages%3Fq%3Da+b%26sort%3D"
+
+
+def test_a_day_is_meant_whole_and_bounds_of_whole_numbers_are_whole() -> None:
+    day = read_bounds({"min.taken_at": "2024-06-01", "max.taken_at": "2024-06-01"}, "taken_at")
+    assert (day.high or 0) - (day.low or 0) == 86_400 * 1_000_000 - 1
+    assert read_bounds({"min.width": "9.5", "max.width": "9.5"}, "width") == Bounds("width", 10, 9)
+    same = read_bounds({"max.taken_at": "2024-06-01T02:00:00+02:00"}, "taken_at")
+    assert same == read_bounds({"max.taken_at": "2024-06-01T00:00:00Z"}, "taken_at")
+
+
+def test_a_histogram_counts_what_there_is_and_leads_to_a_view_of_each_bar() -> None:
+    width = Column("width", Kind.INT32, "")
+    facet, step = bins("width", Spread(width, 10, 100, (), ())) or ({}, 0)
+    assert (facet["start"], facet["gap"], step) == ("10", 4, 4)
+    found = {"buckets": [{"count": 1}] + [{"count": 0}] * 21 + [{"count": 2}], "after": {"count": 3}}
+    spread = read_bins(Spread(width, 10, 100, (), ()), step, found)
+    assert (sum(spread.counts), spread.edges[:2], spread.edges[-1]) == (6, [10, 14], 102)
+    shown = range_of(spread, View(bounds=[Bounds("width", None, 20)]))
+    assert [bar.chosen for bar in shown.bars].count(True) == 3
+    assert shown.bars[0].view.address == "?min.width=10&max.width=14"
+    assert str(histogram(shown)).count('class="out"') == 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        (Kind.FLOAT, 1.0, 1.0),
+        (Kind.FLOAT, 1.0, 1.0000001),
+        (Kind.INT32, 5, 5),
+    ],
+)
+def test_what_is_all_one_has_no_histogram(kind: Kind, low: float, high: float) -> None:
+    assert bins("any", Spread(Column("any", kind, ""), low, high, (), ())) is None
+
+
+def test_times_go_in_days_where_seconds_would_be_too_many_for_solr() -> None:
+    found = bins("t", Spread(Column("t", Kind.TIMESTAMP, ""), -(10**16), 10**17, (), ()))
+    assert found is not None
+    assert found[0]["gap"] == "+53048DAYS"
