@@ -15,6 +15,7 @@ _BAR = 10
 _LINES_DEGREES = 30
 _STEPS = 5
 _TABLE_ROWS = 20
+_EXPONENTS_FROM = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,9 @@ def range_of(spread: Spread, view: View) -> Range:
 
 
 def _brief(name: str, value: float) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else write_bound(name, value)
+    if not isinstance(value, float):
+        return write_bound(name, value)
+    return f"{value:.4g}" if abs(value) < _EXPONENTS_FROM else f"{value:.0f}"
 
 
 def histogram(shown: Range) -> Markup:

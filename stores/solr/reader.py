@@ -88,8 +88,12 @@ class SolrReader:
             StoreRefused: Solr does not understand the question.
         """
         fields = {search.fields.get(column.name, column.name): column for column in columns}
-        found = read_extents(self._counted(search, extents(fields)), fields)
-        asked = {spread.column.name: facet for field, spread in found if (facet := bins(field, spread))}
+        found = read_extents(self._counted(search, extents(fields, search.spans)), fields)
+        asked = {
+            spread.column.name: facet
+            for field, spread in found
+            if (facet := bins(field, spread, search.spans))
+        }
         counted = self._counted(search, {name: facet for name, (facet, _) in asked.items()}) if asked else {}
         return [
             read_bins(spread, asked[name][1], counted[name])

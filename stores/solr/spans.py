@@ -78,13 +78,13 @@ class Heat:
     cells: Sequence[tuple[Box, int]]
 
 
-def extents(columns: Mapping[str, Column]) -> dict[str, Any]:
-    """Return facets for the least and the greatest value of each column, by its field."""
+def extents(columns: Mapping[str, Column], spans: Sequence[Span] = ()) -> dict[str, Any]:
+    """Return facets for the least and the greatest value of each column, by its field, beside its own of the spans."""
     return {
         column.name: {
             "type": "query",
             "q": "*:*",
-            "domain": {"excludeTags": column.name},
+            **_beside(column, spans),
             "facet": {"low": f"min({field})", "high": f"max({field})"},
         }
         for field, column in columns.items()
@@ -106,7 +106,7 @@ def read_extents(facets: Mapping[str, Any], columns: Mapping[str, Column]) -> li
     return found
 
 
-def bins(field: str, spread: Spread) -> tuple[dict[str, Any], float] | None:
+def bins(field: str, spread: Spread, spans: Sequence[Span] = ()) -> tuple[dict[str, Any], float] | None:
     """Return the facet that counts between a spread's least and greatest value, and its step; None for one value."""
     column, low, high = spread.column, spread.low, spread.high
     step: float = (high - low) / BINS
@@ -123,7 +123,6 @@ def bins(field: str, spread: Spread) -> tuple[dict[str, Any], float] | None:
         )
     else:
         gap = step = step if column.kind in _FRACTIONS else math.ceil(step)
-    domain = {"excludeTags": column.name}
     bounds = {"start": _written(column, low), "end": _written(column, high), "gap": gap}
     return {
         "type": "range",
@@ -131,7 +130,7 @@ def bins(field: str, spread: Spread) -> tuple[dict[str, Any], float] | None:
         **bounds,
         "include": ["lower", "edge"],
         "other": "after",
-        "domain": domain,
+        **_beside(column, spans),
     }, step
 
 
@@ -168,6 +167,12 @@ def read_heat(found: Mapping[str, Any]) -> Heat:
 
 
 _FRACTIONS = frozenset({Kind.FLOAT, Kind.DOUBLE})
+
+
+def _beside(column: Column, spans: Sequence[Span]) -> dict[str, Any]:
+    # Only where there is one: Solr finds all anew for it.
+    has_span = any(span.column.name == column.name for span in spans)
+    return {"domain": {"excludeTags": column.name}} if has_span else {}
 
 
 def _written(column: Column, value: float) -> str:

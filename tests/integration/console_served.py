@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import escape
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -31,7 +32,10 @@ DATA = Path(__file__).parents[2] / "data" / "mnist"
 DIGITS = 60
 EVIL = "<script>alert(1)</script>\u202e\"'>& /../é#?%00"
 LONG = "n" * 4_096
-TITLE = '"><img src=x onerror=alert(2)>\u202e\u2066' + "t" * 5_000
+TITLE = '"><img src=x onerror=alert(2)>\u202e\u2066' + "t" * 500
+PACKET = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/">
+<dc:title><rdf:Alt><rdf:li>{0}</rdf:li></rdf:Alt></dc:title><dc:creator><rdf:Seq><rdf:li>{0}</rdf:li></rdf:Seq></dc:creator>
+<dc:subject><rdf:Bag><rdf:li>{0}</rdf:li></rdf:Bag></dc:subject></rdf:RDF>"""
 BERLIN, PARIS, SYDNEY = (52.52, "N", 13.405, "E"), (48.8566, "N", 2.3522, "E"), (33.8688, "S", 151.2093, "E")
 PLACES = (BERLIN, BERLIN, PARIS, SYDNEY)
 """Where the last images were taken: before them are those that say nothing of it."""
@@ -109,7 +113,7 @@ def _messages() -> Sequence[ImageMessage]:
 def _png(pixels: Any, title: str = "") -> bytes:
     about = PngInfo()
     if title:
-        about.add_itxt("Title", title)
+        about.add_itxt("XML:com.adobe.xmp", PACKET.format(escape(title)))
     return _encoded(pixels, "PNG", pnginfo=about)
 
 
