@@ -24,12 +24,19 @@ SORTS = {
     "classified_at asc": "The oldest first",
     "confidence asc": "The least sure first",
     "confidence desc": "The surest first",
-    "correct asc, confidence desc": "Mistakes first, the surest before",
-    "disagreement desc, confidence asc": "The challenger's disagreements first",
+    "mistakes": "Mistakes first, the surest before",
+    "disagreements": "The challenger's disagreements first",
     "sharpness asc": "The most blurred first",
     "sharpness desc": "The sharpest first",
     "size_bytes desc": "The largest first",
 }
+_ORDERS = {
+    # Of most images no class is known: they come behind those of which the answer was right.
+    "mistakes": "if(exists(correct),if(correct,1,2),0) desc, confidence desc",
+    "disagreements": "if(exists(disagreement),if(disagreement,2,1),0) desc, confidence asc",
+}
+"""Of the orders above, those that are no column's."""
+
 FACETS = {
     "label": "Predicted",
     "knownlabel": "Known class",
@@ -90,7 +97,7 @@ class View:
             facet_limit=FACET_VALUES,
             rows=rows,
             start=self.start,
-            sort=f"{self.sort}, id asc" if self.sort else None,
+            sort=f"{_ORDERS.get(self.sort, self.sort)}, id asc" if self.sort else None,
             fields=fields,
         )
 

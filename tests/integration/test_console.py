@@ -154,7 +154,7 @@ def test_hostile_images_are_shown_on_pages_that_everybody_can_use(
     for width, colours, scripts in [(360, "light", True), (3840, "dark", True), (800, "dark", False)]:
         page = opened(open_page, scene, ONE_EVIL, width=width, colours=colours, scripts=scripts)
         assert "<script>alert(1)</script>" in page.inner_text("h1")
-        for path in ("", *views):
+        for path in ("", *(views if width < 1000 else views[:1])):
             if path:
                 go(page, path)
             if scripts:
