@@ -116,6 +116,10 @@ ENTRIES = (
         *("reclassify", LOOKING_BACK, "looking_back.reclassify:reclassify"),
         "Put stored images to another model; its answers go into the table predictions, or become the current ones.",
     ),
+    Entry(
+        *("console", IMAGES, "console:app"),
+        "Serve a web page: see, search and correct the images. Without a subcommand, start it.",
+    ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )
 

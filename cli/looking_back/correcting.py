@@ -18,8 +18,8 @@ LONGEST_REASON = 1000
 
 
 @contextmanager
-def correcting(settings: Settings, reason: str) -> "Iterator[Corrector]":
-    """Open the corrections of these settings, on behalf of whoever gives the command.
+def correcting(settings: Settings, reason: str, by: str | None = None) -> "Iterator[Corrector]":
+    """Open the corrections of these settings, on behalf of somebody: of whoever gives the command, unless it is said.
 
     Raises:
         BadCorrection: no store of the settings keeps corrections; or the reason is too long.
@@ -40,7 +40,9 @@ def correcting(settings: Settings, reason: str) -> "Iterator[Corrector]":
             f"corrections stand in Kudu, and the setting `sinks` names {', '.join(settings.sinks)} alone"
         )
     columns = merge_columns(step.columns for step in load_chain(settings.interceptors))
-    with Corrector(log, make_sinks(settings, stores, columns), make_labels(stores), actor()) as corrector:
+    with Corrector(
+        log, make_sinks(settings, stores, columns), make_labels(stores), by or actor()
+    ) as corrector:
         yield corrector
 
 

@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pysolr
 
+from flumen.interceptor.columns import Column
 from flumen.stores.errors import NoEmbedding, NoSuchImage, StoreClosed, StoreRefused
 from flumen.stores.neighbours import SIMILARITY, FoundNeighbours
 from flumen.stores.solr.alike import DISTANCE, HASH, Alike, FoundAlike, check_hashes, find_alike
@@ -16,6 +18,18 @@ from flumen.stores.solr.options import SolrOptions
 from flumen.stores.solr.schema import VECTORS, column_name, index_name, is_timestamp, named_fields
 from flumen.stores.solr.search import EVERYTHING, Found, Search, read_facets, to_index
 from flumen.stores.solr.server import SolrServer
+from flumen.stores.solr.spans import (
+    WORLD,
+    Box,
+    Heat,
+    Spread,
+    bins,
+    extents,
+    heat_facet,
+    read_bins,
+    read_extents,
+    read_heat,
+)
 
 _CLOSED = "the Solr reader was closed; make a new one"
 _VECTORS = frozenset(column.name for column in VECTORS)
@@ -64,6 +78,49 @@ class SolrReader:
             raise StoreRefused(reworded(str(error), search)) from error
         rows = [_row(document) for document in answer.docs]
         return Found(int(answer.hits), rows, read_facets(answer.raw_response, search.facets))
+
+    def find_spreads(self, search: Search, columns: Sequence[Column]) -> Sequence[Spread]:
+        """Return how the values of these columns spread among what a question asks for; of those that have any.
+
+        A span of a column itself counts for the others alone: its spread shows what is beside the span as well.
+
+        Raises:
+            StoreRefused: Solr does not understand the question.
+        """
+        fields = {search.fields.get(column.name, column.name): column for column in columns}
+        found = read_extents(self._counted(search, extents(fields, search.spans)), fields)
+        asked = {
+            spread.column.name: facet
+            for field, spread in found
+            if (facet := bins(field, spread, search.spans))
+        }
+        counted = self._counted(search, {name: facet for name, (facet, _) in asked.items()}) if asked else {}
+        return [
+            read_bins(spread, asked[name][1], counted[name])
+            if (name := spread.column.name) in asked and name in counted
+            else spread
+            for _, spread in found
+        ]
+
+    def find_heat(self, search: Search, box: Box = WORLD) -> Heat:
+        """Return how many of the images that a question asks for were taken where, in cells of a box.
+
+        Raises:
+            StoreRefused: Solr does not understand the question.
+        """
+        name = "heat"
+        found = self._counted(search, {name: heat_facet(box)}).get(name)
+        return read_heat(found) if found else Heat(box, ())
+
+    def _counted(self, search: Search, facets: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked = replace(search, rows=0, start=0, facets=()).parameters()
+        try:
+            with self._server.translated():
+                answer = self._index.search(**{**asked, "json.facet": orjson.dumps(facets).decode()})
+        except StoreRefused as error:
+            raise StoreRefused(reworded(str(error), search)) from error
+        counted: Mapping[str, Any] = answer.raw_response["facets"]
+        return counted
 
     def find_alike(self, image_id: str, search: Search, within: int) -> FoundAlike:
         """Return the images that look like one, the nearest first: of those that a question asks for.

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from flumen.stores.errors import StoreRefused
+from flumen.stores.solr.spans import Box, Span
 
 EVERYTHING = "*:*"
 DISTANCE = "distance_km"
@@ -41,15 +42,21 @@ class Near:
 class Search:
     """What is asked: `query` in Solr's language, at most `rows` of what is found, the values of `facets` counted.
 
-    `fields` is the index's field of each column, for those that are called otherwise there. Without `sort`, what is
-    nearest comes first where a place is given, else the newest.
+    `filters` are pairs of a column and a value that it must have, written in no language: whatever the value is, it is
+    only looked for. `spans` and `box` are more conditions. The first `start` of what is found are left out. `fields` is
+    the index's field of each column, for those that are called otherwise there. Without `sort`, what is nearest comes
+    first where a place is given, else the newest.
     """
 
     query: str = EVERYTHING
+    filters: Sequence[tuple[str, str]] = ()
+    spans: Sequence[Span] = ()
+    box: Box | None = None
     near: Near | None = None
     facets: Sequence[str] = ()
     facet_limit: int = 20
     rows: int = 10
+    start: int = 0
     sort: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
 
@@ -59,20 +66,33 @@ class Search:
             name: {"type": "terms", "field": self._field(name), "limit": self.facet_limit, "mincount": 1}
             for name in self.facets
         }
+        # The values stand in parameters of their own: nothing in them is read as a query.
+        wanted = {f"f{number}": value for number, (_, value) in enumerate(self.filters)}
+        conditions = [
+            f"{{!field f={self._field(column)} v=$f{number}}}"
+            for number, (column, _) in enumerate(self.filters)
+        ]
+        conditions += [span.condition(self._field(span.column.name)) for span in self.spans]
+        conditions += [self.box.condition()] if self.box is not None else []
         place: dict[str, Any] = {}
         newest = "classified_at desc, id asc"
         if self.near is not None:
             point = f"{self.near.latitude},{self.near.longitude}"
+            conditions.append(f"{{!geofilt sfield=location pt={point} d={self.near.km}}}")
             place = {
-                "fq": f"{{!geofilt sfield=location pt={point} d={self.near.km}}}",
                 "fl": f"*,{DISTANCE}:geodist(location,{point})",
             }
             newest = f"geodist(location,{point}) asc, id asc"
         return {
             "q": to_index(self.query, self.fields),
+            "fq": conditions,
             "rows": self.rows,
+            "start": self.start,
             "sort": _SORTED.sub(lambda part: self._field(part[0]), self.sort) if self.sort else newest,
             "json.facet": orjson.dumps(facets).decode(),
+            # Else ${q} in a value would be taken for the parameter of that name.
+            "expandMacros": "false",
+            **wanted,
             **place,
         }
 

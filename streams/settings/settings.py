@@ -21,6 +21,7 @@ from flumen.streams.kafka.settings import KafkaSettings
 from flumen.streams.live.settings import DecodingSettings, DriftSettings, ReadingSettings, WebSettings
 from flumen.streams.secrets import client_properties
 from flumen.streams.settings.base import SourcedSettings
+from flumen.streams.settings.console import ConsoleSettings
 from flumen.streams.settings.environment import check_names
 from flumen.streams.settings.general import GeneralSettings
 from flumen.streams.settings.sinks import OF_SETTINGS, SinkSettings
@@ -39,12 +40,14 @@ GROUPS: Mapping[str, type[BaseModel]] = {
     "kudu": KuduSettings,
     "solr": SolrSettings,
     "web": WebSettings,
+    "console": ConsoleSettings,
 }
 """The groups by name, in the order in which they are shown. Each declares its settings beside the code they are for."""
 
 
 # The last base's fields are the first: from below upwards it is the order of GROUPS.
 class Settings(
+    ConsoleSettings,
     WebSettings,
     SolrSettings,
     KuduSettings,

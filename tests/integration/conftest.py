@@ -32,6 +32,18 @@ def kudu_options(
     )
 
 
+@pytest.fixture(scope="session")
+def console_settings(
+    flumen_stack: Any, flumen_models_root: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """Settings of stores that have the images of `console_served`."""
+    from console_served import own_settings, stored
+
+    with own_settings(flumen_stack, tmp_path_factory.mktemp("console"), flumen_models_root) as settings:
+        stored(settings)
+        yield settings
+
+
 @pytest.fixture
 def own_cache(tmp_path: Path) -> Path:
     """A cache of the test's own, but for what was downloaded: that is everybody's."""

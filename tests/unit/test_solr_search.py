@@ -3,8 +3,10 @@
 import orjson
 import pytest
 
+from flumen.interceptor import Column, Kind
 from flumen.stores.errors import StoreRefused
 from flumen.stores.solr.search import Near, Search, parse_near, read_facets, to_index
+from flumen.stores.solr.spans import Box, Span
 
 FIELDS = {"label": "label", "knownlabel": "known_label", "ink": "ink_f"}
 
@@ -69,11 +71,24 @@ def test_what_is_no_place_is_refused(text: str) -> None:
 def test_parameters() -> None:
     plain = Search(query="knownlabel:7", fields=FIELDS).parameters()
     assert (plain["q"], plain["rows"], plain["sort"]) == ("known_label:7", 10, "classified_at desc, id asc")
-    assert "fq" not in plain
+    assert (plain["fq"], plain["start"]) == ([], 0)
     near = Search(near=Near(52.5, 13.4, 10), facets=("ink",), sort="ink desc", fields=FIELDS).parameters()
-    assert near["fq"] == "{!geofilt sfield=location pt=52.5,13.4 d=10}"
+    assert near["fq"] == ["{!geofilt sfield=location pt=52.5,13.4 d=10}"]
     assert orjson.loads(near["json.facet"])["ink"]["field"] == "ink_f"
     assert near["sort"] == "ink_f desc"
+    hostile = "7} OR *:*"
+    chosen = Search(filters=[("knownlabel", hostile), ("ink", "1")], start=20, fields=FIELDS).parameters()
+    assert chosen["fq"] == ["{!field f=known_label v=$f0}", "{!field f=ink_f v=$f1}"]
+    assert (chosen["f0"], chosen["f1"], chosen["start"]) == (hostile, "1", 20)
+    assert chosen["expandMacros"] == "false"
+    iso, taken = Column("iso", Kind.INT32, ""), Column("taken_at", Kind.TIMESTAMP, "")
+    spans = [Span(iso, 100, None), Span(taken, 0, 1_500_000)]
+    bounded = Search(spans=spans, box=Box(-1.5, 50, 2, 51), fields={"iso": "iso_i"}).parameters()
+    assert bounded["fq"] == [
+        "{!tag=iso}iso_i:[100 TO *]",
+        "{!tag=taken_at}taken_at:[1970-01-01T00:00:00.000Z TO 1970-01-01T00:00:01.500Z]",
+        "location:[50,-1.5 TO 51,2]",
+    ]
     both = Search(sort="knownlabel asc, div(1,ink_f) desc", fields=FIELDS).parameters()
     assert both["sort"] == "known_label asc, div(1,ink_f) desc"
 

@@ -1,0 +1,33 @@
+"""The errors of the console.
+
+ConsoleError
+├── TokensUnusable   the file of tokens cannot be read or written, or is none
+├── BadPerson        a name that nobody may have, or a role that does not exist
+├── BadQuestion      a request that asks for something that there is not
+│   └── NotJson      a request to the API that is not sent as JSON
+└── NotAllowed       whoever asks may not do it
+"""
+
+
+class ConsoleError(Exception):
+    """Base of all errors of this package."""
+
+
+class TokensUnusable(ConsoleError):
+    """The file of tokens cannot be read or written, or holds something else; the message names it."""
+
+
+class BadPerson(ConsoleError):
+    """A person cannot be called so, or has no such role."""
+
+
+class BadQuestion(ConsoleError):
+    """What was asked for is not there, or was not asked for in a way that is understood."""
+
+
+class NotJson(BadQuestion):
+    """A request to the API is not marked as JSON."""
+
+
+class NotAllowed(ConsoleError):
+    """Who asks is not signed in, or may only look."""

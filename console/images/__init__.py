@@ -1,0 +1,1 @@
+"""Images: found in the index, seen one by one, corrected."""
