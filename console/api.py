@@ -6,11 +6,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from flumen.console.access.gate import HEADER, Visitor, check_may_change
+from flumen.console.experiments.api import describe as describe_experiments
 from flumen.console.forms import read_json, text_of
 from flumen.console.images import changing
 from flumen.console.images.asked import FACETS, LAST_START, PAGE_ROWS, SORTS, read_id, read_view
 from flumen.console.images.finding import find_page
 from flumen.console.images.one import Answer, see
+from flumen.console.models.api import describe as describe_models
 from flumen.console.stores import Stores
 from flumen.stores.corrections import Correction
 
@@ -132,6 +134,8 @@ def describe(root: str) -> dict[str, Any]:
                 {"id": text, "deleted": {"type": "boolean"}},
                 one,
             ),
+            **describe_models(root, one),
+            **describe_experiments(root, one),
         },
     }
 

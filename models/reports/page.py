@@ -26,17 +26,21 @@ def script() -> str:
     return _read("page.js")
 
 
+def policy() -> str:
+    """Return the Content-Security-Policy of pages."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style_sheet())}'; script-src '{_hash(script())}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
 def page(title: str, parts: Sequence[Markup], sections: Sequence[tuple[str, str]]) -> str:
     """Return a page. `sections`: the id and the title of each, for the list of contents."""
     style, own = style_sheet(), script()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(own)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", http_equiv="Content-Security-Policy", content=policy()),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", shortened(title)),
