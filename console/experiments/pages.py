@@ -30,19 +30,14 @@ async def experiments(_request: Request, stores: Stores, visitor: Visitor) -> Re
 
 
 async def experiment(request: Request, stores: Stores, visitor: Visitor) -> Response:
-    """Show an experiment: its grids, how its best runs learnt, and all runs."""
+    """Show an experiment: its grids, how its best runs learnt, and all runs; or its report by itself."""
     name = request.path_params["name"]
     report = await stores.models.runs.ask(lambda store: experiment_report(store, name))
-    plots = [drawn(plot, "large") for plot in report.plots()]
+    if "alone" in request.query_params:
+        return _alone(report.html())
+    plots = [drawn(plot, "large") for plot in report.linked_plots()]
     runs = Markup(report.runs_table())  # noqa: S704 - reports escape what they are made of
     return page("experiment.html", visitor, name=name, plots=plots, runs=runs, count=len(report.runs))
-
-
-async def experiment_alone(request: Request, stores: Stores, _visitor: Visitor) -> Response:
-    """Send the report of an experiment by itself, as `flumen report` writes it."""
-    name = request.path_params["name"]
-    report = await stores.models.runs.ask(lambda store: experiment_report(store, name))
-    return _alone(report.html())
 
 
 async def impact(_request: Request, stores: Stores, visitor: Visitor) -> Response:

@@ -14,8 +14,7 @@ def experiment_routes(shown: Shown, root: str) -> list[Route]:
     """Return the routes; `root` is the API's."""
     return [
         shown("/experiments", pages.experiments),
-        shown("/experiments/{name}", pages.experiment),
-        shown("/experiments/{name}/alone", pages.experiment_alone),
+        shown("/experiments/{name:path}", pages.experiment),
         shown("/impact", pages.impact),
         shown("/drift", pages.drift),
         shown("/drift/alone", pages.drift_alone),

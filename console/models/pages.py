@@ -1,6 +1,7 @@
 """The pages of models: all of them, one version, two side by side."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -19,11 +20,15 @@ from flumen.console.models.swaps import Action
 from flumen.console.pages import page
 from flumen.console.stores import Stores
 from flumen.models.evaluation.report import Against
+from flumen.models.experiments.run import Run
+from flumen.stores.errors import StoreError
 from flumen.streams.control.operator.fleet_rows import worker_row
 
 TRAIL = 20
 WHOLE_TRAIL = 500
 _MOST_GOLDEN = 100
+_SOON_S = 3.0
+"""So long a version's page waits for what it can be shown without."""
 
 
 async def models(request: Request, stores: Stores, visitor: Visitor) -> Response:
@@ -54,6 +59,7 @@ async def model(request: Request, stores: Stores, visitor: Visitor) -> Response:
     standing = await standing_now(desk, manifest.name, known)
     context: dict[str, Any] = {
         "version": version,
+        "made_by": await _runs_of(desk, str(manifest)),
         "manifest": manifest,
         "standing": standing,
         "confusion": confusion_figure(version),
@@ -118,6 +124,17 @@ async def standing_now(desk: Models, name: str, known: Known, *, is_listed: bool
     if is_listed and (view is None or view.desired is None):
         alias = await desk.catalogue.ask(lambda catalogue: catalogue.champion(name))
     return standing_of(name, known, alias)
+
+
+async def _runs_of(desk: Models, reference: str) -> Sequence[Run] | str:
+    """Return the runs that made a version; a text where Kudu does not say so soon."""
+    asked = desk.runs.ask(lambda store: [run for run in store.list() if run.reference == reference])
+    try:
+        return await asyncio.wait_for(asked, _SOON_S)
+    except TimeoutError:
+        return "Kudu has not said so yet"
+    except StoreError as error:
+        return str(error)
 
 
 def _about(desk: Models, known: Known, visitor: Visitor) -> dict[str, Any]:

@@ -50,8 +50,11 @@ class ExperimentReport:
 
     def plots(self) -> list[Plot]:
         """Return all plots of the page."""
-        plots = [plot for group in self._groups() for plot in _plots_of(group, {})]
-        return [*plots, *curves_plots(self._with_curves(), CHOSEN)]
+        return self._plots({})
+
+    def linked_plots(self) -> list[Plot]:
+        """Return all plots of the page, whose cells lead to the rows of `runs_table`."""
+        return self._plots(self._places())
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the best runs."""
@@ -61,7 +64,7 @@ class ExperimentReport:
 
     def html(self) -> str:
         """Return the page, as it is to be written in UTF-8."""
-        places = {key_of(run): f"run-{number}" for number, run in enumerate(self.runs)}
+        places = self._places()
         parts = [self._header()]
         titles = []
         if groups := self._groups():
@@ -77,7 +80,14 @@ class ExperimentReport:
 
     def runs_table(self) -> Markup:
         """Return the runs, to be filtered and sorted, the best first."""
-        return self._runs({key_of(run): f"run-{number}" for number, run in enumerate(self.runs)})
+        return self._runs(self._places())
+
+    def _plots(self, places: Mapping[RunKey, str]) -> list[Plot]:
+        plots = [plot for group in self._groups() for plot in _plots_of(group, places)]
+        return [*plots, *curves_plots(self._with_curves(), CHOSEN)]
+
+    def _places(self) -> dict[RunKey, str]:
+        return {key_of(run): f"run-{number}" for number, run in enumerate(self.runs)}
 
     def _groups(self) -> list[Group]:
         return groups_of(self.runs)[:MOST_GROUPS]
