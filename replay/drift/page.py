@@ -68,7 +68,7 @@ def found_table(drift: Drift) -> Table:
             cells += [None, None] if distance is None else [distance.value, distance.threshold]
         rows.append(cells)
     heads = ["stability index", "threshold", "Jensen-Shannon", "threshold", "Kolmogorov-Smirnov", "threshold"]
-    return Table(["window", "column", "", "times its threshold", *heads], rows, sortable=True)
+    return Table(["window", "column", "verdict", "times its threshold", *heads], rows, sortable=True)
 
 
 def windows_table(drift: Drift) -> Table:
