@@ -118,7 +118,7 @@ ENTRIES = (
     ),
     Entry(
         *("console", IMAGES, "console:app"),
-        "Serve a web page: see, search and correct the images. Without a subcommand, start it.",
+        "Serve a web page: see, search and correct the images, and swap models. Without a subcommand, start it.",
     ),
     Entry("keys", MODELS, "keys:app", "Make the keys that control records are signed with."),
 )

@@ -13,6 +13,7 @@ import typer
 
 from flumen.cli.actor import actor
 from flumen.cli.looking_back.correcting import correcting, make_searchable, say
+from flumen.cli.models.for_console import make_models
 from flumen.cli.output import AsJson, print_rows
 from flumen.streams.errors import BadSetting
 from flumen.streams.settings import Settings, load_settings
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from flumen.console.access.gate import Gate
 
 app = typer.Typer(
-    help="Serve a web page: see, search and correct the images. Without a subcommand, start it.",
+    help="Serve a web page: see, search and correct the images, and swap models. Without a subcommand, start it.",
     invoke_without_command=True,
 )
 
@@ -35,7 +36,7 @@ _WAITING_CONNECTIONS = 1024
 
 @app.callback()
 def serve(context: typer.Context) -> None:
-    """Serve a web page: see, search and correct the images. Without a subcommand, start it."""
+    """Serve a web page: see, search and correct the images, and swap models. Without a subcommand, start it."""
     if context.invoked_subcommand is not None:
         return
     settings = load_settings()
@@ -188,6 +189,7 @@ def make_stores(settings: Settings) -> "Stores":
         corrector=lambda by, reason: correcting(settings, reason, by),
         classes=_classes(settings),
         searchable=partial(make_searchable, settings),
+        models=make_models(settings),
     )
 
 

@@ -18,26 +18,49 @@ from starlette.types import ASGIApp
 
 from flumen.console import api, image_pages, openapi, sign_in
 from flumen.console.access.gate import Gate, Visitor
-from flumen.console.errors import BadQuestion, ConsoleError, NotAllowed, NotJson, TokensUnusable
+from flumen.console.errors import (
+    BadQuestion,
+    ConsoleError,
+    NotAllowed,
+    NotJson,
+    NotThere,
+    SwapRuns,
+    TokensUnusable,
+)
+from flumen.console.experiments.routes import experiment_routes
 from flumen.console.headers import API_ROOT, Guard
+from flumen.console.models.routes import model_routes
 from flumen.console.pages import page
 from flumen.console.stores import Stores
+from flumen.models.errors import BadModelName, ModelError, ModelNotFound, RepositoryUnavailable, RunNotFound
 from flumen.replay.errors import ReplayError
 from flumen.stores.errors import NoSuchImage, StoreError, StoreRefused
+from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError, TopicMissing
 
 log = structlog.get_logger(__name__)
 
 API = "/api/v1"
 _STATIC = Path(__file__).parent / "static"
-_KNOWN = (ConsoleError, StoreError, ReplayError)
+_KNOWN = (ConsoleError, ModelError, ReplayError, StoreError, StreamError)
 _STATUS: Sequence[tuple[type[Exception], int]] = (
     (NotJson, 415),
     (BadQuestion, 400),
     (NotAllowed, 403),
     (NoSuchImage, 404),
+    (NotThere, 404),
+    (ModelNotFound, 404),
+    (RunNotFound, 404),
+    (BadModelName, 400),
+    (SwapRuns, 409),
     (StoreRefused, 400),
     (ReplayError, 409),
     (StoreError, 503),
+    (RepositoryUnavailable, 503),
+    (ModelError, 409),
+    (KafkaUnavailable, 503),
+    (KafkaRefused, 503),
+    (TopicMissing, 503),
+    (StreamError, 409),
     (ConsoleError, 500),
 )
 
@@ -62,6 +85,7 @@ def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
         started.add_done_callback(_not_yet)
         yield
         started.cancel()
+        await asyncio.to_thread(stores.models.close)
         stores.index.close()
         stores.rows.close()
 
@@ -85,6 +109,8 @@ def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
             shown(f"{API}/image/alike", api.alike),
             shown(f"{API}/image/label", api.label, "POST"),
             shown(f"{API}/image/delete", api.delete, "POST"),
+            *model_routes(shown, API),
+            *experiment_routes(shown, API),
             Route(f"{API}/openapi.json", _openapi),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],

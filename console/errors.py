@@ -5,7 +5,9 @@ ConsoleError
 ├── BadPerson        a name that nobody may have, or a role that does not exist
 ├── BadQuestion      a request that asks for something that there is not
 │   └── NotJson      a request to the API that is not sent as JSON
-└── NotAllowed       whoever asks may not do it
+├── NotAllowed       whoever asks may not do it
+├── NotThere         what was asked for is not there, or not any more
+└── SwapRuns         another swap of the same model runs
 """
 
 
@@ -31,3 +33,11 @@ class NotJson(BadQuestion):
 
 class NotAllowed(ConsoleError):
     """Who asks is not signed in, or may only look."""
+
+
+class NotThere(ConsoleError):
+    """What was asked for is not there, or not any more; the message says what there is."""
+
+
+class SwapRuns(ConsoleError):
+    """Another swap of the same model runs here; the message says whose."""

@@ -29,6 +29,7 @@ def _environment() -> Environment:
     found.filters.update(
         outside=outside, short=short, long=long, value=value, time=time, number=number, percent=percent
     )
+    found.filters["microseconds"] = microseconds
     found.globals["form_field"] = FORM_FIELD
     return found
 
@@ -85,6 +86,11 @@ def time(microseconds: int) -> Markup:
     text = f"{moment.replace(tzinfo=None).isoformat(' ', 'milliseconds')} UTC"
     at = moment.isoformat(timespec="milliseconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at, text, text)
+
+
+def microseconds(text: str) -> int:
+    """Return a time of a record, ISO 8601, as microseconds since 1970."""
+    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
 
 
 def number(found: float) -> Markup:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
@@ -22,6 +22,9 @@ from flumen.stores.neighbours import FoundNeighbours
 from flumen.stores.solr.alike import FoundAlike
 from flumen.stores.solr.search import Found, Search
 from flumen.stores.solr.spans import Box, Heat, Spread
+
+if TYPE_CHECKING:
+    from flumen.console.models.service import Models
 
 Reader = TypeVar("Reader", bound="Closable")
 Answer = TypeVar("Answer")
@@ -134,7 +137,8 @@ class Stores:
     """Where images are: the index that is searched, the rows, and what corrects them on somebody's behalf.
 
     `groups` are the columns of an image's row, by the step that they come from. `classes` tells a model's labels by its
-    name and version; of a model that is not known, none. `searchable` lets searches see what was changed.
+    name and version; of a model that is not known, none. `searchable` lets searches see what was changed. `models` is
+    what the pages of models need.
     """
 
     index: Lent[ReadIndex]
@@ -143,6 +147,7 @@ class Stores:
     corrector: Callable[[str, str], AbstractContextManager[Corrector]]
     classes: Callable[[str, int], Sequence[str]]
     searchable: Callable[[], None]
+    models: "Models"
 
     @property
     def columns(self) -> tuple[Column, ...]:

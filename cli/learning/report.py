@@ -16,12 +16,8 @@ from flumen.streams.settings import Settings, load_settings
 _IMAGES = options_of.DatasetOptions()
 _MOST_SIGNS = 100
 
-MOST_CURVES = 40
-"""Runs of an experiment whose learning curves are shown, the best first."""
-
 if TYPE_CHECKING:
     from flumen.models.evaluation.report import Report
-    from flumen.models.experiments.run_store import RunStore
     from flumen.models.manifest import Manifest
     from flumen.models.reports.experiment_page import ExperimentReport
     from flumen.models.reports.model_page import ModelReport
@@ -79,28 +75,9 @@ def report(
     console.print(f"Written to {path}", markup=False, highlight=False, soft_wrap=True)
 
 
-def experiment_report(store: "RunStore", name: str) -> "ExperimentReport":
-    """Return the report of an experiment, with the learning curves of its best runs.
-
-    Raises:
-        RunNotFound: there is no run of it.
-    """
-    from flumen.models.errors import RunNotFound
-    from flumen.models.reports.experiment_page import ExperimentReport
-
-    found = store.list(name)
-    if not found:
-        raise RunNotFound(
-            f"there is no run of the experiment {name!r}; `flumen experiment list` shows what there is"
-        )
-    ranked = sorted(found, key=lambda run: (run.accuracy is None, -(run.accuracy or 0), run.run_id))
-    # Only a run that is read alone comes with its curve and its error.
-    whole = [each for run in ranked[:MOST_CURVES] for each in store.get(run.run_id, run.data_sha256)]
-    return ExperimentReport(name, [*whole, *ranked[MOST_CURVES:]])
-
-
 def _of_experiment(name: str) -> "ExperimentReport":
     from flumen.cli.learning.experiment_computing import open_runs
+    from flumen.models.reports.experiment_page import experiment_report
 
     with open_runs(load_settings()) as store:
         return experiment_report(store, name)

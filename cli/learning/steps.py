@@ -175,8 +175,8 @@ def run_experiment(
     """
     from flumen.cli.learning.experiment_computing import compute_grid, open_runs
     from flumen.cli.learning.experiment_engines import EngineChoice
-    from flumen.cli.learning.report import experiment_report
     from flumen.models.experiments.grid import read_grid
+    from flumen.models.reports.experiment_page import experiment_report
 
     settings = settings or load_settings()
     wanted = read_grid(str(grid))
@@ -193,7 +193,7 @@ def read_experiment(name: str, settings: Settings | None = None) -> "ExperimentR
         StoreError: Kudu does not answer.
     """
     from flumen.cli.learning.experiment_computing import open_runs
-    from flumen.cli.learning.report import experiment_report
+    from flumen.models.reports.experiment_page import experiment_report
 
     with open_runs(settings or load_settings()) as store:
         return experiment_report(store, name)

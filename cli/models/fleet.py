@@ -10,7 +10,7 @@ from rich.console import Group
 from rich.live import Live
 
 from flumen.cli.invocation import as_called
-from flumen.cli.models.fleet_table import fleet_table, worker_row
+from flumen.cli.models.fleet_table import fleet_table
 from flumen.cli.output import AsJson, console, errors, print_json, print_rows, print_whole, printable
 from flumen.streams.control.operator.audit_log import (
     AuditLog,
@@ -20,6 +20,7 @@ from flumen.streams.control.operator.audit_log import (
     read_audit_log,
 )
 from flumen.streams.control.operator.fleet import Fleet
+from flumen.streams.control.operator.fleet_rows import worker_row
 from flumen.streams.control.records import DesiredState, Effective
 from flumen.streams.settings import load_settings
 

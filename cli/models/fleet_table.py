@@ -11,7 +11,7 @@ from rich.text import Text
 from flumen.cli.output import console, printable
 from flumen.cli.rows import Rows
 from flumen.streams.control.operator.fleet import FleetView, Seen
-from flumen.streams.control.records import ModelRef
+from flumen.streams.control.operator.fleet_rows import worker_row
 
 COLUMNS = (
     "worker",
@@ -25,42 +25,8 @@ COLUMNS = (
     "drift",
     "problem",
 )
-SILENT = "silent"
 _MOST_CHANGED = 3
 NUMBERS = ("revision", "images/s", "age s")
-
-
-def worker_row(seen: Seen) -> dict[str, Any]:
-    """Return what is known of a worker, for programs."""
-    status = seen.status
-    refused = status.refused
-    return {
-        "worker": status.worker,
-        "state": SILENT if seen.is_silent else str(status.state),
-        "model": named(status.model, status.champion),
-        "prepared": named(status.model, status.prepared),
-        "challenger": named(status.model, status.challenger),
-        "refused": None
-        if refused is None
-        else {
-            "model": named(status.model, refused.ref),
-            "revision": refused.revision,
-            "reason": refused.reason,
-            "message": refused.message,
-        },
-        "revision": status.revision,
-        "images_per_s": status.images_per_s,
-        "age_s": round(seen.age_s, 1),
-        "started_at": status.started_at,
-        "drift": None
-        if status.drift is None
-        else {"statistics": list(status.drift.statistics), "since": status.drift.since},
-    }
-
-
-def named(model: str, ref: ModelRef | None) -> str | None:
-    """Return `mnist@2`, or None."""
-    return None if ref is None else f"{model}@{ref.version}"
 
 
 def fleet_table(view: FleetView) -> Rows:

@@ -1,8 +1,8 @@
 """`flumen models activate`, `shadow` and `rollback`: change the model of a whole fleet."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -15,16 +15,14 @@ from flumen.cli.models.opening import open_repository
 from flumen.cli.models.required_impact import require_for_swap
 from flumen.cli.models.worse_score import accept_score, standing_manifest
 from flumen.cli.output import AsJson, console, errors, print_json, printable
-from flumen.models.errors import ModelError
 from flumen.models.names import parse_reference
-from flumen.models.repository import CHAMPION, Repository
-from flumen.streams.control.operator.audit_log import champion_before, read_audit_log
-from flumen.streams.control.operator.fleet import Fleet, FleetView, forget
-from flumen.streams.control.operator.rollout import Order, Rollout, RolloutResult
-from flumen.streams.control.operator.standing import standing_champion
-from flumen.streams.control.operator.writer import Signer, StateWriter, make_signer, read_newest
+from flumen.models.repository import Repository
+from flumen.streams.control.operator import swapping
+from flumen.streams.control.operator.fleet import FleetView, forget
+from flumen.streams.control.operator.rollout import Order, RolloutResult
+from flumen.streams.control.operator.swapping import Means, Report, Watch, former_champion
+from flumen.streams.control.operator.writer import make_signer
 from flumen.streams.control.records import Command, ModelRef
-from flumen.streams.errors import NothingBefore, StreamError
 from flumen.streams.kafka.topics import ensure_control_topics
 from flumen.streams.settings import Settings, load_settings
 
@@ -49,26 +47,6 @@ RequireImpact = Annotated[
 Root = Annotated[str | None, typer.Option(help="Model repository: a folder or an fsspec URL.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What a swap is carried out with."""
-
-    settings: Settings
-    repository: Repository
-    signer: Signer
-    interruption: Interruption
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What is to be told of a change. `elsewhere`: the workers that run, by the other models that they follow."""
-
-    order: Order
-    result: RolloutResult
-    what: str
-    elsewhere: Mapping[str, Sequence[str]]
-
-
 def activate(
     reference: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Or NAME@ALIAS.")],
     *,
@@ -82,13 +60,15 @@ def activate(
 ) -> None:
     """Let a version classify: every worker prepares it, and once all are ready, all swap. Else nothing changes."""
     with interruptible() as interruption:
-        settings, repository, signer = _open(root)
-        name, ref = _verified(repository, reference)
-        _accept(settings, repository, name, ref, though_worse=yes, needs_impact=impact)
+        means = _open(root)
+        name, ref = _verified(means.repository, reference)
+        _accept(means, name, ref, though_worse=yes, needs_impact=impact)
         order = Order(
             command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
         )
-        _activate(Means(settings, repository, signer, interruption), order, lambda _view: ref, as_json)
+        with _watched(interruption, quiet=as_json) as watch:
+            report = swapping.activate(means, order, lambda _view: ref, watch)
+        _report(means.settings, report, as_json)
 
 
 def rollback(
@@ -104,22 +84,14 @@ def rollback(
 ) -> None:
     """Go back to the champion before the present one, by the audit log. Once more goes back further."""
     with interruptible() as interruption:
-        settings, repository, signer = _open(root)
-        name = name or settings.model_name
+        means = _open(root)
+        name = name or means.settings.model_name
         order = Order(
             command=Command.ROLLBACK, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
         )
-
-        def before(view: FleetView) -> ModelRef:
-            if view.desired is None:
-                raise NothingBefore(
-                    f"nobody has swapped {view.model} yet; choose with `flumen models activate`"
-                )
-            ref = champion_before(read_audit_log(settings, view.model), view.model, view.desired.champion)
-            repository.verify(view.model, ref.version, sha256=ref.sha256)
-            return ref
-
-        _activate(Means(settings, repository, signer, interruption), order, before, as_json)
+        with _watched(interruption, quiet=as_json) as watch:
+            report = swapping.activate(means, order, lambda view: former_champion(means, view), watch)
+        _report(means.settings, report, as_json)
 
 
 def shadow(
@@ -137,88 +109,61 @@ def shadow(
 ) -> None:
     """Let a version score what the champion classifies, beside it: stored as predictions, never as the result."""
     with interruptible() as interruption:
-        settings, repository, signer = _open(root)
+        means = _open(root)
         ref = None
         if off:
-            name, tail = parse_reference(reference or settings.model_name)
+            name, tail = parse_reference(reference or means.settings.model_name)
             if tail is not None:
                 raise typer.BadParameter("--off takes the name alone: there is one challenger at most")
         elif reference is None:
             raise typer.BadParameter("name a version, as in mnist@2, or give --off")
         else:
-            name, ref = _verified(repository, reference)
+            name, ref = _verified(means.repository, reference)
         order = Order(
             command=Command.SHADOW, model=name, actor=actor(), reason=reason, timeout_s=timeout, force=force
         )
-        with Fleet(settings) as fleet, fleet_display(quiet=as_json) as show:
-            fleet.settle()
-            view, elsewhere = fleet.view(name), fleet.elsewhere(name)
-            _tell_unknown(view)
-            interruption.hold()
-            rollout = Rollout(fleet, StateWriter(settings, name, signer), order, show, interruption.has_come)
-            result = rollout.shadow(view, ref, standing_champion(fleet, view, repository))
-        what = (
-            f"{name}@{ref.version} is scored in shadow" if ref else f"nothing is scored in shadow of {name}"
-        )
-        _report(settings, Report(order, result, what, elsewhere), as_json)
+        with _watched(interruption, quiet=as_json) as watch:
+            report = swapping.shadow(means, order, ref, watch)
+        _report(means.settings, report, as_json)
 
 
 def activate_version(
     settings: Settings, reference: str, reason: str, timeout_s: float, though_worse: bool
 ) -> RolloutResult:
     """Let a version classify, and tell nobody: for programs, by `flumen.cli.learning.steps`."""
-    settings, repository, signer = _open(None, settings)
-    name, ref = _verified(repository, reference)
-    _accept(settings, repository, name, ref, though_worse=though_worse)
+    means = _open(None, settings)
+    name, ref = _verified(means.repository, reference)
+    _accept(means, name, ref, though_worse=though_worse)
     order = Order(
         command=Command.ACTIVATE, model=name, actor=actor(), reason=reason, timeout_s=timeout_s, force=False
     )
-    means = Means(settings, repository, signer, Interruption())
-    result = _swap(means, order, lambda _view: ref, quiet=True).result
+    with _watched(Interruption(), quiet=True) as watch:
+        result = swapping.activate(means, order, lambda _view: ref, watch).result
     forget(settings, result.left_out)
     return result
 
 
 def _accept(
-    settings: Settings,
-    repository: Repository,
-    name: str,
-    ref: ModelRef,
-    *,
-    though_worse: bool,
-    needs_impact: bool = False,
+    means: Means, name: str, ref: ModelRef, *, though_worse: bool, needs_impact: bool = False
 ) -> None:
     """Return if a version may take the champion's place: by its impact, where that is required, and by its scores."""
+    settings, repository = means.settings, means.repository
     standing = standing_manifest(settings, repository, name)
     if needs_impact or settings.require_impact:
         require_for_swap(settings, repository, name, ref, standing)
     accept_score(repository, name, ref, standing, though_worse)
 
 
-def _activate(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], as_json: bool) -> None:
-    _report(means.settings, _swap(means, order, choose, quiet=as_json), as_json)
+@contextmanager
+def _watched(interruption: Interruption, *, quiet: bool) -> Iterator[Watch]:
+    """Show the fleet; once it is written to, a signal ends the swap in order."""
 
-
-def _swap(means: Means, order: Order, choose: Callable[[FleetView], ModelRef], *, quiet: bool) -> Report:
-    """Swap, then let the repository's alias say so too: a worker that finds no control topic takes that one."""
-    settings, repository, interruption = means.settings, means.repository, means.interruption
-    with Fleet(settings) as fleet, fleet_display(quiet=quiet) as show:
-        fleet.settle()
-        view, elsewhere = fleet.view(order.model), fleet.elsewhere(order.model)
+    def begins(view: FleetView) -> None:
         _tell_unknown(view)
-        ref = choose(view)
-        standing = standing_champion(fleet, view, repository)
         interruption.hold()
-        writer = StateWriter(settings, order.model, means.signer)
-        rollout = Rollout(fleet, writer, order, show, interruption.has_come)
-        try:
-            result = rollout.activate(view, ref, standing)
-        except BaseException:
-            with suppress(StreamError, ModelError):  # what ended the swap is what is to be told
-                _let_alias_follow(settings, repository, order.model)
-            raise
-    _let_alias_follow(settings, repository, order.model)
-    return Report(order, result, f"{order.model}@{ref.version} classifies", elsewhere)
+
+    with fleet_display(quiet=quiet) as show:
+        yield Watch(show, begins, interruption.has_come)
 
 
 def _tell_unknown(view: FleetView) -> None:
@@ -235,19 +180,12 @@ def _tell_unknown(view: FleetView) -> None:
         )
 
 
-def _let_alias_follow(settings: Settings, repository: Repository, model: str) -> None:
-    """Set the alias to the champion that is desired now: the swap may stand though a worker is late, or be undone."""
-    newest = read_newest(settings, model)
-    if newest is not None:
-        repository.set_alias(model, CHAMPION, newest.champion.version)
-
-
-def _open(root: str | None, settings: Settings | None = None) -> tuple[Settings, Repository, Signer]:
+def _open(root: str | None, settings: Settings | None = None) -> Means:
     """Look for all that is needed before anything is written."""
     settings = settings or load_settings()
     signer = make_signer(settings)
     ensure_control_topics(settings)
-    return settings, open_repository(settings, root), signer
+    return Means(settings, open_repository(settings, root), signer)
 
 
 def _verified(repository: Repository, reference: str) -> tuple[str, ModelRef]:
@@ -266,35 +204,6 @@ def _report(settings: Settings, report: Report, as_json: bool) -> None:
         order, result = report.order, report.result
         print_json({"model": order.model, **asdict(result), "elsewhere": report.elsewhere})
     else:
-        _tell(report)
+        for line in report.lines():
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
     forget(settings, report.result.left_out)
-
-
-def _tell(report: Report) -> None:
-    order, result = report.order, report.result
-    revision = f" since revision {result.state.revision}" if result.state else ""
-    took = (
-        f" (prepared in {result.prepare_s:.1f} s, swapped in {result.swap_s:.2f} s)"
-        if result.prepare_s
-        else ""
-    )
-    count = len(result.workers)
-    where = f"on {count} worker{'s' * (count != 1)}" if count else "as soon as a worker starts: none runs now"
-    _say(f"{report.what} {where}{revision}{took}.")
-    if not count and report.elsewhere:
-        _say(_point_elsewhere(order.model, report.elsewhere))
-    if result.left_out:
-        _say(f"Left out: {', '.join(result.left_out)}.")
-
-
-def _point_elsewhere(model: str, elsewhere: Mapping[str, Sequence[str]]) -> str:
-    """Say that the workers that run follow other models, and how one follows this one."""
-    listed = ", ".join(f"{other} ({', '.join(workers)})" for other, workers in elsewhere.items())
-    return (
-        f"The workers that run follow another model's name: {listed}. They do not swap to {model}: a worker follows "
-        f"the name in its setting model_name. Start one with FLUMEN_MODEL_NAME={model}, or activate one of theirs."
-    )
-
-
-def _say(text: str) -> None:
-    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)

@@ -39,7 +39,7 @@ def accept_score(
     Raises:
         ScoresWorse: it did, and nobody wants it; the message names both scores.
     """
-    told = _tell_if_worse(repository.manifest(name, ref.version), standing) if standing else None
+    told = tell_if_worse(repository.manifest(name, ref.version), standing) if standing else None
     if told is None:
         return
     if yes:
@@ -56,7 +56,8 @@ def accept_score(
         raise ScoresWorse(f"{name}@{ref.version} was not wanted, then. Nothing was written")
 
 
-def _tell_if_worse(manifest: Manifest, standing: Manifest) -> str | None:
+def tell_if_worse(manifest: Manifest, standing: Manifest) -> str | None:
+    """Say that a version scored less than the standing one on the same images; None where it did not."""
     scores, former = manifest.scores, standing.scores
     if scores is None or former is None or scores.data_sha256 != former.data_sha256:
         return None

@@ -1,6 +1,6 @@
 """The confusion matrix as a heat map, each of whose cells leads to its images."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,8 +50,17 @@ def cell_id(known: int, predicted: int) -> str:
     return f"cell-{known}-{predicted}"
 
 
-def confusion_plot(confusion: Confusion, opens: Container[tuple[int, int]] = ()) -> Plot:
-    """Return the heat map; `opens` are the cells that have images on the page, and lead to them."""
+def cell_link(known: int, predicted: int) -> str:
+    """Return the address of the part of the page that has a cell's images."""
+    return f"#{cell_id(known, predicted)}"
+
+
+def confusion_plot(
+    confusion: Confusion,
+    opens: Container[tuple[int, int]] = (),
+    link: Callable[[int, int], str] = cell_link,
+) -> Plot:
+    """Return the heat map; `opens` are the cells that have images, by `link` their address."""
     counts, labels, shown = confusion.counts, confusion.labels, confusion.shown
     images = np.maximum(counts.sum(axis=1), 1)
     off = counts / images[:, None] * (1 - np.eye(len(counts)))
@@ -74,7 +83,7 @@ def confusion_plot(confusion: Confusion, opens: Container[tuple[int, int]] = ())
                 f"{count:,} times, {100 * share:.2f} %"
             )
             if (known, predicted) in opens:
-                target = f"#{cell_id(known, predicted)}"
+                target = link(known, predicted)
                 parts.append(
                     element(
                         "a",

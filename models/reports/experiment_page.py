@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from flumen.models.errors import RunNotFound
 from flumen.models.experiments.java_double import java_double
 from flumen.models.experiments.run import STATES, Run
+from flumen.models.experiments.run_store import RunStore
 from flumen.models.experiments.setting import RATE
 from flumen.models.reports.experiment_plots import (
     TONES,
@@ -23,6 +25,9 @@ from flumen.models.reports.plot import Cell, Number, Plot, Table, figure, filter
 
 CHOSEN = 5
 """Learning curves that stand out at first."""
+
+MOST_CURVES = 40
+"""Runs of an experiment whose learning curves are shown, the best first."""
 
 MOST_GROUPS = 12
 """Grids that a page shows; the table has all runs."""
@@ -45,8 +50,11 @@ class ExperimentReport:
 
     def plots(self) -> list[Plot]:
         """Return all plots of the page."""
-        plots = [plot for group in self._groups() for plot in _plots_of(group, {})]
-        return [*plots, *curves_plots(self._with_curves(), CHOSEN)]
+        return self._plots({})
+
+    def linked_plots(self) -> list[Plot]:
+        """Return all plots of the page, whose cells lead to the rows of `runs_table`."""
+        return self._plots(self._places())
 
     def _repr_html_(self) -> str:
         """Return what a notebook shows: the best runs."""
@@ -56,7 +64,7 @@ class ExperimentReport:
 
     def html(self) -> str:
         """Return the page, as it is to be written in UTF-8."""
-        places = {key_of(run): f"run-{number}" for number, run in enumerate(self.runs)}
+        places = self._places()
         parts = [self._header()]
         titles = []
         if groups := self._groups():
@@ -69,6 +77,17 @@ class ExperimentReport:
             titles.append(("curves", "How they learnt"))
         parts.append(section("runs", "Runs", self._runs(places)))
         return page(f"Experiment {self.name}", parts, [*titles, ("runs", "Runs")])
+
+    def runs_table(self) -> Markup:
+        """Return the runs, to be filtered and sorted, the best first."""
+        return self._runs(self._places())
+
+    def _plots(self, places: Mapping[RunKey, str]) -> list[Plot]:
+        plots = [plot for group in self._groups() for plot in _plots_of(group, places)]
+        return [*plots, *curves_plots(self._with_curves(), CHOSEN)]
+
+    def _places(self) -> dict[RunKey, str]:
+        return {key_of(run): f"run-{number}" for number, run in enumerate(self.runs)}
 
     def _groups(self) -> list[Group]:
         return groups_of(self.runs)[:MOST_GROUPS]
@@ -109,6 +128,23 @@ class ExperimentReport:
         rows = [_row(run, places[key_of(run)], curves.get(key_of(run))) for run in self.runs]
         columns = (*_COLUMNS, "rounds", "seconds", "model", "error")
         return filtered("run-table", "Filter the runs", Table(columns, rows, sortable=True))
+
+
+def experiment_report(store: RunStore, name: str) -> ExperimentReport:
+    """Return the report of an experiment, with the learning curves of its best runs.
+
+    Raises:
+        RunNotFound: there is no run of it.
+    """
+    found = store.list(name)
+    if not found:
+        raise RunNotFound(
+            f"there is no run of the experiment {name!r}; `flumen experiment list` shows what there is"
+        )
+    ranked = sorted(found, key=lambda run: (run.accuracy is None, -(run.accuracy or 0), run.run_id))
+    # Only a run that is read alone comes with its curve and its error.
+    whole = [each for run in ranked[:MOST_CURVES] for each in store.get(run.run_id, run.data_sha256)]
+    return ExperimentReport(name, [*whole, *ranked[MOST_CURVES:]])
 
 
 def _beside(group: Group, places: Mapping[RunKey, str]) -> Markup:

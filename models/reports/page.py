@@ -21,17 +21,26 @@ _LIGHT_BLUE, _LIGHT_ORANGE = (110, 190, 245), (245, 165, 60)
 """Blue and orange are told apart with any of the usual kinds of colour blindness (Okabe and Ito 2008)."""
 
 
-def page(title: str, parts: Sequence[Markup], sections: Sequence[tuple[str, str]]) -> str:
-    """Return a page. `sections`: the id and the title of each, for the list of contents."""
-    style, script = style_sheet(), _read("page.js")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+def script() -> str:
+    """Return the script of pages: it sorts and filters tables, and goes through heat maps by keys."""
+    return _read("page.js")
+
+
+def policy() -> str:
+    """Return the Content-Security-Policy of pages."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style_sheet())}'; script-src '{_hash(script())}'; "
         "base-uri 'none'; form-action 'none'"
     )
+
+
+def page(title: str, parts: Sequence[Markup], sections: Sequence[tuple[str, str]]) -> str:
+    """Return a page. `sections`: the id and the title of each, for the list of contents."""
+    style, own = style_sheet(), script()
     head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        element("meta", http_equiv="Content-Security-Policy", content=policy()),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", shortened(title)),
@@ -43,7 +52,7 @@ def page(title: str, parts: Sequence[Markup], sections: Sequence[tuple[str, str]
         element("a", "To the content", href="#content", class_="skip"),
         element("nav", *links, aria_label="Contents"),
         element("main", *parts, id="content"),
-        element("script", Markup.of(script)),
+        element("script", Markup.of(own)),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
@@ -56,9 +65,15 @@ def section(place: str, title: str, *parts: Markup) -> Markup:
 @cache
 def style_sheet() -> str:
     """Return the style of pages and of plots alone, with the shades of the heat maps in light and dark."""
+    return _read("page.css") + plot_style_sheet()
+
+
+@cache
+def plot_style_sheet() -> str:
+    """Return the style of what is in plots, for a page that has its own."""
     light = _shades(_WHITE, _BLUE, "right") + _shades(_WHITE, _ORANGE, "wrong")
     dark = _shades(_BLACK, _LIGHT_BLUE, "right") + _shades(_BLACK, _LIGHT_ORANGE, "wrong")
-    return f"{_read('page.css')}{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
+    return f"{_read('plots.css')}{light}@media screen and (prefers-color-scheme:dark){{{dark}}}"
 
 
 def _shades(ground: Colour, full: Colour, kind: str) -> str:

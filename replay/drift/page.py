@@ -45,6 +45,17 @@ def drift_page(drift: Drift, made_at: datetime) -> str:
     return page(f"Drift of {name}", [head, *sections], [(place, title) for place, title, _ in shown])
 
 
+def drift_plots(drift: Drift) -> dict[str, list[Plot]]:
+    """Return the plots of a page, by what they are about."""
+    worst = _worst_columns(drift)
+    is_known = any(window.labelled or estimated_accuracy(window) for window in drift.windows)
+    return {
+        "Over time": [_course(drift, column) for column in worst],
+        "Values": [_values(drift, _worst_of(drift, column)) for column in worst],
+        "Accuracy": [_accuracy_plot(drift)] if is_known else [],
+    }
+
+
 def found_table(drift: Drift) -> Table:
     """Return windows and columns, the worst first, each measure with its threshold."""
     rows: list[list[Cell]] = []
@@ -60,7 +71,7 @@ def found_table(drift: Drift) -> Table:
             cells += [None, None] if distance is None else [distance.value, distance.threshold]
         rows.append(cells)
     heads = ["stability index", "threshold", "Jensen-Shannon", "threshold", "Kolmogorov-Smirnov", "threshold"]
-    return Table(["window", "column", "", "times its threshold", *heads], rows, sortable=True)
+    return Table(["window", "column", "verdict", "times its threshold", *heads], rows, sortable=True)
 
 
 def windows_table(drift: Drift) -> Table:

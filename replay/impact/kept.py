@@ -4,6 +4,7 @@ A later impact of the same two versions takes its place. It says which files the
 """
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from flumen.replay.errors import ImpactUnreadable
 SCHEMA = 1
 Difference = Annotated[float, Field(ge=-1, le=1)]
 _MOST_BYTES = 1024 * 1024
+_FILE = re.compile(r"impact-([a-z0-9][a-z0-9_-]{0,99})-([1-9][0-9]{0,8})\.json")
 
 
 @with_config(ConfigDict(extra="ignore", strict=True, allow_inf_nan=False))
@@ -67,6 +69,12 @@ class ImpactRecords:
     def keep(self, old: Manifest, new: Manifest, record: ImpactRecord) -> None:
         """Write a record. A reader sees the old one or the new one, never a part."""
         self._storage.replace(_path(old, new), _ADAPTER.dump_json(record, indent=2))
+
+    def olds(self, name: str, version: int) -> list[tuple[str, int]]:
+        """Return the models, by name and version, that a version has an impact in place of."""
+        files = sorted(self._storage.entries(report_folder(name, version)))
+        found = (_FILE.fullmatch(file) for file in files)
+        return [(each[1], int(each[2])) for each in found if each]
 
     def of(self, old: Manifest, new: Manifest) -> ImpactRecord | None:
         """Return the record of these two versions, None where there is none of these very files.

@@ -14,14 +14,16 @@ RATE = 500
 
 
 @contextmanager
-def steady_load(settings: Settings, image: Callable[[int], SourceImage]) -> Iterator[list[int]]:
+def steady_load(
+    settings: Settings, image: Callable[[int], SourceImage], rate: float = RATE
+) -> Iterator[list[int]]:
     """Publish images, from number 0 on, until the block ends; the list then holds how many there were."""
     ended = threading.Event()
     sent: list[int] = []
 
     def load() -> None:
         images = map(image, itertools.takewhile(lambda _: not ended.is_set(), itertools.count()))
-        report = publish(images, settings.producer_config(), settings.images_topic, RATE, lambda _: None)
+        report = publish(images, settings.producer_config(), settings.images_topic, rate, lambda _: None)
         sent.append(report.sent)
 
     publisher = threading.Thread(target=load)

@@ -9,10 +9,11 @@ from images import Brightness
 from structlog.testing import capture_logs
 from worker_statuses import SAID_AT, worker_status
 
-from flumen.cli.models.fleet_table import COLUMNS, _cells, worker_row
+from flumen.cli.models.fleet_table import COLUMNS, _cells
 from flumen.interceptor import Batch
 from flumen.interceptor.batch import ImageMessage
 from flumen.streams.control.operator.fleet import Seen
+from flumen.streams.control.operator.fleet_rows import worker_row
 from flumen.streams.control.records import DriftStatus, parse_status, to_json
 from flumen.streams.live.drift_watch import CLASSES, MOST_CLASSES, DriftWatch
 from flumen.streams.live.metrics import Metrics

@@ -10,8 +10,9 @@ from worker_statuses import worker_status
 
 from flumen.cli.main import run
 from flumen.cli.models import fleet_table
-from flumen.cli.models.fleet_table import fleet_display, headline, worker_row
+from flumen.cli.models.fleet_table import fleet_display, headline
 from flumen.streams.control.operator.fleet import FleetView, Seen
+from flumen.streams.control.operator.fleet_rows import worker_row
 from flumen.streams.control.records import DesiredState, ModelRef, Refused, WorkerState, WorkerStatus
 
 FIRST, SECOND = ModelRef(1, "1" * 64), ModelRef(2, "2" * 64)

@@ -9,14 +9,20 @@ from page_read import PageRead
 from PIL import Image
 from typer import BadParameter
 
-from flumen.cli.learning.report import MOST_CURVES, experiment_report, file_name, report
+from flumen.cli.learning.report import file_name, report
 from flumen.models.errors import RunNotFound
 from flumen.models.experiments.java_double import java_double
 from flumen.models.experiments.run import Measures, Round, Run, to_row
 from flumen.models.experiments.run_store import RunStore
 from flumen.models.experiments.run_table import MemoryRunTable
 from flumen.models.reports.axes import Axis
-from flumen.models.reports.experiment_page import CHOSEN, MOST_LINES, ExperimentReport
+from flumen.models.reports.experiment_page import (
+    CHOSEN,
+    MOST_CURVES,
+    MOST_LINES,
+    ExperimentReport,
+    experiment_report,
+)
 from flumen.models.reports.experiment_plots import cliff_in_words, grid_plot, groups_of
 from flumen.models.reports.png import png
 

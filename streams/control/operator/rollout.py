@@ -114,22 +114,22 @@ class Rollout:
             and (view.desired.champion, view.desired.prepare) == (ref, None)
         ):
             return self._result(view.desired, self._wait(serving(view.desired, ref)))
-        base = self._unchanged(view, standing)
-        prepared = self._writer.write(replace(base, prepare=ref), view.desired, highest_revision(view))
-        try:
-            goal = ready(prepared, ref)
-            self._wait(goal)
-            self._heed_interruption(goal)
-        except StateChanged:
-            raise
-        except BaseException:  # whatever it was, nothing is left standing
-            self._undo(replace(base, reason=f"{ref.version} was not prepared everywhere"), prepared)
-            raise
+        base, prepared, _ = self._prepared(view, ref, standing)
         prepare_s = time.monotonic() - started
         challenger = None if base.challenger == ref else base.challenger
         state = self._writer.write(replace(base, champion=ref, challenger=challenger), prepared)
         view = self._wait(serving(state, ref))
         return self._result(state, view, prepare_s, time.monotonic() - started - prepare_s)
+
+    def prepare(self, view: FleetView, ref: ModelRef, standing: ModelRef) -> RolloutResult:
+        """Let every worker have a version ready: the first phase of `activate` alone, which the next one begins with.
+
+        Takes and raises the same as `activate`.
+        """
+        self._begin(view)
+        started = time.monotonic()
+        _, prepared, view = self._prepared(view, ref, standing)
+        return self._result(prepared, view, time.monotonic() - started)
 
     def shadow(self, view: FleetView, ref: ModelRef | None, standing: ModelRef) -> RolloutResult:
         """Let a version be scored in shadow, or none. Where a worker refuses it, the former challenger is put back.
@@ -155,6 +155,23 @@ class Rollout:
                 replace(base, reason=f"{ref.version if ref else 'none'} is no challenger everywhere"), state
             )
             raise
+
+    def _prepared(
+        self, view: FleetView, ref: ModelRef, standing: ModelRef
+    ) -> tuple[DesiredChange, DesiredState, FleetView]:
+        """Return once all are ready: the state without it, the one that was written, and the fleet."""
+        base = self._unchanged(view, standing)
+        prepared = self._writer.write(replace(base, prepare=ref), view.desired, highest_revision(view))
+        try:
+            goal = ready(prepared, ref)
+            view = self._wait(goal)
+            self._heed_interruption(goal)
+        except StateChanged:
+            raise
+        except BaseException:  # whatever it was, nothing is left standing
+            self._undo(replace(base, reason=f"{ref.version} was not prepared everywhere"), prepared)
+            raise
+        return base, prepared, view
 
     def _unchanged(self, view: FleetView, standing: ModelRef) -> DesiredChange:
         """Return the state as it is, to be written with changes. What somebody left half prepared is given up."""
