@@ -18,25 +18,32 @@ from starlette.staticfiles import StaticFiles
 
 from flumen.console import api, image_pages, sign_in
 from flumen.console.access.gate import Gate, Visitor
+from flumen.console.dead_letters import api as dead_letter_api
+from flumen.console.dead_letters import pages as dead_letter_pages
 from flumen.console.errors import BadQuestion, ConsoleError, NotAllowed
 from flumen.console.headers import Guard
+from flumen.console.live import Live
+from flumen.console.now import pages as now_pages
 from flumen.console.pages import page
 from flumen.console.stores import Stores
 from flumen.replay.errors import ReplayError
 from flumen.stores.errors import NoSuchImage, StoreError, StoreRefused
+from flumen.streams.errors import NoSuchDeadLetter, StreamError
 
 log = structlog.get_logger(__name__)
 
 API = "/api/v1"
 _STATIC = Path(__file__).parent / "static"
-_KNOWN = (ConsoleError, StoreError, ReplayError)
+_KNOWN = (ConsoleError, StoreError, StreamError, ReplayError)
 _STATUS: Sequence[tuple[type[Exception], int]] = (
     (BadQuestion, 400),
     (NotAllowed, 403),
     (NoSuchImage, 404),
+    (NoSuchDeadLetter, 404),
     (StoreRefused, 400),
     (ReplayError, 409),
     (StoreError, 503),
+    (StreamError, 503),
     (ConsoleError, 500),
 )
 
@@ -51,7 +58,7 @@ class ConsoleOptions:
     hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")
 
 
-def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
+def make_app(stores: Stores, options: ConsoleOptions, live: Live) -> Starlette:
     """Return the console over these stores. It closes their readers when it ends."""
 
     @asynccontextmanager
@@ -59,10 +66,16 @@ def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
         # The first to look should not wait for Kudu's client to start.
         started = asyncio.ensure_future(stores.rows.ask(lambda rows: rows.tables()))
         started.add_done_callback(_not_yet)
+        await live.collector.start()
         yield
+        await live.collector.stop()
         started.cancel()
         stores.index.close()
         stores.rows.close()
+
+    now = now_pages.NowPages(live.collector, options.gate)
+    dead_letters = dead_letter_pages.DeadLetterPages(live.dead_letters)
+    of_dead_letters = dead_letter_api.DeadLetterApi(live.dead_letters)
 
     def shown(path: str, handler: Handler, *methods: str) -> Route:
         return Route(path, partial(_answer, handler, stores, options.gate), methods=methods or ("GET",))
@@ -71,7 +84,8 @@ def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
         routes=[
             Route("/sign-in", partial(sign_in.sign_in, options.gate), methods=["GET", "POST"]),
             Route("/sign-out", partial(sign_in.sign_out, options.gate), methods=["POST"]),
-            shown("/", _first),
+            shown("/", now.page),
+            shown("/now", now.page),
             shown("/images", image_pages.images),
             shown("/images/export", image_pages.export),
             shown("/image", image_pages.image),
@@ -83,6 +97,16 @@ def make_app(stores: Stores, options: ConsoleOptions) -> Starlette:
             shown(f"{API}/image", api.image),
             shown(f"{API}/image/label", api.label, "POST"),
             shown(f"{API}/image/delete", api.delete, "POST"),
+            shown("/dead-letters", dead_letters.many),
+            shown("/dead-letters", dead_letters.settle, "POST"),
+            shown("/dead-letter", dead_letters.one),
+            shown("/dead-letter/bytes", dead_letters.content),
+            shown(f"{API}/now", now.api),
+            shown(f"{API}/now/events", now.events),
+            shown(f"{API}/dead-letters", of_dead_letters.many),
+            shown(f"{API}/dead-letter", of_dead_letters.one),
+            shown(f"{API}/dead-letters/replay", of_dead_letters.replay, "POST"),
+            shown(f"{API}/dead-letters/park", of_dead_letters.park, "POST"),
             Route(f"{API}/openapi.json", _openapi),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
@@ -120,12 +144,10 @@ def _sign_in_first(request: Request) -> Response:
     return RedirectResponse(sign_in.address(back), 303)
 
 
-async def _first(_request: Request, _stores: Stores, _visitor: Visitor) -> Response:
-    return RedirectResponse("/images", 303)
-
-
 async def _openapi(_request: Request) -> Response:
-    return JSONResponse(api.describe(API))
+    described = api.describe(API)
+    more = now_pages.describe(API) | dead_letter_api.describe(API)
+    return JSONResponse({**described, "paths": described["paths"] | more})
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -51,6 +51,7 @@ async def sign_out(gate: Gate, request: Request) -> Response:
     visitor = gate.visitor(request)
     form = await read_form(request)
     if visitor is None or visitor.session is None or same(form.get(FORM_FIELD, ""), visitor.form_token):
+        gate.sessions.end(request.cookies.get(COOKIE, ""))
         answer.delete_cookie(COOKIE)
     return answer
 

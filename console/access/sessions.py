@@ -28,6 +28,7 @@ class Sessions:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._key = secrets.token_bytes(32)
         self._clock = clock
+        self._ended: dict[str, int] = {}
 
     def begin(self, sha256: str) -> str:
         """Return the cookie of a new session of whoever has this token."""
@@ -40,9 +41,17 @@ class Sessions:
         if not text or not hmac.compare_digest(signature.encode(), self._sign("session", text).encode()):
             return None
         sha256, until, _ = text.split(".")
-        if int(until) < self._clock():
+        if int(until) < self._clock() or text in self._ended:
             return None
         return Session(sha256, self._sign("form", text))
+
+    def end(self, cookie: str) -> None:
+        """Let the session of a cookie be over, wherever the cookie is kept."""
+        if self.read(cookie) is None:
+            return
+        now, text = self._clock(), cookie.rpartition(".")[0]
+        self._ended = {each: until for each, until in self._ended.items() if until >= now}
+        self._ended[text] = int(text.split(".")[1])
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.digest(self._key, f"{purpose}:{text}".encode("utf-8", "surrogatepass"), "sha256").hex()
