@@ -14,6 +14,8 @@ from flumen.streams.settings import Settings
 MOST_SWAPS = 20
 MOST_MODELS = 20
 _LISTEN_S = 1.0
+_READ_AGAIN_S = 10.0
+"""A swap takes effect with the first images behind it, and then the audit log says so."""
 
 
 @contextmanager
@@ -24,16 +26,20 @@ def fleet_of(settings: Settings) -> Iterator[Callable[[], FleetReading]]:
         StreamError: Kafka does not answer, or no worker has made the topics yet.
     """
     with Fleet(settings) as fleet:
-        known: tuple[object, Sequence[Swap]] = (None, ())
+        known: tuple[object, float, Sequence[Swap]] = (None, 0.0, ())
 
         def listen() -> FleetReading:
             nonlocal known
             fleet.listen(_LISTEN_S)
             views = [fleet.view(model) for model in fleet.models()[:MOST_MODELS]]
             running = [(view.model, view.revision, _running(view)) for view in views]
-            if known[0] != running:  # the audit log is read whole: only where it has something new
-                known = running, swaps_of(settings, [view.model for view in views])
-            return FleetReading(views, known[1])
+            former, read_at, swaps = known
+            # The audit log is read whole: only where it may have something new.
+            is_awaited = bool(swaps) and swaps[0].took_effect_at is None
+            if former != running or (is_awaited and time.monotonic() - read_at >= _READ_AGAIN_S):
+                swaps = swaps_of(settings, [view.model for view in views])
+                known = running, time.monotonic(), swaps
+            return FleetReading(views, swaps)
 
         yield listen
 
@@ -50,7 +56,7 @@ def backlog_of(settings: Settings) -> Iterator[Callable[[], Backlog]]:
 
 
 def swaps_of(settings: Settings, models: Sequence[str]) -> Sequence[Swap]:
-    """Return the last changes of these models that count, the newest first.
+    """Return when the last champions of these models took the place of others, the newest first.
 
     Raises:
         StreamError: Kafka does not answer.
@@ -58,8 +64,8 @@ def swaps_of(settings: Settings, models: Sequence[str]) -> Sequence[Swap]:
     swaps = [
         _swap(change)
         for model in models
-        for change in read_audit_log(settings, model).changes[-MOST_SWAPS:]
-        if change.counts
+        for change in read_audit_log(settings, model).changes
+        if change.counts and change.former is not None and change.former.champion != change.state.champion
     ]
     return sorted(swaps, key=lambda swap: swap.at, reverse=True)[:MOST_SWAPS]
 

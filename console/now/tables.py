@@ -8,8 +8,8 @@ from dataclasses import dataclass
 class Column:
     """A column of a table: its name in the API, its title, and how its values are shown.
 
-    Kinds: `text` from outside, `number`, `bytes`, `seconds` that something took, `age` in seconds, `time` in
-    microseconds since 1970, `state` as a word.
+    Kinds: `text` from outside, `words` likewise where they are many, `number`, `bytes`, `seconds` that something took,
+    `age` in seconds, `time` in microseconds since 1970, `state` as a word.
     """
 
     name: str
@@ -17,9 +17,9 @@ class Column:
     kind: str
 
     @property
-    def is_amount(self) -> bool:
-        """Whether its values stand below one another by their last digit."""
-        return self.kind in {"number", "bytes", "seconds", "age"}
+    def look(self) -> str:
+        """The class of its cells: amounts stand below one another by their last digit."""
+        return "amount" if self.kind in {"number", "bytes", "seconds", "age"} else self.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,21 @@ class Table:
     empty: str
     columns: Sequence[Column]
 
+    @property
+    def is_broad(self) -> bool:
+        """Whether it has the width of the page to itself."""
+        return any(column.kind == "words" and column.name != "says" for column in self.columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Curves over time of one unit: names of a sample's values, and what they are called."""
+    """Curves over time of one unit: names of a sample's values, and what they are called; what there is to know."""
 
     name: str
     title: str
     unit: str
     curves: Sequence[tuple[str, str]]
+    note: str
 
 
 PLOTS = (
@@ -48,13 +54,21 @@ PLOTS = (
         "Images",
         "images/s",
         (("published_per_s", "published"), ("stored_per_s", "stored")),
+        "Published: by the offsets of the topic, over 5 s. Stored: as the workers say, over about a heartbeat.",
     ),
-    Plot("lag", "Waiting in Kafka", "messages", (("lag", "not yet stored"),)),
+    Plot(
+        "lag",
+        "Waiting in Kafka",
+        "messages",
+        (("lag", "not yet stored"),),
+        "What is published and not yet acknowledged by the workers' group, of all partitions.",
+    ),
     Plot(
         "delay",
-        "From produce to both stores, of each batch's oldest image",
+        "From produce to both stores",
         "s",
         (("p50_s", "p50"), ("p99_s", "p99")),
+        "Of each micro-batch's oldest image, over 30 s, between the bounds of the workers' histogram.",
     ),
 )
 TABLES = (
@@ -71,7 +85,7 @@ TABLES = (
             Column("memory_bytes", "Memory", "bytes"),
             Column("started_at", "Since", "time"),
             Column("heard_s", "Heard of, ago", "age"),
-            Column("problem", "Problem", "text"),
+            Column("problem", "Problem", "words"),
         ),
     ),
     Table(
@@ -82,7 +96,7 @@ TABLES = (
             Column("store", "Store", "text"),
             Column("state", "State", "state"),
             Column("took_s", "Answered in", "seconds"),
-            Column("says", "Says", "text"),
+            Column("says", "Says", "words"),
         ),
     ),
     Table(
@@ -105,7 +119,7 @@ TABLES = (
             Column("kind", "Kind of error", "text"),
             Column("count", "How many", "number"),
             Column("at", "The newest", "time"),
-            Column("reason", "Its reason", "text"),
+            Column("reason", "Its reason", "words"),
         ),
     ),
     Table(
@@ -119,7 +133,7 @@ TABLES = (
             Column("change", "Change", "text"),
             Column("workers", "On workers", "number"),
             Column("by", "By", "text"),
-            Column("reason", "Reason", "text"),
+            Column("reason", "Reason", "words"),
         ),
     ),
 )
