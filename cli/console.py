@@ -165,7 +165,7 @@ def _server(settings: Settings, gate: "Gate", listening: socket.socket) -> Calla
     stores = make_stores(settings)
     live = make_live(settings, stores)
 
-    class Server(uvicorn.Server):
+    class LettingGo(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             live.end_streams()  # they would be waited for
             await super().shutdown(sockets)
@@ -184,7 +184,7 @@ def _server(settings: Settings, gate: "Gate", listening: socket.socket) -> Calla
         # Uvicorn stops at these, and then raises them once more: to have stopped is no failure.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        asyncio.run(Server(config).serve([listening]))
+        asyncio.run(LettingGo(config).serve([listening]))
 
     return run
 

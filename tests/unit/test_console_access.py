@@ -98,6 +98,16 @@ def test_a_session_is_over_after_half_a_day_and_in_another_process() -> None:
     assert sessions.read(cookie) is None
 
 
+def test_a_session_that_was_ended_is_over_wherever_its_cookie_is_kept() -> None:
+    clock = Clock()
+    sessions = Sessions(clock)
+    cookie, other = sessions.begin("ab" * 32), sessions.begin("ab" * 32)
+    sessions.end("made up")
+    sessions.end(cookie)
+    assert sessions.read(cookie) is None
+    assert sessions.read(other) is not None
+
+
 @given(st.text())
 def test_no_made_up_cookie_is_a_session(cookie: str) -> None:
     assert Sessions().read(cookie) is None
