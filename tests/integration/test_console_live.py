@@ -49,7 +49,7 @@ ARRIVED = """() => {
     const text = (name) => document.querySelector(`table[data-rows=${name}]`).innerText;
     const curves = [...document.querySelectorAll("[data-plot=rates] .axes .curve")];
     return text("workers").includes("mnist@1") && text("workers").includes("MB")
-        && text("swaps").includes("champion 1") && text("partitions").length > 40
+        && text("swaps").includes("champion 2 → 1") && text("partitions").length > 40
         && text("dead_letters").includes("decode") && text("dead_letters").includes("<script>")
         && document.querySelector("[data-plot=delay] .axes .curve").getAttribute("d")
         && document.querySelector("[data-plot=rates] .swap")
