@@ -19,7 +19,7 @@ from flumen.streams.errors import BadSetting
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from flumen.console import Stores
+    from flumen.console import Live, Stores
     from flumen.console.access.gate import Gate
 
 app = typer.Typer(
@@ -160,7 +160,10 @@ def _server(settings: Settings, gate: "Gate", listening: socket.socket) -> Calla
     from flumen.console.server import make_server
 
     hosts = (*_LOOPBACK, settings.console_host, *settings.console_hosts)
-    server = make_server(make_app(make_stores(settings), ConsoleOptions(gate, hosts)))
+    stores = make_stores(settings)
+    live = make_live(settings, stores)
+    app = make_app(stores, ConsoleOptions(gate, hosts), live)
+    server = make_server(app, ends=live.end_streams)
     listening.listen(_WAITING_CONNECTIONS)
 
     def run() -> None:
@@ -191,6 +194,39 @@ def make_stores(settings: Settings) -> "Stores":
         searchable=partial(make_searchable, settings),
         models=make_models(settings),
     )
+
+
+def make_live(settings: Settings, stores: "Stores") -> "Live":
+    """Return what the console watches, by these settings; nothing is asked yet."""
+    from flumen.console import Live
+    from flumen.console.dead_letters.listed import DeadLetterList
+    from flumen.console.dead_letters.queue import KafkaQueue, following
+    from flumen.console.dead_letters.service import DeadLetters
+    from flumen.console.now.collector import EVERY_S, Collector, Sources
+    from flumen.console.now.kafka import backlog_of, fleet_of
+    from flumen.console.watching import Watched
+    from flumen.stores.solr.search import Search
+
+    async def solr() -> str:
+        found = await stores.index.ask(lambda index: index.find(Search(rows=0)))
+        return f"{found.total:,} images are found"
+
+    async def kudu() -> str:
+        return f"{len(await stores.rows.ask(lambda rows: rows.tables()))} tables"
+
+    known = DeadLetterList()
+    dead_letters = DeadLetters(
+        known, Watched("dead-letters", partial(following, settings, known)), KafkaQueue(settings, known)
+    )
+    sources = Sources(
+        fleet=Watched("fleet", partial(fleet_of, settings)),
+        backlog=Watched("backlog", partial(backlog_of, settings), EVERY_S),
+        dead_letters=dead_letters.source,
+        stores={
+            name: ask for name, ask in (("Kudu", kudu), ("Solr", solr)) if name.lower() in settings.sinks
+        },
+    )
+    return Live(Collector(sources), dead_letters)
 
 
 def _classes(settings: Settings) -> Callable[[str, int], Sequence[str]]:

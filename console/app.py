@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 
 from flumen.console import api, image_pages, openapi, sign_in
 from flumen.console.access.gate import Gate, Visitor
+from flumen.console.dead_letters.routes import dead_letter_routes
 from flumen.console.errors import (
     BadQuestion,
     ConsoleError,
@@ -29,13 +30,21 @@ from flumen.console.errors import (
 )
 from flumen.console.experiments.routes import experiment_routes
 from flumen.console.headers import API_ROOT, Guard
+from flumen.console.live import Live
 from flumen.console.models.routes import model_routes
+from flumen.console.now.routes import now_routes
 from flumen.console.pages import page
 from flumen.console.stores import Stores
 from flumen.models.errors import BadModelName, ModelError, ModelNotFound, RepositoryUnavailable, RunNotFound
 from flumen.replay.errors import ReplayError
 from flumen.stores.errors import NoSuchImage, StoreError, StoreRefused
-from flumen.streams.errors import KafkaRefused, KafkaUnavailable, StreamError, TopicMissing
+from flumen.streams.errors import (
+    KafkaRefused,
+    KafkaUnavailable,
+    NoSuchDeadLetter,
+    StreamError,
+    TopicMissing,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +57,7 @@ _STATUS: Sequence[tuple[type[Exception], int]] = (
     (NotAllowed, 403),
     (NoSuchImage, 404),
     (NotThere, 404),
+    (NoSuchDeadLetter, 404),
     (ModelNotFound, 404),
     (RunNotFound, 404),
     (BadModelName, 400),
@@ -75,7 +85,7 @@ class ConsoleOptions:
     hosts: Sequence[str] = ("127.0.0.1", "localhost", "::1")
 
 
-def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
+def make_app(stores: Stores, options: ConsoleOptions, live: Live) -> ASGIApp:
     """Return the console over these stores. It closes their readers when it ends."""
 
     @asynccontextmanager
@@ -83,7 +93,9 @@ def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
         # The first to look should not wait for Kudu's client to start.
         started = asyncio.ensure_future(stores.rows.ask(lambda rows: rows.tables()))
         started.add_done_callback(_not_yet)
+        await live.collector.start()
         yield
+        await live.collector.stop()
         started.cancel()
         await asyncio.to_thread(stores.models.close)
         stores.index.close()
@@ -96,7 +108,6 @@ def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
         routes=[
             Route("/sign-in", partial(sign_in.sign_in, options.gate), methods=["GET", "POST"]),
             Route("/sign-out", partial(sign_in.sign_out, options.gate), methods=["POST"]),
-            shown("/", _first),
             shown("/images", image_pages.images),
             shown("/images/export", image_pages.export),
             shown("/image", image_pages.image),
@@ -111,6 +122,8 @@ def make_app(stores: Stores, options: ConsoleOptions) -> ASGIApp:
             shown(f"{API}/image/delete", api.delete, "POST"),
             *model_routes(shown, API),
             *experiment_routes(shown, API),
+            *now_routes(shown, API, live.collector, options.gate),
+            *dead_letter_routes(shown, API, live.dead_letters),
             Route(f"{API}/openapi.json", _openapi),
             Mount("/static", StaticFiles(directory=_STATIC)),
         ],
@@ -150,10 +163,6 @@ def _sign_in_first(request: Request) -> Response:
         return _error(request, None, 401, "Your session is over. Sign in, and repeat what you did.")
     back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     return RedirectResponse(sign_in.address(back), 303)
-
-
-async def _first(_request: Request, _stores: Stores, _visitor: Visitor) -> Response:
-    return RedirectResponse("/images", 303)
 
 
 async def _openapi(_request: Request) -> Response:

@@ -39,12 +39,21 @@ async def read_form(request: Request) -> dict[str, str]:
     Raises:
         BadQuestion: it is none, or too large.
     """
+    return dict(await read_fields(request, MOST_FIELDS))
+
+
+async def read_fields(request: Request, most: int) -> list[tuple[str, str]]:
+    """Return the fields of a form in their order, `most` at the most.
+
+    Raises:
+        BadQuestion: it is none, or too large.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise BadQuestion("send the form as a browser does: application/x-www-form-urlencoded")
     try:
         text = (await read_body(request)).decode("utf-8")
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict"))
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=most, errors="strict")
     except ValueError as error:
         raise BadQuestion(f"this is no form: {error}") from error
 

@@ -1,8 +1,10 @@
 """The OpenAPI document of the JSON API: every question, every answer, every refusal."""
 
+from flumen.console.dead_letters import api as dead_letters
 from flumen.console.experiments import api as experiments
 from flumen.console.images import schemas as images
 from flumen.console.models import api as models
+from flumen.console.now import schemas as now
 from flumen.console.openapi_pieces import Schema, error_responses
 
 
@@ -25,5 +27,7 @@ def describe(root: str) -> Schema:
             **images.describe(root),
             **models.describe(root),
             **experiments.describe(root),
+            **now.describe(root),
+            **dead_letters.describe(root),
         },
     }

@@ -27,7 +27,14 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     found.filters.update(
-        outside=outside, short=short, long=long, value=value, time=time, number=number, percent=percent
+        outside=outside,
+        visible=visible,
+        short=short,
+        long=long,
+        value=value,
+        time=time,
+        number=number,
+        percent=percent,
     )
     found.filters["microseconds"] = microseconds
     found.globals["form_field"] = FORM_FIELD
@@ -43,7 +50,12 @@ def page(template: str, visitor: Visitor | None, *, status: int = 200, **context
 
 def outside(text: object) -> Markup:
     """Return a text that came from outside: signs that are not seen are shown, and its direction ends with it."""
-    return Markup("<bdi>{}</bdi>").format("".join(map(_visible, str(text))))
+    return Markup("<bdi>{}</bdi>").format(visible(text))
+
+
+def visible(text: object) -> str:
+    """Return a text from outside with the signs shown that are not seen: for places that take no element."""
+    return "".join(map(_visible, str(text)))
 
 
 def short(text: object) -> Markup:

@@ -1,6 +1,8 @@
 """The console's HTTP server: uvicorn, with bounds on how many are connected and how long a request may take to come."""
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any
 
 import h11
@@ -53,17 +55,31 @@ class BoundedProtocol(H11Protocol):
             self.transport.close()
 
 
-def make_server(app: ASGIApp, *, most_connections: int = MOST_CONNECTIONS) -> uvicorn.Server:
-    """Return the server of an application; it answers on the sockets that its `serve` is given."""
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            http=BoundedProtocol,
-            ws="none",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            limit_concurrency=most_connections,
-            timeout_graceful_shutdown=_STOPS_WITHIN_S,
-        )
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ends: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ends = ends
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ends()
+        await super().shutdown(sockets)
+
+
+def make_server(
+    app: ASGIApp, *, ends: Callable[[], None] = lambda: None, most_connections: int = MOST_CONNECTIONS
+) -> uvicorn.Server:
+    """Return the server of an application; it answers on the sockets that its `serve` is given.
+
+    `ends` is called as it begins to stop: it lets streams end, which would be waited for.
+    """
+    config = uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        limit_concurrency=most_connections,
+        timeout_graceful_shutdown=_STOPS_WITHIN_S,
     )
+    return _Server(config, ends)

@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar, cast
 
@@ -15,6 +14,7 @@ from flumen.streams.kafka.connection import Connection, refusal
 from flumen.streams.kafka.errors import UNREADABLE, failed_for_good, is_fatal, kafka_error, make_consumer
 from flumen.streams.kafka.message import Partition, RawMessage
 from flumen.streams.kafka.polling import Arrivals, poll
+from flumen.streams.kafka.progress import PartitionProgress, Progress
 from flumen.streams.kafka.received import raw_message
 from flumen.streams.settings import Settings
 
@@ -32,14 +32,6 @@ _MOVES = (
 )
 _GO_ON = "docs/delivery.md says how to go on (a batch that cannot be read)"
 _BROKE_OFF = KafkaError(KafkaError._TRANSPORT, "reading broke off")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """Messages of a topic: all that are there, and how many of them a group has acknowledged."""
-
-    published: int
-    acknowledged: int
 
 
 class Follower(Protocol):
@@ -111,13 +103,18 @@ class TopicReader:
             found = next(self._read_span(place, high), None)
         return found if found and found.offset == offset else None
 
-    def follow(self, topics: Sequence[str]) -> Iterator[RawMessage]:
-        """Yield what lies in the topics now, of all at once; `news` goes on behind it. Raises as `read`."""
+    def follow(self, topics: Sequence[str], newest: Mapping[str, int] | None = None) -> Iterator[RawMessage]:
+        """Yield what lies in the topics now, of all at once; `news` goes on behind it. Raises as `read`.
+
+        Of the topics in `newest` only so many messages, the last of their partitions.
+        """
         with self._reading(*topics):
             self._follows = True
             places = [place for topic in topics for place in self._places(topic)]
+            for topic, most in (newest or {}).items():
+                self._start_at_newest([place for place in places if place.topic == topic], most)
             self._consumer.assign(places)
-            unread = {(place.topic, place.partition): OFFSET_BEGINNING for place in places}
+            unread = {(place.topic, place.partition): place.offset for place in places}
             for message in self._until_silent(unread):
                 if message.error() is None:
                     yield raw_message(message)
@@ -152,13 +149,21 @@ class TopicReader:
         Raises:
             KafkaUnavailable, KafkaRefused, TopicMissing: as `read`.
         """
+        partitions = self.partitions(topic)
+        published = sum(each.ends - each.begins for each in partitions)
+        return Progress(published, sum(each.acknowledged - each.begins for each in partitions))
+
+    def partitions(self, topic: str) -> Sequence[PartitionProgress]:
+        """Return how far the workers' group is in each partition of a topic, by number. Raises as `progress`."""
         with self._reading(topic):
-            partitions = self._places(topic)
-            bounds = {p.partition: self._bounds(p) for p in partitions}
-            committed = _settled(partial(self._consumer.committed, partitions, _TIMEOUT_S))
-        published = sum(high - low for low, high in bounds.values())
-        acknowledged = sum(max(p.offset, bounds[p.partition][0]) - bounds[p.partition][0] for p in committed)
-        return Progress(published, acknowledged)
+            places = self._places(topic)
+            bounds = {place.partition: self._bounds(place) for place in places}
+            committed = _settled(partial(self._consumer.committed, places, _TIMEOUT_S))
+        return [
+            PartitionProgress(place.partition, low, high, max(place.offset, low))
+            for place in sorted(committed, key=lambda place: place.partition)
+            for low, high in [bounds[place.partition]]
+        ]
 
     def close(self) -> None:
         """Release the connection."""
@@ -232,6 +237,14 @@ class TopicReader:
     def _check_lives(self, error: KafkaError) -> None:
         if is_fatal(error):
             raise failed_for_good(f"reading from {', '.join(self._topics)}", error)
+
+    def _start_at_newest(self, places: Sequence[TopicPartition], most: int) -> None:
+        """Move places so far back from the ends of their partitions that there are so many messages behind them."""
+        bounds = [(*self._bounds(place), place) for place in places]
+        bounds.sort(key=lambda each: each[1] - each[0])  # what small partitions leave, the large ones have
+        for left, (low, high, place) in zip(range(len(bounds), 0, -1), bounds, strict=True):
+            place.offset = max(low, high - most // left)
+            most -= high - place.offset
 
     def _bounds(self, place: TopicPartition) -> tuple[int, int]:
         """Return a partition's first offset, and the one behind its last."""

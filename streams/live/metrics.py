@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from flumen.interceptor import Classifier
+from flumen.streams.control.status_headers import Buckets
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _MODEL = ("model_name", "model_version")
@@ -86,6 +87,15 @@ class Metrics:
         """Return how many images were stored so far."""
         samples = (sample for metric in self.images.collect() for sample in metric.samples)
         return sum(sample.value for sample in samples if sample.name == "flumen_images_total")
+
+    def end_to_end(self) -> Buckets:
+        """Return the histogram of the seconds from produce to both stores."""
+        samples = (sample for metric in self.end_to_end_seconds.collect() for sample in metric.samples)
+        return tuple(
+            (float(sample.labels["le"]), int(sample.value))
+            for sample in samples
+            if sample.name.endswith("_bucket")
+        )
 
     def serve(self, model: Classifier) -> None:
         """Let this be the one active model. Who asks meanwhile may see two, and never none."""

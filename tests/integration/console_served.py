@@ -15,7 +15,7 @@ from markupsafe import escape
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from flumen.cli.console import make_stores
+from flumen.cli.console import make_live, make_stores
 from flumen.console import ConsoleOptions, make_app
 from flumen.console.access.gate import Gate
 from flumen.console.server import make_server
@@ -75,8 +75,10 @@ def stored(settings: Settings) -> list[str]:
 @contextmanager
 def served(settings: Settings, gate: Gate, **bounds: Any) -> Iterator[str]:
     """Serve a console in this process; return its address."""
-    app = make_app(make_stores(settings), ConsoleOptions(gate))
-    server = make_server(app, **bounds)
+    stores = make_stores(settings)
+    live = make_live(settings, stores)
+    app = make_app(stores, ConsoleOptions(gate), live)
+    server = make_server(app, ends=live.end_streams, **bounds)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen()

@@ -80,6 +80,7 @@ def following(
     reporter = StatusReporter(settings, worker_id(settings), metrics.stored, time.monotonic)
     drift = DriftWatch(settings, metrics, reporter.wake)
     reporter.show_drift(lambda: drift.status)
+    reporter.show_end_to_end(metrics.end_to_end)
     with ExitStack() as stack:
         stack.push(lambda kind, *_: reporter.say_goodbye(in_order=kind in (None, CancelledError)))
         stack.enter_context(thread("status", reporter.run, reporter.end))

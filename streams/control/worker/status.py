@@ -21,8 +21,9 @@ from flumen.streams.control.records import (
     now,
     to_json,
 )
-from flumen.streams.control.status_headers import StatusHeaders
+from flumen.streams.control.status_headers import Buckets, StatusHeaders
 from flumen.streams.control.worker.preparation import Picture
+from flumen.streams.control.worker.resident import Resident
 from flumen.streams.errors import ClientFailed
 from flumen.streams.kafka.message import Outgoing, RawMessage
 from flumen.streams.kafka.producer import Producer, Undelivered
@@ -62,6 +63,8 @@ class StatusReporter:
         self._clock = clock
         self._picture: Callable[[], Picture] = lambda: Picture(WorkerState.STARTING)
         self._drift: Callable[[], DriftStatus | None] = lambda: None
+        self._end_to_end: Callable[[], Buckets] = lambda: ()
+        self._resident = Resident(clock)
         self._counted = (clock(), stored(), 0.0)
         self._started_at = now()
         self._group = settings.kafka_options().group_of(worker)
@@ -91,6 +94,10 @@ class StatusReporter:
     def show_drift(self, drift: Callable[[], DriftStatus | None]) -> None:
         """Report what this returns as well, from now on."""
         self._drift = drift
+
+    def show_end_to_end(self, end_to_end: Callable[[], Buckets]) -> None:
+        """Report what this returns as well, from now on."""
+        self._end_to_end = end_to_end
 
     def wake(self) -> None:
         """Report at once: something has changed."""
@@ -180,8 +187,12 @@ class StatusReporter:
 
     def _send(self, value: bytes | None) -> None:
         """Send a status. One that no broker takes is forgotten."""
-        headers = StatusHeaders(self._group, self._picture().steps).sent() if value is not None else []
+        headers = self._headers().sent() if value is not None else []
         self._producer.put(Outgoing(self._settings.status_topic, self.worker.encode(), value, headers))
+
+    def _headers(self) -> StatusHeaders:
+        steps, memory_bytes = self._picture().steps, self._resident.in_bytes()
+        return StatusHeaders(self._group, steps, memory_bytes, self._end_to_end())
 
     def _send_entries(self) -> None:
         for _ in range(len(self._entries)):  # one that is refused at once is put back

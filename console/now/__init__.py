@@ -1,0 +1,1 @@
+"""Now: what moves, collected once however many look on, and sent to each as it comes."""
