@@ -192,6 +192,7 @@ def next_commands(photos: Settings, images: Path, left: Left) -> dict[str, str]:
     """Return commands to go on with, in this order, each with its meaning. Typed in this folder, they work."""
     own = {"kudu_table_prefix": photos.kudu_table_prefix}
     looking = {
+        as_typed("console"): "all of it in a browser, until Ctrl-C",
         as_typed("sql", "select id, label, confidence from images limit 5"): "SQL on what Kudu holds",
         as_typed(
             "search", "label:7", "--facet", "knownlabel"
