@@ -37,9 +37,13 @@ def console_settings(
     flumen_stack: Any, flumen_models_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Any]:
     """Settings of stores that have the images of `console_served`."""
-    from console_served import own_settings, stored
+    from console_served import stored
+    from own_settings import own_settings
 
-    with own_settings(flumen_stack, tmp_path_factory.mktemp("console"), flumen_models_root) as settings:
+    from flumen.streams.kafka.topics import ensure_topics
+
+    with own_settings(flumen_stack, flumen_models_root, tmp_path_factory.mktemp("console")) as settings:
+        ensure_topics(settings)
         stored(settings)
         yield settings
 

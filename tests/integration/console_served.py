@@ -4,7 +4,6 @@ import asyncio
 import io
 import socket
 import threading
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -22,11 +21,9 @@ from flumen.console.server import make_server
 from flumen.interceptor import Batch, Context, ImageMessage, intercept, load_chain, merge_columns
 from flumen.models.datasets.idx import read_idx
 from flumen.models.repository import Repository
-from flumen.stack.layout import Endpoints
-from flumen.stack.leftovers import remove_cores, remove_tables
 from flumen.stores.kudu import KuduSink
 from flumen.stores.solr import SolrReader, SolrSink
-from flumen.streams.settings import Settings, load_settings
+from flumen.streams.settings import Settings
 
 DATA = Path(__file__).parents[2] / "data" / "mnist"
 DIGITS = 60
@@ -39,21 +36,6 @@ PACKET = """<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xml
 BERLIN, PARIS, SYDNEY = (52.52, "N", 13.405, "E"), (48.8566, "N", 2.3522, "E"), (33.8688, "S", 151.2093, "E")
 PLACES = (BERLIN, BERLIN, PARIS, SYDNEY)
 """Where the last images were taken: before them are those that say nothing of it."""
-
-
-@contextmanager
-def own_settings(stack: Endpoints, home: Path, models_root: Path) -> Iterator[Settings]:
-    """Settings of a file of tests: its tables and its core, which are gone afterwards."""
-    suffix = uuid.uuid4().hex[:12]
-    yield load_settings(
-        **{**stack.settings, "kudu_partitions": 2},
-        home=home,
-        models_root=str(models_root),
-        kudu_table_prefix=f"t_{suffix}_",
-        solr_core=f"core-{suffix}",
-    )
-    remove_cores(stack.solr_url, suffix)
-    remove_tables(stack.kudu_masters, suffix)
 
 
 def stored(settings: Settings) -> list[str]:

@@ -20,7 +20,10 @@ from flumen.console.access import Person, Role, TokenFile
 from flumen.console.access.gate import Gate
 from flumen.streams.settings import Settings
 
-FUZZED_S = 6.0
+FUZZED_S = 8.0
+ELSEWHERE = {("get", "/now/events"), ("post", "/model/swap")}
+"""A stream has no end, and a swap goes on behind its answer: other tests have both."""
+FREE = ("/images", "/model", "/drift", "/dead-letter")
 
 
 @dataclass(frozen=True)
@@ -186,8 +189,13 @@ def test_the_api_is_as_its_document_says(door: Door) -> None:
     """What the document allows, and what it does not, is answered as it says."""
     document = requests.get(f"{door.base}/api/v1/openapi.json", timeout=60).json()
     operations = [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
-    tried = [(operation, mode) for operation in operations for mode in schemathesis.GenerationMode]
-    assert len(tried) == 10
+    tried = [
+        (operation, mode)
+        for operation in operations
+        if (operation.method, operation.path.removeprefix("/api/v1")) not in ELSEWHERE
+        for mode in schemathesis.GenerationMode
+    ]
+    assert len(tried) == 2 * (len(operations) - len(ELSEWHERE))
     for operation, mode in tried:
         assert fuzzed(door, operation, mode, FUZZED_S / len(tried)) > 0
 
@@ -195,8 +203,9 @@ def test_the_api_is_as_its_document_says(door: Door) -> None:
 def fuzzed(door: Door, operation: Any, mode: schemathesis.GenerationMode, seconds: float) -> int:
     """Ask for so long; return how often it was asked."""
     headers = {"Authorization": f"Bearer {door.made['operator']}"}
-    # What Solr takes for a query no schema can say, and an empty field of a form is no bound.
-    free = operation.path.endswith("/images")
+    # What Solr takes for a query no schema can say, nor which references are of versions; an empty field of a form is
+    # no bound.
+    free = operation.path.endswith(FREE)
     excluded = [positive_data_acceptance, negative_data_rejection] if free else []
     until = time.monotonic() + seconds
     asked = 0
