@@ -13,7 +13,7 @@ from flumen.interceptor.classifier import Classifier
 from flumen.replay.reclassify.applying import Applying
 from flumen.replay.reclassify.parts import Counts, Part, Parts, PartTable, Progress
 from flumen.replay.scoring import Passed, Scored, StoredImages
-from flumen.replay.scoring.stored_images import without
+from flumen.replay.scoring.scored import without
 from flumen.stores.corrections import CurrentCorrections
 
 DELETED = "that were deleted"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from flumen.interceptor import Limits, Preprocess
 from flumen.interceptor.classifier import Classifier
-from flumen.interceptor.classify import Embeddings, answers_of, embedding_cells, most_probable
+from flumen.interceptor.classify import answers_of
 from flumen.interceptor.preprocess import to_tensor
 from flumen.models.datasets.pictures import Pictures
 from flumen.models.datasets.source import Skip
@@ -25,6 +25,7 @@ from flumen.replay.images.seen import VIEW, PictureOf
 from flumen.replay.images.stored import ORIGINAL, Moment
 from flumen.replay.images.tables import ScannedTables
 from flumen.replay.scoring.sample import Sample, groups
+from flumen.replay.scoring.scored import Scored, answer_columns
 from flumen.replay.sql.where import Condition
 from flumen.stores.kudu import Predicate, TokenRows
 
@@ -60,26 +61,6 @@ class Plan:
     rows: int
     answered: Mapping[tuple[str | None, int | None], int]
     newest_us: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """Some images with what the model answers.
-
-    `rows`: the id and the columns that were asked for, as they stand in Kudu. `answers`, row by row: `prediction`
-    (int32), `label` (string), `confidence` (float32), `probabilities` (binary: float32, little-endian, one a label) and
-    `embedding` (binary, likewise; null where the model names none).
-    `pixels`: what the model saw of each, uint8, n x height x width [x 3]. `skipped`: what has no answer, and why.
-    `ended`: the number of the token whose last rows these are or were; None before that. `passed`: how many images the
-    model was not asked about.
-    """
-
-    rows: pa.RecordBatch
-    answers: pa.RecordBatch
-    pixels: NDArray[np.uint8]
-    skipped: Sequence[Skip] = ()
-    ended: int | None = None
-    passed: int = 0
 
 
 Passed = Callable[[pa.RecordBatch], NDArray[np.bool_]]
@@ -288,35 +269,6 @@ class StoredImages:
         pixels = np.empty((0, 0, 0), np.uint8)
         none = np.empty((0, len(model.labels)), np.float32)
         return Scored(rows, answer_columns(none, None, model), pixels, ended=ended)
-
-
-def without(scored: Scored, ids: Sequence[str]) -> Scored:
-    """Return what was scored, less these images."""
-    kept = pc.invert(pc.is_in(scored.rows.column("id"), pa.array(ids, pa.string())))
-    pixels = scored.pixels[kept.to_numpy(zero_copy_only=False)]
-    return replace(scored, rows=scored.rows.filter(kept), answers=scored.answers.filter(kept), pixels=pixels)
-
-
-def answer_columns(
-    probabilities: NDArray[np.float32], embeddings: Embeddings | None, model: Classifier
-) -> pa.RecordBatch:
-    """Return `answers` of `Scored`, of what a model answers: n x labels, and n embeddings where it gives any."""
-    prediction, confidence = most_probable(probabilities)
-    cells = np.ascontiguousarray(probabilities, "<f4")
-    width = cells.itemsize * cells.shape[1]
-    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(cells), [None, pa.py_buffer(cells)])
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(prediction),
-            pa.array(list(model.labels), pa.string()).take(pa.array(prediction)),
-            pa.array(confidence, pa.float32()),
-            fixed.cast(pa.binary()),
-            pa.nulls(len(cells), pa.binary())
-            if embeddings is None
-            else pa.array(embedding_cells(embeddings), pa.binary()),
-        ],
-        names=["prediction", "label", "confidence", "probabilities", "embedding"],
-    )
 
 
 def _count_answered(rows: pa.RecordBatch, answered: dict[tuple[str | None, int | None], int]) -> None:
