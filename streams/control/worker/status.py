@@ -69,7 +69,7 @@ class StatusReporter:
         self._started_at = now()
         self._group = settings.kafka_options().group_of(worker)
         self._entries: deque[Effective] = deque(maxlen=_MAX_ENTRIES)
-        self._last_taken: tuple[int, str] | None = None
+        self._last_taken: tuple[int, str, int] | None = None
         self._change = threading.Event()
         self._ending = threading.Event()
         self._producer = Producer(
@@ -106,9 +106,10 @@ class StatusReporter:
     def taken(self, serving: Serving, messages: Iterable[RawMessage]) -> None:
         """Note that a batch is taken on a model: the first one on a new one is where it takes effect."""
         model = (serving.classifier.version, serving.sha256)
-        if model == self._last_taken:
+        # With its revision: one that was replaced, and came back before an image, has taken effect once more.
+        if (*model, serving.since) == self._last_taken:
             return
-        self._last_taken = model
+        self._last_taken = (*model, serving.since)
         if not serving.since:
             return  # the start, before anybody has asked for another model
         offsets: dict[int, int] = {}
