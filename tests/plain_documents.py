@@ -47,13 +47,21 @@ def _value(field: IndexField, row: Mapping[str, Any]) -> Any:
         return None if row["knownlabel"] is None else row["knownlabel"] == row["prediction"]
     if field.column.name == "location":
         place = row["latitude"], row["longitude"]
-        return "{},{}".format(*place) if None not in place and abs(place[0]) <= 90 else None
+        there = None not in place and abs(place[0]) <= 90 and abs(place[1]) <= 180
+        return "{},{}".format(*place) if there else None
     value = row.get(field.column.name)
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if field.column.kind is Kind.FLOAT and not _fits(value):
         return None
     if field.column.kind is Kind.TIMESTAMP:
         return f"{np.datetime64(value, 'us').astype('datetime64[ms]')}Z"
     return list(value) if field.column.kind is Kind.STRINGS else value
+
+
+def _fits(value: float) -> bool:
+    with np.errstate(over="ignore"):
+        return bool(np.isfinite(np.float32(value)))
 
 
 def read_cbor(content: bytes) -> Any:
