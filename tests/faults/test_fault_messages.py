@@ -44,6 +44,7 @@ def test_compacted_topic(scene: Scene, wait_until: Callable[..., Any]) -> None:
     scene.finish(worker, total=2 * IMAGES)
 
 
+@pytest.mark.long_form  # test_worker_health has it with one image
 def test_dead_letter_topic_missing(scene: Scene, wait_until: Callable[..., Any]) -> None:
     """The dead-letter topic is deleted under a worker that has written to it; none goes on without it."""
     worker = scene.start(**SMALL_BATCHES)

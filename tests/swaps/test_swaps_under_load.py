@@ -34,7 +34,7 @@ RATE = 1000
 IN_HAND = 2 * LIVE.batches_in_hand * 100
 """Images that two workers may have taken before a swap and not finished."""
 
-SHORT = 10
+SHORT = 6
 LONG = 30
 
 
