@@ -19,8 +19,9 @@ from flumen.streams.errors import BadSetting
 from flumen.streams.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from flumen.console import Live, Stores
     from flumen.console.access.gate import Gate
+    from flumen.console.live import Live
+    from flumen.console.stores import Stores
 
 app = typer.Typer(
     help="Serve a web page: see, search and correct the images, and swap models. Without a subcommand, start it.",
@@ -156,7 +157,7 @@ def _address(listening: socket.socket) -> str:
 
 def _server(settings: Settings, gate: "Gate", listening: socket.socket) -> Callable[[], None]:
     """Return what serves until SIGTERM or Ctrl-C. Who comes before it runs waits for it."""
-    from flumen.console import ConsoleOptions, make_app
+    from flumen.console.app import ConsoleOptions, make_app
     from flumen.console.server import make_server
 
     hosts = (*_LOOPBACK, settings.console_host, *settings.console_hosts)
@@ -198,10 +199,10 @@ def make_stores(settings: Settings) -> "Stores":
 
 def make_live(settings: Settings, stores: "Stores") -> "Live":
     """Return what the console watches, by these settings; nothing is asked yet."""
-    from flumen.console import Live
     from flumen.console.dead_letters.listed import DeadLetterList
     from flumen.console.dead_letters.queue import KafkaQueue, following
     from flumen.console.dead_letters.service import DeadLetters
+    from flumen.console.live import Live
     from flumen.console.now.collector import EVERY_S, Collector, Sources
     from flumen.console.now.kafka import backlog_of, fleet_of
     from flumen.console.watching import Watched

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from flumen.console.errors import ConsoleError
 from flumen.interceptor.errors import InterceptorError
 from flumen.models.errors import ModelError
 from flumen.replay.errors import ReplayError
@@ -14,7 +15,10 @@ from flumen.streams.settings import load_settings
 
 def is_ours(error: Exception) -> bool:
     """Say whether an error's message is meant for the user as it is."""
-    return isinstance(error, (InterceptorError, ModelError, ReplayError, StackError, StoreError, StreamError))
+    return isinstance(
+        error,
+        (ConsoleError, InterceptorError, ModelError, ReplayError, StackError, StoreError, StreamError),
+    )
 
 
 def elsewhere(error: Exception) -> str:

@@ -15,8 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from flumen.cli.console import make_live, make_stores
-from flumen.console import ConsoleOptions, make_app
 from flumen.console.access.gate import Gate
+from flumen.console.app import ConsoleOptions, make_app
 from flumen.console.server import make_server
 from flumen.interceptor import Batch, Context, ImageMessage, intercept, load_chain, merge_columns
 from flumen.models.datasets.idx import read_idx

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -62,6 +63,12 @@ MOVING = "document.querySelector('#moving').textContent.startsWith('Moving')"
 SIGN_OUT = """() => fetch("/sign-out", {
     method: "POST", redirect: "manual", body: new URLSearchParams(new FormData(document.querySelector("form.who"))),
 })"""
+
+
+@pytest.fixture
+def flumen_models_root(flumen_models_root: Path, tmp_path: Path) -> Path:
+    """A repository of the test's own: a swap sets its alias."""
+    return shutil.copytree(flumen_models_root, tmp_path / "models")
 
 
 @pytest.fixture
