@@ -189,13 +189,16 @@ def test_the_api_is_as_its_document_says(door: Door) -> None:
     document = requests.get(f"{door.base}/api/v1/openapi.json", timeout=60).json()
     del document["security"]  # everybody here is an operator: that others are refused, another test says
     operations = [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
-    tried = [
-        (operation, mode)
-        for operation in operations
-        if (operation.method, operation.path.removeprefix("/api/v1")) not in ELSEWHERE
-        for mode in schemathesis.GenerationMode
-    ]
-    assert len(tried) == 2 * (len(operations) - len(ELSEWHERE))
+    tried = []
+    for operation in operations:
+        path = operation.path.removeprefix("/api/v1")
+        if (operation.method, path) in ELSEWHERE:
+            continue
+        described = document["paths"][operation.path][operation.method]
+        tried.append((operation, schemathesis.GenerationMode.POSITIVE))
+        if described.get("parameters") or "requestBody" in described:  # else nothing of it can be wrong
+            tried.append((operation, schemathesis.GenerationMode.NEGATIVE))
+    assert len(tried) > len(operations)
     for operation, mode in tried:
         assert fuzzed(door, operation, mode, FUZZED_S / len(tried)) > 0
 
