@@ -9,6 +9,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
 from flumen.console.access.gate import FORM_FIELD, Visitor
+from flumen.console.times import microseconds
 from flumen.interceptor import Column, Kind
 
 LONGEST_SHOWN = 300
@@ -35,8 +36,8 @@ def _environment() -> Environment:
         time=time,
         number=number,
         percent=percent,
+        microseconds=microseconds,
     )
-    found.filters["microseconds"] = microseconds
     found.globals["form_field"] = FORM_FIELD
     return found
 
@@ -89,20 +90,15 @@ def value(found: Any, column: Column) -> Markup | str:
     return long(found)
 
 
-def time(microseconds: int) -> Markup:
+def time(at_us: int) -> Markup:
     """Return a time in UTC, which scripts show as the browser's own; hovering shows UTC."""
     try:
-        moment = datetime.fromtimestamp(microseconds / 1_000_000, UTC)
+        moment = datetime.fromtimestamp(at_us / 1_000_000, UTC)
     except (OverflowError, ValueError, OSError):
-        return escape(f"{microseconds} µs since 1970")
+        return escape(f"{at_us} µs since 1970")
     text = f"{moment.replace(tzinfo=None).isoformat(' ', 'milliseconds')} UTC"
     at = moment.isoformat(timespec="milliseconds")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(at, text, text)
-
-
-def microseconds(text: str) -> int:
-    """Return a time of a record, ISO 8601, as microseconds since 1970."""
-    return round(datetime.fromisoformat(text).timestamp() * 1_000_000)
 
 
 def number(found: float) -> Markup:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flumen.console.pages import microseconds
+from flumen.console.times import microseconds
 from flumen.streams.control.operator.audit_log import AuditLog, Change, describe_change
 
 

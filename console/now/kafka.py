@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
 
 from flumen.console.now.readings import Backlog, FleetReading, Swap
+from flumen.console.times import microseconds
 from flumen.streams.control.operator.audit_log import Change, describe_change, read_audit_log
 from flumen.streams.control.operator.fleet import Fleet, FleetView
 from flumen.streams.kafka.topic_reader import TopicReader
@@ -68,14 +68,6 @@ def swaps_of(settings: Settings, models: Sequence[str]) -> Sequence[Swap]:
         if change.counts and change.former is not None and change.former.champion != change.state.champion
     ]
     return sorted(swaps, key=lambda swap: swap.at, reverse=True)[:MOST_SWAPS]
-
-
-def microseconds(text: str) -> int:
-    """Return a time of a record, ISO 8601 in UTC, as microseconds since 1970; 0 where it is none that there is."""
-    try:
-        return int(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1_000_000)
-    except (ValueError, OverflowError):
-        return 0
 
 
 def _running(view: FleetView) -> tuple[object, ...]:

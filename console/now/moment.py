@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 
 from flumen.console.dead_letters.listed import DeadLetterList
-from flumen.console.now.kafka import microseconds
 from flumen.console.now.readings import Backlog, FleetReading, Sample, StoreState
+from flumen.console.times import microseconds
 from flumen.console.watching import Report
 from flumen.streams.control.operator.fleet import FleetView, Seen
 

@@ -8,11 +8,14 @@ from starlette.datastructures import QueryParams
 from flumen.console.errors import BadQuestion
 from flumen.console.images.asked import FACETS, LAST_START, SORTS, View, read_view
 from flumen.console.images.bounds import RANGES, Bounds, read_bounds
+from flumen.console.models.trail import AuditReader
 from flumen.console.pages import long, number, outside, short, time, value
 from flumen.console.plots import histogram, range_of
 from flumen.console.sign_in import address, own_page
 from flumen.interceptor import Column, Kind
 from flumen.stores.solr.spans import Box, Spread, bins, read_bins
+from flumen.streams.control.operator.audit_log import AuditLog, Change
+from flumen.streams.control.records import Command, DesiredState, ModelRef
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -184,3 +187,22 @@ def test_times_go_in_days_where_seconds_would_be_too_many_for_solr() -> None:
     found = bins("t", Spread(Column("t", Kind.TIMESTAMP, ""), -(10**16), 10**17, (), ()))
     assert found is not None
     assert found[0]["gap"] == "+53048DAYS"
+
+
+@pytest.mark.parametrize(
+    ("at", "at_us"), [("2026-11-28T00:00:01Z", 1_795_824_001_000_000), ("2026-13-45T99:99:99Z", 0)]
+)
+def test_a_forged_time_of_a_change_hides_no_trail(at: str, at_us: int) -> None:
+    """The records' pattern lets through a month that there is not."""
+    state = DesiredState(
+        model="mnist",
+        champion=ModelRef(1, "0" * 64),
+        challenger=None,
+        prepare=None,
+        revision=1,
+        actor="eva",
+        reason="",
+        at=at,
+    )
+    log = AuditLog([Change(Command.ACTIVATE, state, None, ())], [])
+    assert [entry.at_us for entry in AuditReader(lambda _: log).trail("mnist", 20).entries] == [at_us]
