@@ -4,6 +4,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode
@@ -24,6 +25,7 @@ from flumen.console.images.one import see, view_as_png
 from flumen.console.pages import page
 from flumen.console.plots import heat_map, histogram, legend, places_of, range_of, table_of
 from flumen.console.stores import Stores
+from flumen.replay.sql.formats import FORMULA
 from flumen.stores.errors import StoreRefused
 
 _KEPT_A_WHILE = {"cache-control": "private, max-age=300"}
@@ -149,11 +151,7 @@ def _cell(value: Any) -> Any:
     # A spreadsheet runs a text that begins so: a quote in front of it makes it text.
     if isinstance(value, list):
         value = "; ".join(map(str, value))
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )
+    return f"'{value}" if isinstance(value, str) and re.match(FORMULA, value) else value
 
 
 def _json_lines(rows: Iterable[Mapping[str, Any]], columns: list[str]) -> Iterator[str]:
