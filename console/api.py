@@ -7,8 +7,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flumen.console.access.gate import HEADER, Visitor, check_may_change
-from flumen.console.forms import read_json, text_of
+from flumen.console.access.gate import Visitor
+from flumen.console.forms import read_change, text_of
 from flumen.console.images import changing
 from flumen.console.images.alike import find_like
 from flumen.console.images.asked import read_id, read_view
@@ -82,8 +82,7 @@ async def alike(request: Request, stores: Stores, _visitor: Visitor) -> Response
 
 async def label(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Correct the known class of an image."""
-    found = await read_json(request)
-    check_may_change(visitor, request.headers.get(HEADER, ""))
+    found = await read_change(request, visitor)
     whole = await see(stores, read_id({"id": text_of(found, "id")}))
     given, reason = text_of(found, "label"), text_of(found, "reason")
     await changing.label(stores, whole.id, given, whole.classes, visitor.person.name, reason)
@@ -92,8 +91,7 @@ async def label(request: Request, stores: Stores, visitor: Visitor) -> Response:
 
 async def delete(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Delete an image, and keep it out."""
-    found = await read_json(request)
-    check_may_change(visitor, request.headers.get(HEADER, ""))
+    found = await read_change(request, visitor)
     image_id = read_id({"id": text_of(found, "id")})
     await changing.delete(stores, image_id, visitor.person.name, text_of(found, "reason"))
     return Answered({"id": image_id, "deleted": True})

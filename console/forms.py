@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
+from flumen.console.access.gate import FORM_FIELD, HEADER, Visitor, check_may_change
 from flumen.console.errors import BadQuestion, NotJson
 
 MOST_BYTES = 64 * 1024
@@ -40,6 +41,31 @@ async def read_form(request: Request) -> dict[str, str]:
         BadQuestion: it is none, or too large.
     """
     return dict(await read_fields(request, MOST_FIELDS))
+
+
+async def read_change_form(request: Request, visitor: Visitor) -> dict[str, str]:
+    """Return the fields of a form that changes something, from somebody who may.
+
+    Raises:
+        BadQuestion: it is none, or too large.
+        NotAllowed: they may only look, or the form is of another page.
+    """
+    form = await read_form(request)
+    check_may_change(visitor, form.get(FORM_FIELD, ""))
+    return form
+
+
+async def read_change(request: Request, visitor: Visitor) -> dict[str, Any]:
+    """Return a JSON object that changes something, from somebody who may.
+
+    Raises:
+        NotJson: it is not marked as such.
+        BadQuestion: it is none, or too large.
+        NotAllowed: they may only look, or the request is of another page.
+    """
+    found = await read_json(request)
+    check_may_change(visitor, request.headers.get(HEADER, ""))
+    return found
 
 
 async def read_fields(request: Request, most: int) -> list[tuple[str, str]]:

@@ -12,9 +12,9 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from flumen.console.access.gate import FORM_FIELD, Visitor, check_may_change
+from flumen.console.access.gate import Visitor, check_may_change
 from flumen.console.errors import BadQuestion
-from flumen.console.forms import read_form
+from flumen.console.forms import read_change_form
 from flumen.console.headers import IMAGE_POLICY
 from flumen.console.images import changing
 from flumen.console.images.alike import find_like
@@ -117,8 +117,7 @@ async def view(request: Request, stores: Stores, _visitor: Visitor) -> Response:
 
 async def label(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Correct the known class of an image, and show it again."""
-    form = await read_form(request)
-    check_may_change(visitor, form.get(FORM_FIELD, ""))
+    form = await read_change_form(request, visitor)
     whole = await see(stores, read_id(request.query_params))
     given, reason = form.get("label", ""), form.get("reason", "")
     await changing.label(stores, whole.id, given, whole.classes, visitor.person.name, reason)
@@ -131,8 +130,7 @@ async def delete(request: Request, stores: Stores, visitor: Visitor) -> Response
         check_may_change(visitor, visitor.form_token)
         whole = await see(stores, read_id(request.query_params))
         return page("delete.html", visitor, whole=whole, image_address=image_address)
-    form = await read_form(request)
-    check_may_change(visitor, form.get(FORM_FIELD, ""))
+    form = await read_change_form(request, visitor)
     image_id = read_id(request.query_params)
     await changing.delete(stores, image_id, visitor.person.name, form.get("reason", ""))
     return page("deleted.html", visitor, id=image_id)

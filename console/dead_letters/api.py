@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flumen.console.access.gate import HEADER, Visitor, check_may_change
+from flumen.console.access.gate import Visitor
 from flumen.console.dead_letters.asked import (
     LARGEST_ATTEMPTS,
     PAGE_ROWS,
@@ -22,7 +22,7 @@ from flumen.console.dead_letters.queue import Outcome
 from flumen.console.dead_letters.service import DeadLetters
 from flumen.console.dead_letters.shown import DUMPED_BYTES, headers_of
 from flumen.console.errors import BadQuestion
-from flumen.console.forms import read_json
+from flumen.console.forms import read_change
 from flumen.console.openapi_pieces import (
     COUNT,
     FLAG,
@@ -80,8 +80,7 @@ class DeadLetterApi:
 
     async def replay(self, request: Request, _stores: Stores, visitor: Visitor) -> Response:
         """Send dead letters back to where they came from."""
-        found = await read_json(request)
-        check_may_change(visitor, request.headers.get(HEADER, ""))
+        found = await read_change(request, visitor)
         again = found.get("again", False)
         attempts = found.get("max_attempts", 3)
         if not isinstance(again, bool) or isinstance(attempts, bool) or not isinstance(attempts, int):
@@ -91,8 +90,7 @@ class DeadLetterApi:
 
     async def park(self, request: Request, _stores: Stores, visitor: Visitor) -> Response:
         """Set dead letters aside."""
-        found = await read_json(request)
-        check_may_change(visitor, request.headers.get(HEADER, ""))
+        found = await read_change(request, visitor)
         return _outcomes(await self._all.park(_places(found), visitor.person.name))
 
 

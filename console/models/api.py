@@ -6,9 +6,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from flumen.console.access.gate import HEADER, Visitor, check_may_change
+from flumen.console.access.gate import Visitor
 from flumen.console.errors import BadQuestion
-from flumen.console.forms import read_json
+from flumen.console.forms import read_change
 from flumen.console.images.asked import read_number
 from flumen.console.models.asked import read_asked
 from flumen.console.models.catalogue import Listed
@@ -103,8 +103,7 @@ async def swap(request: Request, stores: Stores, _visitor: Visitor) -> Response:
 
 async def begin(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Begin a swap."""
-    found = await read_json(request)
-    check_may_change(visitor, request.headers.get(HEADER, ""))
+    found = await read_change(request, visitor)
     return JSONResponse(_swap(begin_swap(stores.models, read_asked(_texts(found), visitor.person.name))), 202)
 
 

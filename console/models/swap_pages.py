@@ -6,9 +6,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from flumen.console.access.gate import FORM_FIELD, Visitor, check_may_change
+from flumen.console.access.gate import Visitor, check_may_change
 from flumen.console.errors import NotAllowed
-from flumen.console.forms import read_form
+from flumen.console.forms import read_change_form
 from flumen.console.models.asked import LONGEST_REASON, read_action, read_asked, read_version
 from flumen.console.models.pages import known_fleet, standing_now
 from flumen.console.models.service import Models
@@ -54,8 +54,7 @@ async def ask(request: Request, stores: Stores, visitor: Visitor) -> Response:
 
 async def begin(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Begin a swap, and lead to where it is followed."""
-    form = await read_form(request)
-    check_may_change(visitor, form.get(FORM_FIELD, ""))
+    form = await read_change_form(request, visitor)
     swap = begin_swap(stores.models, read_asked(form, visitor.person.name))
     return RedirectResponse(f"/models/swaps/{swap.id}", 303)
 
@@ -72,8 +71,7 @@ async def progress(request: Request, stores: Stores, visitor: Visitor) -> Respon
 
 async def give_up(request: Request, stores: Stores, visitor: Visitor) -> Response:
     """Let a swap end: what its first phase has written is taken back."""
-    form = await read_form(request)
-    check_may_change(visitor, form.get(FORM_FIELD, ""))
+    await read_change_form(request, visitor)
     swap = stores.models.swaps.get(request.path_params["id"])
     swap.is_given_up = True
     return RedirectResponse(f"/models/swaps/{swap.id}", 303)
