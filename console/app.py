@@ -20,6 +20,7 @@ from flumen.console import api, image_pages, openapi, sign_in
 from flumen.console.access.gate import Gate, Visitor
 from flumen.console.dead_letters.routes import dead_letter_routes
 from flumen.console.errors import (
+    SHOWN,
     BadQuestion,
     ConsoleError,
     NotAllowed,
@@ -50,7 +51,6 @@ log = structlog.get_logger(__name__)
 
 API = "/api/v1"
 _STATIC = Path(__file__).parent / "static"
-_KNOWN = (ConsoleError, ModelError, ReplayError, StoreError, StreamError)
 _STATUS: Sequence[tuple[type[Exception], int]] = (
     (NotJson, 415),
     (BadQuestion, 400),
@@ -149,7 +149,7 @@ async def _answer(handler: Handler, stores: Stores, gate: Gate, request: Request
     except TokensUnusable as error:
         log.warning("nobody can come in", reason=str(error))
         return _error(request, None, 500, sign_in.UNUSABLE)
-    except _KNOWN as error:
+    except SHOWN as error:
         return _error(
             request, visitor, next(code for kind, code in _STATUS if isinstance(error, kind)), str(error)
         )

@@ -10,6 +10,11 @@ ConsoleError
 └── SwapRuns         another swap of the same model runs
 """
 
+from flumen.models.errors import ModelError
+from flumen.replay.errors import ReplayError
+from flumen.stores.errors import StoreError
+from flumen.streams.errors import StreamError
+
 
 class ConsoleError(Exception):
     """Base of all errors of this package."""
@@ -41,3 +46,7 @@ class NotThere(ConsoleError):
 
 class SwapRuns(ConsoleError):
     """Another swap of the same model runs here; the message says whose."""
+
+
+SHOWN = (ConsoleError, ModelError, ReplayError, StoreError, StreamError)
+"""Errors whose message is meant for whoever asked."""

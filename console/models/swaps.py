@@ -14,18 +14,13 @@ from enum import StrEnum
 
 import structlog
 
-from flumen.console.errors import ConsoleError, NotThere, SwapRuns
-from flumen.models.errors import ModelError
-from flumen.replay.errors import ReplayError
-from flumen.stores.errors import StoreError
+from flumen.console.errors import SHOWN, NotThere, SwapRuns
 from flumen.streams.control.operator.fleet import FleetView
-from flumen.streams.errors import StreamError
 
 log = structlog.get_logger(__name__)
 
 _KEPT = 200
 _AT_ONCE = 4
-_KNOWN = (ConsoleError, ModelError, ReplayError, StoreError, StreamError)
 
 
 class Action(StrEnum):
@@ -173,7 +168,7 @@ class Swaps:
         try:
             swap.said = self._carry_out(swap.asked, swap)
             swap.step = len(STEPS[swap.asked.action])
-        except _KNOWN as error:
+        except SHOWN as error:
             swap.refused = f"{type(error).__name__}: {error}"
         except Exception as error:
             log.exception("a swap failed", asked=str(swap.asked), error=repr(error))
