@@ -1,7 +1,6 @@
 """Images in both stores, hostile ones among them, and a console over them: what the console's tests share."""
 
 import asyncio
-import io
 import socket
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from encoded_images import encoded
 from markupsafe import escape
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -84,8 +84,10 @@ def _messages() -> Sequence[ImageMessage]:
         for at, each in enumerate(pixels)
     ]
     digits[0] = ImageMessage(EVIL, _png(pixels[0], TITLE), 1, name=LONG, source=EVIL, known_label=7)
-    digits[1] = ImageMessage("gif", _encoded(pixels[1], "GIF"), 1, name=EVIL, source="=1+1")
-    digits[2] = ImageMessage("tiff", _encoded(pixels[2], "TIFF"), 1, name="2.tiff", source="scans")
+    digits[1] = ImageMessage("gif", encoded(Image.fromarray(pixels[1]), "GIF"), 1, name=EVIL, source="=1+1")
+    digits[2] = ImageMessage(
+        "tiff", encoded(Image.fromarray(pixels[2]), "TIFF"), 1, name="2.tiff", source="scans"
+    )
     brighter = np.minimum(pixels[5].astype(int) + 9, 255).astype(np.uint8)
     digits[6] = ImageMessage("twin/../of 5", _png(brighter), 1, name="twin.png", source="scans")
     for number, place in enumerate(PLACES):
@@ -98,7 +100,7 @@ def _png(pixels: Any, title: str = "") -> bytes:
     about = PngInfo()
     if title:
         about.add_itxt("XML:com.adobe.xmp", PACKET.format(escape(title)))
-    return _encoded(pixels, "PNG", pnginfo=about)
+    return encoded(Image.fromarray(pixels), "PNG", pnginfo=about)
 
 
 def _photo(pixels: Any, place: tuple[float, str, float, str]) -> bytes:
@@ -107,10 +109,4 @@ def _photo(pixels: Any, place: tuple[float, str, float, str]) -> bytes:
     exif[272] = "Leica M10"
     exif[34665] = {33437: 2.0 + latitude % 3, 36867: "2024:06:01 12:00:00", 36881: "Z"}
     exif[34853] = {1: north, 2: (latitude, 0.0, 0.0), 3: east, 4: (longitude, 0.0, 0.0)}
-    return _encoded(pixels, "PNG", exif=exif)
-
-
-def _encoded(pixels: Any, kind: str, **more: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **more)
-    return buffer.getvalue()
+    return encoded(Image.fromarray(pixels), "PNG", exif=exif)

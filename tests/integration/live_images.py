@@ -1,12 +1,13 @@
 """Digits as the live path stores them: intercepted by the whole chain, written by the sink of Kudu."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+from encoded_images import encoded
 from PIL import Image
 
 from flumen.interceptor import Limits, merge_columns
@@ -17,6 +18,7 @@ from flumen.models.datasets.idx import read_idx
 from flumen.models.manifest import Manifest
 from flumen.models.trainers.embedding import with_last_hidden
 from flumen.stores.kudu import KuduOptions, KuduSink
+from flumen.stores.kudu.driver import Write, open_driver
 
 ARRIVED_US = 1_790_000_000_000_000
 CHAIN = load_chain()
@@ -27,13 +29,11 @@ def digits(folder: Path, count: int) -> list[bytes]:
     """PNG files of the article's test images; every 40th is so large that it is cut into chunks."""
     files = []
     for row, pixels in enumerate(read_idx(folder / "t10k-images-idx3-ubyte.gz")[:count]):
-        buffer = io.BytesIO()
         image = Image.fromarray(pixels)
         if row % 40 == 7:
             noise = np.random.default_rng(row).integers(0, 30, (300, 300), np.uint8)
             image = Image.fromarray(np.asarray(image.resize((300, 300))) // 2 + noise)
-        image.save(buffer, "PNG")
-        files.append(buffer.getvalue())
+        files.append(encoded(image))
     return files
 
 
@@ -66,6 +66,14 @@ def damaged(batch: Batch, rows: Sequence[int], content: bytes) -> Batch:
     ]
     views = [None if row in rows else view for row, view in enumerate(batch.columns["image_as_pgm"])]
     return Batch(images, {**batch.columns, "image_as_pgm": views})
+
+
+def tear(options: KuduOptions, image_id: str) -> None:
+    """Take the second piece of an image's file away."""
+    key = pa.RecordBatch.from_pydict({"id": [image_id], "seq": pa.array([1], pa.int32())})
+    driver = open_driver(options)
+    driver.apply([Write(f"{options.table_prefix}image_chunks", key, "delete")])
+    driver.close()
 
 
 def giving_embeddings(content: bytes, manifest: Manifest) -> tuple[bytes, Manifest]:

@@ -1,6 +1,5 @@
 """Models in the console, over a real worker under load: looked at, swapped, refused, taken back, by who may."""
 
-import io
 import json
 import re
 import shutil
@@ -14,6 +13,7 @@ import chromium
 import pytest
 import requests
 from console_process import ConsoleProcess, running_console
+from encoded_images import encoded
 from PIL import Image
 from steady_load import steady_load
 
@@ -134,11 +134,10 @@ def test_an_operator_looks_swaps_is_refused_and_rolls_back_while_images_flow(
     ensure_topics(settings)
     keep_runs_and_an_impact(settings)
     worker = start_worker(worker_id="w1", heartbeat_s=0.5, prepare_share=1, models_root=str(worker_root))
-    digit = io.BytesIO()
-    Image.fromarray(read_idx(mnist / "t10k-images-idx3-ubyte.gz")[0]).save(digit, "PNG")
+    digit = encoded(Image.fromarray(read_idx(mnist / "t10k-images-idx3-ubyte.gz")[0]))
 
     def image(number: int) -> SourceImage:
-        return SourceImage(f"d{number}", digit.getvalue(), "", "", "image/png", None, datetime.now(UTC))
+        return SourceImage(f"d{number}", digit, "", "", "image/png", None, datetime.now(UTC))
 
     with running_console(settings, tmp_path) as console, steady_load(settings, image, rate=50) as sent:
         worker.wait_for_line("worker is ready")

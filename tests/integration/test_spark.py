@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from live_images import ARRIVED_US, damaged, digits, live, store
+from live_images import ARRIVED_US, damaged, digits, live, store, tear
 from typer.testing import CliRunner
 
 from flumen.cli.main import app
@@ -27,7 +27,6 @@ from flumen.replay.errors import BadQuery, NoSuchMoment, SparkFailed
 from flumen.replay.sql import query
 from flumen.stores.corrections import Correction
 from flumen.stores.kudu import KuduCorrections, KuduOptions, KuduReader
-from flumen.stores.kudu.driver import Write, open_driver
 
 pytest.importorskip("pyspark")
 pytestmark = [
@@ -90,10 +89,7 @@ def kudu(
     first = live(files, repository.load("mnist", 1))
     later = live(files[:10], repository.load("mnist", 2), prefix="later")
     store(options, damaged(first, [BROKEN], b"no image"), later)
-    key = pa.RecordBatch.from_pydict({"id": [f"digit-{TORN:04}"], "seq": pa.array([1], pa.int32())})
-    driver = open_driver(options)
-    driver.apply([Write(f"{options.table_prefix}image_chunks", key, "delete")])
-    driver.close()
+    tear(options, f"digit-{TORN:04}")
     return options
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from live_images import ARRIVED_US, damaged, digits, live, store
+from live_images import ARRIVED_US, damaged, digits, live, store, tear
 
 from flumen.models.datasets.source import UNDECODABLE, UNREADABLE
 from flumen.models.experiments.claimant import Claimant, this_place
@@ -29,7 +29,6 @@ from flumen.replay.scoring.sample import ID_BYTES_A_SCAN, Sample, groups
 from flumen.stores.corrections import Correction, CurrentCorrections
 from flumen.stores.errors import StoreUnavailable
 from flumen.stores.kudu import KuduOptions, KuduReader
-from flumen.stores.kudu.driver import Write, open_driver
 from flumen.stores.kudu.plain import plain_rows
 from flumen.stores.memory.corrections import MemoryCorrections
 from flumen.stores.memory.store import MemoryStore
@@ -68,10 +67,7 @@ def kudu(
     batch = live(files, models[0])
     store(options, damaged(batch, [BROKEN], b"no image"))
     # The view would do, if the model had seen images otherwise: see `without_views`.
-    driver = open_driver(options)
-    key = pa.RecordBatch.from_pydict({"id": [f"digit-{TORN:04}"], "seq": pa.array([1], pa.int32())})
-    driver.apply([Write(f"{options.table_prefix}image_chunks", key, "delete")])
-    driver.close()
+    tear(options, f"digit-{TORN:04}")
     return options
 
 
